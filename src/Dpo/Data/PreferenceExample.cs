@@ -1,0 +1,31 @@
+namespace Dpo;
+
+/// <summary>
+/// A prompt, its completions, and which of them was preferred to which: the unit of preference data.
+/// </summary>
+/// <remarks>
+/// A completion is stored once however many pairs it takes part in. The usual (prompt, chosen, rejected) row has two
+/// completions and the one pair (0, 1); four samples ranked by a reward have four completions and six pairs. Supervised
+/// fine-tuning uses the same type with one completion and no pair.
+/// </remarks>
+/// <param name="Prompt">The text the completions continue. It is tokenized on its own, so a separating space belongs to
+/// the completions.</param>
+/// <param name="Completions">One or more continuations of the prompt.</param>
+/// <param name="Pairs">Which completion was preferred to which, as indices into <paramref name="Completions"/>.</param>
+public sealed record PreferenceExample(string Prompt, IReadOnlyList<string> Completions, IReadOnlyList<PreferencePair> Pairs)
+{
+    /// <summary>Creates the common example: one chosen and one rejected completion.</summary>
+    public PreferenceExample(string prompt, string chosen, string rejected)
+        : this(prompt, [chosen, rejected], [new PreferencePair(0, 1)])
+    {
+    }
+
+    /// <summary>Where the example came from, such as <c>train.jsonl:12</c>; null where it came from no file.</summary>
+    public string? Source { get; init; }
+}
+
+/// <summary>One preference: the completion with index <paramref name="Chosen"/> was preferred to the one with index
+/// <paramref name="Rejected"/> (y_w and y_l in the paper).</summary>
+/// <param name="Chosen">Index of the preferred completion among its example's completions.</param>
+/// <param name="Rejected">Index of the other completion.</param>
+public readonly record struct PreferencePair(int Chosen, int Rejected);

@@ -1,0 +1,18 @@
+namespace Dpo;
+
+/// <summary>
+/// A <see cref="PreferenceExample"/> as token ids, truncated and with the end-of-text token on every completion that was
+/// not cut off.
+/// </summary>
+/// <param name="Prompt">The prompt's ids, at least one: the first token of every completion is predicted from the last of
+/// them.</param>
+/// <param name="Completions">The ids of every completion, each with at least one.</param>
+/// <param name="Pairs">Which completion was preferred to which, as indices into <paramref name="Completions"/>.</param>
+public sealed record TokenizedExample(
+    IReadOnlyList<int> Prompt,
+    IReadOnlyList<IReadOnlyList<int>> Completions,
+    IReadOnlyList<PreferencePair> Pairs)
+{
+    /// <summary>Where the example came from, such as <c>train.jsonl:12</c>; null where it came from no file.</summary>
+    public string? Source { get; init; }
+}
