@@ -1,0 +1,96 @@
+namespace Dpo;
+
+/// <summary>
+/// Turns examples into token ids, as the paper's code does: prompt and completions are tokenized apart, so that the prompt's
+/// ids are the same in front of every completion; the end-of-text token is put behind every completion once; nothing is put in
+/// front; special tokens spelled in the text stay text.
+/// </summary>
+/// <remarks>
+/// <para>An example is too long where its prompt and the longest of its completions, end of text included, exceed
+/// <see cref="MaxLength"/> together. The paper's rule (<see cref="Truncation.PaperKeepPromptEnd"/> and
+/// <see cref="Truncation.PaperKeepPromptStart"/>) then cuts the prompt to <see cref="MaxPromptLength"/>, and where that is not
+/// enough, every completion to <c>MaxLength − MaxPromptLength</c> tokens.</para>
+/// <para><see cref="Truncation.KeepStart"/> keeps the first <see cref="MaxLength"/> ids of the prompt followed by each
+/// completion, and drops an example whose prompt alone has that many. TRL tokenizes prompt and completion as one string and
+/// slices; the ids are the same unless a token straddles the boundary.</para>
+/// </remarks>
+public sealed class ExampleTokenizer
+{
+    private const string EmptyPrompt = "empty prompt";
+    private const string PromptTooLong = "prompt too long";
+
+    /// <summary>Creates a tokenizer of examples.</summary>
+    /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <param name="maxLength">See <see cref="MaxLength"/>.</param>
+    /// <param name="maxPromptLength">See <see cref="MaxPromptLength"/>.</param>
+    /// <param name="truncation">See <see cref="Truncation"/>.</param>
+    /// <exception cref="InvalidInputException">The lengths leave no room for a prompt or a completion.</exception>
+    public ExampleTokenizer(
+        TextTokenizer tokenizer,
+        int maxLength = 512,
+        int maxPromptLength = 256,
+        Truncation truncation = Truncation.PaperKeepPromptEnd)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        if (maxLength < 2)
+            throw new InvalidInputException($"The maximum length is {maxLength}, but it must be at least 2: one token of prompt and one of completion.");
+        if (truncation != Truncation.KeepStart && (maxPromptLength < 1 || maxPromptLength >= maxLength))
+        {
+            throw new InvalidInputException(
+                $"The maximum prompt length is {maxPromptLength}, but it must be from 1 to {maxLength - 1}, one less than the maximum length, so that completions keep some tokens.");
+        }
+        Tokenizer = tokenizer;
+        MaxLength = maxLength;
+        MaxPromptLength = maxPromptLength;
+        Truncation = truncation;
+    }
+
+    /// <summary>The model's tokenizer.</summary>
+    public TextTokenizer Tokenizer { get; }
+
+    /// <summary>The most tokens that a prompt and one completion may have together; 512 in the paper's code.</summary>
+    public int MaxLength { get; }
+
+    /// <summary>The length to which the paper's rule cuts the prompt of an example that is too long; 256 in the paper's
+    /// code. <see cref="Truncation.KeepStart"/> does not use it.</summary>
+    public int MaxPromptLength { get; }
+
+    /// <summary>What is cut where an example is too long.</summary>
+    public Truncation Truncation { get; }
+
+    /// <summary>Tokenizes an example.</summary>
+    /// <param name="example">A prompt and its completions.</param>
+    /// <param name="report">Counts the example's rows where it is dropped.</param>
+    /// <returns>The ids; null where the prompt is empty, so that nothing predicts the first token of a completion, or where the
+    /// prompt alone is too long under <see cref="Truncation.KeepStart"/>.</returns>
+    public TokenizedExample? Tokenize(PreferenceExample example, DataReport report)
+    {
+        ArgumentNullException.ThrowIfNull(example);
+        ArgumentNullException.ThrowIfNull(report);
+        var prompt = Tokenizer.Encode(example.Prompt);
+        IReadOnlyList<int>[] completions = [.. example.Completions.Select(text => (int[])[.. Tokenizer.Encode(text), Tokenizer.EndOfTextId])];
+        var keepStart = Truncation == Truncation.KeepStart;
+        if (prompt.Count == 0 || (keepStart && prompt.Count >= MaxLength))
+        {
+            report.Drop(prompt.Count == 0 ? EmptyPrompt : PromptTooLong, example.Source, Math.Max(1, example.Pairs.Count));
+            return null;
+        }
+
+        bool TooLong() => prompt.Count + completions.Max(completion => completion.Count) > MaxLength;
+        if (!keepStart && TooLong())
+            prompt = Cut(prompt, MaxPromptLength, keepEnd: Truncation == Truncation.PaperKeepPromptEnd);
+        if (TooLong())
+        {
+            var room = MaxLength - (keepStart ? prompt.Count : MaxPromptLength);
+            completions = [.. completions.Select(completion => Cut(completion, room, keepEnd: false))];
+        }
+        return new TokenizedExample(prompt, completions, example.Pairs) { Source = example.Source };
+    }
+
+    private static IReadOnlyList<int> Cut(IReadOnlyList<int> ids, int length, bool keepEnd)
+    {
+        if (ids.Count <= length)
+            return ids;
+        return [.. keepEnd ? ids.Skip(ids.Count - length) : ids.Take(length)];
+    }
+}

@@ -1,0 +1,86 @@
+using System.Text.Json;
+
+namespace Dpo;
+
+/// <summary>
+/// The files of a model folder that say how it tokenizes, held as bytes so that they can be saved unchanged.
+/// </summary>
+internal sealed class TokenizerFolder
+{
+    public const string TokenizerJson = "tokenizer.json";
+    public const string VocabJson = "vocab.json";
+    public const string MergesText = "merges.txt";
+    public const string TokenizerConfig = "tokenizer_config.json";
+    public const string SpecialTokensMap = "special_tokens_map.json";
+    public const string AddedTokens = "added_tokens.json";
+    public const string GenerationConfig = "generation_config.json";
+    public const string Config = "config.json";
+
+    private static readonly string[] Names =
+        [TokenizerJson, VocabJson, MergesText, TokenizerConfig, SpecialTokensMap, AddedTokens, GenerationConfig, Config];
+
+    private readonly string _folder;
+    private readonly Dictionary<string, byte[]> _files;
+
+    public TokenizerFolder(string folder, Dictionary<string, byte[]> files)
+    {
+        _folder = folder;
+        _files = files;
+    }
+
+    public static TokenizerFolder Read(string folder)
+    {
+        if (!Directory.Exists(folder))
+            throw new InvalidInputException($"{folder}: there is no such folder; give a model folder with its tokenizer files.");
+        try
+        {
+            var files = Names.Where(name => File.Exists(Path.Combine(folder, name)))
+                .ToDictionary(name => name, name => File.ReadAllBytes(Path.Combine(folder, name)));
+            return new TokenizerFolder(folder, files);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidInputException($"{folder}: a tokenizer file cannot be read ({e.Message}).", e);
+        }
+    }
+
+    public bool Has(string name) => _files.ContainsKey(name);
+
+    public byte[] Bytes(string name) => _files[name];
+
+    /// <summary>Writes every file but the model's own <c>config.json</c>, each under a temporary name first.</summary>
+    public void Save(string folder)
+    {
+        Directory.CreateDirectory(folder);
+        foreach (var (name, bytes) in _files.Where(file => file.Key != Config))
+        {
+            var target = Path.Combine(folder, name);
+            File.WriteAllBytes(target + ".tmp", bytes);
+            File.Move(target + ".tmp", target, overwrite: true);
+        }
+    }
+
+    /// <summary>The file's outermost object; null where the folder has no such file.</summary>
+    public JsonElement? Json(string name)
+    {
+        if (!_files.TryGetValue(name, out var bytes))
+            return null;
+        try
+        {
+            using var document = JsonDocument.Parse(WithoutByteOrderMark(bytes));
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw Error(name, "is not a JSON object");
+            return document.RootElement.Clone();
+        }
+        catch (JsonException e)
+        {
+            throw Error(name, $"is not valid JSON ({e.Message})");
+        }
+    }
+
+    /// <summary>The error that names the file and says what is wrong with it.</summary>
+    public InvalidInputException Error(string name, string problem) => new($"{Path.Combine(_folder, name)}: {problem}.");
+
+    private static ReadOnlyMemory<byte> WithoutByteOrderMark(byte[] bytes) =>
+        bytes.AsSpan().StartsWith("\uFEFF"u8) ? bytes.AsMemory(3) : bytes;
+}

@@ -1,0 +1,190 @@
+using System.Text.Json.Nodes;
+
+namespace Dpo.Tests;
+
+/// <summary>Tokenizer files that are malformed, or ask for what is not implemented, are refused by file and field.</summary>
+public class TokenizerFilesTests
+{
+    private const string Only = "but only byte-level BPE as GPT-2 has it is implemented.";
+
+    private static readonly (string Name, string Text) EndOfText = ("tokenizer_config.json", "{\"eos_token\": \"<|endoftext|>\"}");
+
+    [Theory]
+    [InlineData("model.type", "\"Unigram\"", "model.type is \"Unigram\", " + Only)]
+    [InlineData("model.byte_fallback", "true", "model.byte_fallback is true, " + Only)]
+    [InlineData("model.ignore_merges", "true", "model.ignore_merges is true, " + Only)]
+    [InlineData("model.dropout", "0.1", "model.dropout is 0.1, " + Only)]
+    [InlineData("model.continuing_subword_prefix", "\"##\"", "model.continuing_subword_prefix is \"##\", " + Only)]
+    [InlineData("model.end_of_word_suffix", "\"</w>\"", "model.end_of_word_suffix is \"</w>\", " + Only)]
+    [InlineData("normalizer", "{\"type\":\"NFC\"}", "normalizer is {\"type\":\"NFC\"}, " + Only)]
+    [InlineData("pre_tokenizer", "null", "pre_tokenizer is null, but it must be of the kind Object.")]
+    [InlineData("pre_tokenizer.type", "\"Metaspace\"", "pre_tokenizer.type is \"Metaspace\", " + Only)]
+    [InlineData("pre_tokenizer.add_prefix_space", "true", "pre_tokenizer.add_prefix_space is true, " + Only)]
+    [InlineData("pre_tokenizer.use_regex", "false", "pre_tokenizer.use_regex is false, " + Only)]
+    [InlineData("decoder.type", "\"WordPiece\"", "decoder.type is \"WordPiece\", " + Only)]
+    [InlineData("model.vocab", "[]", "vocab is [], but it must be of the kind Object.")]
+    [InlineData("model.merges", "null", "merges is null, but it must be of the kind Array.")]
+    [InlineData("model.vocab.!", "-1", "model.vocab gives '!' the id -1, which is no whole number from 0.")]
+    [InlineData("model.vocab.!", "2.5", "model.vocab gives '!' the id 2.5, which is no whole number from 0.")]
+    [InlineData("model.vocab.!", "3", "model.vocab gives the id 3 to both '!' and '\"'.")]
+    [InlineData("model.merges.0", "\"Ġ\"", "model.merges[0] is 'Ġ', which names no two tokens.")]
+    [InlineData("model.merges.0", "[\"a\", 1]", "model.merges[0] is [\"a\",1], which names no two tokens.")]
+    [InlineData("model.merges.0", "\"q q\"", "model.merges[0] merges 'q' and 'q', but 'qq' is no ordinary token of the vocabulary.")]
+    [InlineData("model.merges.1", "\"Ġ t\"", "model.merges[1] repeats the merge of 'Ġ' and 't'.")]
+    [InlineData("added_tokens.0.id", "7", "added_tokens[0] gives '<|endoftext|>' the id 7, which contradicts the vocabulary.")]
+    [InlineData("added_tokens.0.id", "\"0\"", "added_tokens[0].id is missing or no whole number from 0.")]
+    [InlineData("added_tokens.0.content", "\"\"", "added_tokens[0].content is missing or no text.")]
+    [InlineData("added_tokens.1.lstrip", "true", "added_tokens[1].lstrip is true, which is not implemented.")]
+    public void A_changed_field_is_refused_by_name(string field, string value, string expected)
+    {
+        var root = Tokenizer();
+        root["model"]!["merges"]![0] = "Ġ t";
+        Set(root, field.Split('.'), JsonNode.Parse(value));
+        Refused(root.ToJsonString(), expected);
+    }
+
+    [Fact]
+    public void Malformed_json_is_refused() =>
+        Assert.Contains("tokenizer.json: is not valid JSON (", Message("{\"model\": "), StringComparison.Ordinal);
+
+    [Fact]
+    public void Half_a_surrogate_pair_is_refused() =>
+        Assert.Contains("holds text that is not valid Unicode", Message(
+            Tokenizer().ToJsonString().Replace("\"!\":2", "\"\\ud800\":2", StringComparison.Ordinal)), StringComparison.Ordinal);
+
+    [Fact]
+    public void A_token_given_twice_is_refused() => Refused(
+        Tokenizer().ToJsonString().Replace("\"!\":2", "\"!\":2,\"!\":999", StringComparison.Ordinal),
+        "model.vocab has the token '!' twice.");
+
+    [Fact]
+    public void A_missing_byte_is_refused()
+    {
+        var root = Tokenizer();
+        root["model"]!["vocab"]!.AsObject().Remove("Ġ");
+        Refused(root.ToJsonString(), "the vocabulary has no ordinary token 'Ġ', so the byte it spells could not be encoded.");
+    }
+
+    [Fact]
+    public void A_merge_that_would_make_a_special_token_is_refused()
+    {
+        var root = Tokenizer();
+        root["added_tokens"]!.AsArray().Add(new JsonObject { ["id"] = root["model"]!["vocab"]!["he"]!.DeepClone(), ["content"] = "he", ["special"] = true });
+        var message = Message(root.ToJsonString());
+        Assert.EndsWith("but 'he' is no ordinary token of the vocabulary.", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Merges_may_be_strings_and_pairs()
+    {
+        var root = Tokenizer();
+        var merges = root["model"]!["merges"]!.AsArray();
+        root["model"]!["merges"] = new JsonArray([.. merges.Select(m => (JsonNode)$"{m![0]} {m[1]}")]);
+        using var folder = Folder(root.ToJsonString(), EndOfText);
+        Assert.Equal([264, 317, 68, 309], TextTokenizer.Load(folder.Path).Encode(" spaces"));
+    }
+
+    [Fact]
+    public void Added_tokens_that_are_not_special_are_matched_in_any_text_the_longest_first()
+    {
+        var root = Tokenizer();
+        foreach (var (content, id) in new[] { ("<b>", 400), ("<b><i>", 401) })
+            root["added_tokens"]!.AsArray().Add(new JsonObject { ["id"] = id, ["content"] = content, ["special"] = false });
+        using var folder = Folder(root.ToJsonString(), EndOfText);
+        var tokenizer = TextTokenizer.Load(folder.Path);
+        Assert.Equal([400, 401, 66, 400], tokenizer.Encode("<b><b><i>a<b>"));
+        Assert.Equal("<b><i>", tokenizer.Decode([401], skipSpecial: true));
+        Assert.Equal(402, tokenizer.VocabularySize);
+    }
+
+    [Theory]
+    [InlineData("tokenizer_config.json", "{\"eos_token\": {\"content\": \"!\"}}", "the vocabulary has no ordinary token '!', so the byte it spells could not be encoded.")]
+    [InlineData("tokenizer_config.json", "{\"eos_token\": \"</s>\"}", "eos_token is \"</s>\", which is no token of the vocabulary.")]
+    [InlineData("special_tokens_map.json", "{\"eos_token\": 3}", "eos_token is 3, which is no token of the vocabulary.")]
+    [InlineData("config.json", "{\"eos_token_id\": 4000}", "eos_token_id is 4000, which is no id of the vocabulary.")]
+    [InlineData("generation_config.json", "[]", "is not a JSON object.")]
+    [InlineData("config.json", "{}", "eos_token is missing; name the token that ends a text.")]
+    public void A_bad_end_of_text_is_refused(string file, string json, string expected)
+    {
+        using var folder = Folder(Tokenizer().ToJsonString(), (file, json));
+        var e = Assert.Throws<InvalidInputException>(() => TextTokenizer.Load(folder.Path));
+        Assert.EndsWith(": " + expected, e.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("tokenizer_config.json", "{\"eos_token\": {\"content\": \"<|pad|>\"}}")]
+    [InlineData("special_tokens_map.json", "{\"eos_token\": \"<|pad|>\"}")]
+    [InlineData("generation_config.json", "{\"eos_token_id\": [1, 0]}")]
+    [InlineData("config.json", "{\"eos_token_id\": 1}")]
+    public void The_end_of_text_is_found_wherever_it_is_named(string file, string json)
+    {
+        using var folder = Folder(Tokenizer().ToJsonString(), (file, json));
+        Assert.Equal(1, TextTokenizer.Load(folder.Path).EndOfTextId);
+    }
+
+    [Fact]
+    public void The_older_layout_reads_alike_and_names_the_line_of_a_bad_merge()
+    {
+        var root = Tokenizer();
+        var merges = root["model"]!["merges"]!.AsArray().Select(m => $"{m![0]} {m[1]}");
+        using var folder = new TempFolder();
+        folder.Write("vocab.json", root["model"]!["vocab"]!.ToJsonString());
+        var text = "#version: 0.2\n" + string.Join("\r\n", merges) + "\r\n";
+        var path = folder.Write("merges.txt", text);
+        var tokenizer = TextTokenizer.Load(folder.Path);
+        Assert.Equal(0, tokenizer.EndOfTextId);
+        Assert.Equal([41, 70, 267, 80, 13, 265, 279, 291, 2], tokenizer.Encode("Hello, world!"));
+
+        File.WriteAllText(path, text + "one two three\n");
+        var e = Assert.Throws<InvalidInputException>(() => TextTokenizer.Load(folder.Path));
+        var line = text.Count(c => c == '\n') + 1;
+        Assert.Equal($"{path}: line {line} is 'one two three', which names no two tokens.", e.Message);
+    }
+
+    [Fact]
+    public void A_missing_folder_and_an_empty_one_are_refused()
+    {
+        using var folder = new TempFolder();
+        var none = Path.Combine(folder.Path, "none");
+        Assert.Equal(
+            $"{none}: there is no such folder; give a model folder with its tokenizer files.",
+            Assert.Throws<InvalidInputException>(() => TextTokenizer.Load(none)).Message);
+        Assert.Equal(
+            $"{folder.Path}: holds no tokenizer; it must have tokenizer.json, or vocab.json and merges.txt.",
+            Assert.Throws<InvalidInputException>(() => TextTokenizer.Load(folder.Path)).Message);
+    }
+
+    private static JsonNode Tokenizer() => JsonNode.Parse(File.ReadAllText(Fixture.Path("tokenizer", "tokenizer.json")))!;
+
+    private static void Set(JsonNode node, string[] path, JsonNode? value)
+    {
+        foreach (var name in path[..^1])
+            node = (int.TryParse(name, out var index) ? node[index] : node[name])!;
+        if (int.TryParse(path[^1], out var last))
+            node[last] = value;
+        else
+            node[path[^1]] = value;
+    }
+
+    private static TempFolder Folder(string tokenizer, params (string Name, string Text)[] others)
+    {
+        var folder = new TempFolder();
+        folder.Write("tokenizer.json", tokenizer);
+        foreach (var (name, text) in others)
+            folder.Write(name, text);
+        return folder;
+    }
+
+    private static string Message(string tokenizer)
+    {
+        using var folder = Folder(tokenizer, EndOfText);
+        return Assert.Throws<InvalidInputException>(() => TextTokenizer.Load(folder.Path)).Message;
+    }
+
+    private static void Refused(string tokenizer, string expected)
+    {
+        using var folder = Folder(tokenizer, EndOfText);
+        var e = Assert.Throws<InvalidInputException>(() => TextTokenizer.Load(folder.Path));
+        Assert.Equal($"{Path.Combine(folder.Path, "tokenizer.json")}: {expected}", e.Message);
+    }
+}
