@@ -1,0 +1,140 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Dpo;
+
+/// <summary>
+/// A model folder's <c>config.json</c>: typed, checked access to the fields an architecture asks for, and all the others kept,
+/// so that a saved model carries them on. A field that is null counts as absent.
+/// </summary>
+internal sealed class ModelConfig
+{
+    private const string FileName = "config.json";
+
+    private readonly JsonElement fields;
+    private readonly string source;
+
+    /// <summary>A configuration that no file holds yet.</summary>
+    public ModelConfig(JsonObject fields)
+        : this(JsonSerializer.SerializeToElement(fields), FileName)
+    {
+    }
+
+    private ModelConfig(JsonElement fields, string source)
+    {
+        this.fields = fields;
+        this.source = source;
+    }
+
+    /// <summary>The architecture, such as <c>gpt2</c>.</summary>
+    public string ModelType => String("model_type");
+
+    /// <summary>Reads the <c>config.json</c> of a model folder.</summary>
+    public static ModelConfig Read(string folder)
+    {
+        var path = Path.Combine(folder, FileName);
+        return new ModelConfig(StrictJson.ReadFile(path), path);
+    }
+
+    /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent.</summary>
+    public int Int(string field, int? fallback = null, int minimum = 1)
+    {
+        var value = Find(field);
+        if (value is null && fallback is not null)
+            return fallback.Value;
+        return value is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var result) && result >= minimum
+            ? result
+            : throw Wrong(field, $"it must be a whole number from {minimum} to {int.MaxValue}");
+    }
+
+    /// <summary>A finite number of at least <paramref name="minimum"/>, or the fallback where the field is absent.</summary>
+    public double Double(string field, double? fallback = null, double minimum = 0)
+    {
+        var value = Find(field);
+        if (value is null && fallback is not null)
+            return fallback.Value;
+        return value is { ValueKind: JsonValueKind.Number } number && number.TryGetDouble(out var result)
+            && double.IsFinite(result) && result >= minimum
+            ? result
+            : throw Wrong(field, $"it must be a finite number of at least {minimum}");
+    }
+
+    /// <summary>True or false, or the fallback where the field is absent.</summary>
+    public bool Bool(string field, bool? fallback = null)
+    {
+        var value = Find(field);
+        if (value is null && fallback is not null)
+            return fallback.Value;
+        return value is { ValueKind: JsonValueKind.True or JsonValueKind.False } flag
+            ? flag.GetBoolean()
+            : throw Wrong(field, "it must be true or false");
+    }
+
+    /// <summary>A text, or the fallback where the field is absent.</summary>
+    public string String(string field, string? fallback = null)
+    {
+        var value = Find(field);
+        if (value is null && fallback is not null)
+            return fallback;
+        return value is { ValueKind: JsonValueKind.String } text
+            ? text.GetString()!
+            : throw Wrong(field, "it must be a string");
+    }
+
+    /// <summary>A text that must be one of those implemented: no model is computed otherwise than it was trained.</summary>
+    public string OneOf(string field, string? fallback, params string[] implemented)
+    {
+        var value = String(field, fallback);
+        return implemented.Contains(value) ? value : throw Unsupported(field, implemented);
+    }
+
+    /// <summary>Refuses the model unless the field, if it is there, is <paramref name="implemented"/>.</summary>
+    public void Require(string field, bool implemented)
+    {
+        if (Bool(field, implemented) != implemented)
+            throw Unsupported(field, implemented ? "true" : "false");
+    }
+
+    /// <summary>Writes <c>config.json</c> into a folder that is made where it is missing: every field as it was read, but the
+    /// type of the weights, which are saved as fp32.</summary>
+    public void Write(string folder)
+    {
+        var saved = JsonObject.Create(fields)!;
+        // A bf16 left here would have transformers round the trained weights; the field's name changed with its version 5.
+        foreach (var field in (string[])["dtype", "torch_dtype"])
+        {
+            if (saved.ContainsKey(field))
+                saved[field] = "float32";
+        }
+        Directory.CreateDirectory(folder);
+        AtomicFile.Write(Path.Combine(folder, FileName), stream =>
+        {
+            var style = new JsonWriterOptions
+            {
+                Indented = true,
+                NewLine = "\n",
+                Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+            };
+            using (var writer = new Utf8JsonWriter(stream, style))
+                saved.WriteTo(writer);
+            stream.WriteByte((byte)'\n');
+        });
+    }
+
+    private JsonElement? Find(string field) =>
+        fields.TryGetProperty(field, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    private InvalidInputException Wrong(string field, string requirement)
+    {
+        var text = Find(field) is { } value ? JsonSerializer.Serialize(value) : null;
+        var state = text is null ? "missing" : text.Length > 40 ? $"{text[..40]}…" : text;
+        return new InvalidInputException($"{source}: `{field}` is {state}; {requirement}.");
+    }
+
+    private InvalidInputException Unsupported(string field, params string[] implemented)
+    {
+        var list = implemented is [_, .., var last] ? $"{string.Join(", ", implemented[..^1])} and {last}" : implemented[0];
+        return Wrong(field, $"Dpo implements {list} for {ModelType}");
+    }
+}

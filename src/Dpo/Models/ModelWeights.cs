@@ -1,0 +1,135 @@
+using System.Text.Json;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// The weights of a model folder in Hugging Face's layout: <c>model.safetensors</c>, or the shards that
+/// <c>model.safetensors.index.json</c> names.
+/// </summary>
+internal sealed class ModelWeights : IDisposable
+{
+    private const string FileName = "model.safetensors";
+    private const string IndexName = "model.safetensors.index.json";
+    private const int ListedNames = 5;
+
+    private readonly string source;
+    private readonly List<SafetensorsReader> files = [];
+    private readonly Dictionary<string, SafetensorsReader> fileOf = [];
+
+    private ModelWeights(string source) => this.source = source;
+
+    /// <summary>The names of all tensors, in the order of the files and of the data in them.</summary>
+    public IEnumerable<string> Names => files.SelectMany(file => file.Names);
+
+    /// <summary>Opens the weights and checks that the files agree with the index; reads no tensor yet.</summary>
+    public static ModelWeights Open(string folder)
+    {
+        var single = Path.Combine(folder, FileName);
+        var index = Path.Combine(folder, IndexName);
+        if (!File.Exists(single) && !File.Exists(index))
+            throw new InvalidInputException(Absence(folder));
+
+        // Where both are there transformers takes the single file.
+        var weights = new ModelWeights(File.Exists(single) ? single : index);
+        try
+        {
+            if (weights.source == single)
+                weights.Add(single);
+            else
+                weights.AddShards(folder);
+            return weights;
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Writes one <c>model.safetensors</c>, whole or not at all; makes the folder where it is missing.</summary>
+    public static void Save(string folder, IReadOnlyList<(string Name, Tensor Parameter)> parameters)
+    {
+        Directory.CreateDirectory(folder);
+        SafetensorsWriter.Write(Path.Combine(folder, FileName), parameters);
+    }
+
+    /// <summary>
+    /// Fills every parameter with the tensor of its name. Names are compared first, so that a folder of another model is
+    /// refused before anything is read.
+    /// </summary>
+    /// <param name="parameters">Names as in the files, and the tensors to fill.</param>
+    /// <param name="ignored">Which tensors of the files the model may leave unread, such as buffers; null for none.</param>
+    public void LoadInto(IReadOnlyList<(string Name, Tensor Parameter)> parameters, Func<string, bool>? ignored)
+    {
+        var missing = parameters.Select(item => item.Name).Where(name => !fileOf.ContainsKey(name)).ToList();
+        if (missing.Count > 0)
+            throw new InvalidInputException($"{source} lacks what the model needs: {List(missing, name => $"\"{name}\"")}.");
+        var wanted = parameters.Select(item => item.Name).ToHashSet();
+        var extra = Names.Where(name => !wanted.Contains(name) && ignored?.Invoke(name) != true).ToList();
+        if (extra.Count > 0)
+            throw new InvalidInputException(
+                $"{source} holds what the model does not have: " +
+                $"{List(extra, name => $"\"{name}\" (in {Path.GetFileName(fileOf[name].Path)})")}.");
+        foreach (var (name, parameter) in parameters)
+            fileOf[name].ReadInto(name, parameter);
+    }
+
+    /// <summary>Closes the files.</summary>
+    public void Dispose() => files.ForEach(file => file.Dispose());
+
+    private static string Absence(string folder)
+    {
+        if (!Directory.Exists(folder))
+            return $"The model folder {folder} does not exist.";
+        var pickled = File.Exists(Path.Combine(folder, "pytorch_model.bin"))
+            || File.Exists(Path.Combine(folder, "pytorch_model.bin.index.json"));
+        return pickled
+            ? $"{folder} has its weights as pytorch_model.bin, which Dpo does not read since it can carry code: " +
+              $"save the model as {FileName} (transformers' save_pretrained does)."
+            : $"{folder} has neither {FileName} nor {IndexName}.";
+    }
+
+    private void Add(string path)
+    {
+        var file = new SafetensorsReader(path);
+        files.Add(file);
+        foreach (var name in file.Names)
+        {
+            if (!fileOf.TryAdd(name, file))
+                throw new InvalidInputException($"Tensor \"{name}\" is both in {fileOf[name].Path} and in {path}.");
+        }
+    }
+
+    private void AddShards(string folder)
+    {
+        if (!StrictJson.ReadFile(source).TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
+            throw new InvalidInputException($"{source}: `weight_map` must be an object of tensor names and file names.");
+        var shardOf = new Dictionary<string, string>();
+        foreach (var property in map.EnumerateObject())
+        {
+            var shard = property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : "";
+            // A plain name: an index must not reach files outside its folder.
+            if (shard is "" or "." or ".." || shard.AsSpan().IndexOfAny("/\\:\0") >= 0)
+                throw new InvalidInputException($"{source}: tensor \"{property.Name}\" must name a file in the same folder.");
+            shardOf.Add(property.Name, Path.Combine(folder, shard));
+        }
+        foreach (var shard in shardOf.Values.Distinct().Order(StringComparer.Ordinal))
+        {
+            if (!File.Exists(shard))
+                throw new InvalidInputException($"{source} names {Path.GetFileName(shard)}, which the folder lacks.");
+            Add(shard);
+        }
+        foreach (var (name, shard) in shardOf)
+        {
+            if (!fileOf.TryGetValue(name, out var file) || file.Path != shard)
+                throw new InvalidInputException($"{shard} has no tensor \"{name}\", though {IndexName} places it there.");
+        }
+    }
+
+    private static string List(List<string> names, Func<string, string> describe)
+    {
+        var listed = string.Join(", ", names.Take(ListedNames).Select(describe));
+        return names.Count > ListedNames ? $"{listed} and {names.Count - ListedNames} more" : listed;
+    }
+}

@@ -1,0 +1,89 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>Writes tensors to a file in Hugging Face's safetensors format, from which transformers loads them.</summary>
+public static class SafetensorsWriter
+{
+    private static readonly JsonWriterOptions json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>
+    /// Writes the tensors in the order given, except that types of larger elements come first, so that every tensor lies
+    /// aligned. They are streamed: at most a piece of 4 MiB is copied at a time. The same tensors give the same bytes.
+    /// </summary>
+    /// <remarks>The file appears whole or not at all: it is written under a temporary name in the same folder, flushed to the
+    /// disk and renamed; after a failure the old file is as it was.</remarks>
+    /// <param name="path">The file to write or replace, usually <c>model.safetensors</c>.</param>
+    /// <param name="tensors">Names, each once, and tensors: of any shape, on any device, contiguous or not.</param>
+    /// <exception cref="ArgumentException">A name occurs twice or is <c>__metadata__</c>, or a tensor's type is complex or
+    /// quantized, which the format does not know.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public static void Write(string path, IEnumerable<(string Name, Tensor Tensor)> tensors)
+    {
+        var entries = new List<(SafetensorsEntry Entry, Tensor Tensor)>();
+        var names = new HashSet<string> { SafetensorsHeader.MetadataName };
+        long end = 0;
+        foreach (var (name, tensor) in tensors.OrderByDescending(item => item.Tensor.ElementSize))
+        {
+            if (!names.Add(name))
+                throw new ArgumentException(
+                    $"The name \"{name}\" is taken: a safetensors file names every tensor once.", nameof(tensors));
+            var dtype = SafetensorsDtype.Of(tensor.dtype) ?? throw new ArgumentException(
+                $"Tensor \"{name}\" is of the type {tensor.dtype}; safetensors stores {SafetensorsDtype.Names}.",
+                nameof(tensors));
+            var begin = end;
+            end += tensor.numel() * dtype.Size;
+            entries.Add((new SafetensorsEntry(name, dtype, tensor.shape, begin, end), tensor));
+        }
+        var header = Header(entries.Select(item => item.Entry));
+        AtomicFile.Write(path, stream =>
+        {
+            stream.Write(header);
+            using var noGradients = no_grad();
+            foreach (var (entry, tensor) in entries)
+                TensorPieces.ForEach(
+                    tensor, TensorPieces.MaximumBytes / entry.Dtype.Size, piece => stream.Write(piece.cpu().contiguous().bytes));
+        });
+    }
+
+    private static byte[] Header(IEnumerable<SafetensorsEntry> entries)
+    {
+        const int LengthBytes = 8;
+        var buffer = new ArrayBufferWriter<byte>();
+        buffer.Write(new byte[LengthBytes]); // the length, known only at the end
+        using (var writer = new Utf8JsonWriter(buffer, json))
+        {
+            writer.WriteStartObject();
+            writer.WriteStartObject(SafetensorsHeader.MetadataName);
+            writer.WriteString("format", "pt"); // transformers refuses files that do not say so
+            writer.WriteEndObject();
+            foreach (var entry in entries)
+            {
+                writer.WriteStartObject(entry.Name);
+                writer.WriteString("dtype", entry.Dtype.Name);
+                WriteArray(writer, "shape", entry.Shape);
+                WriteArray(writer, "data_offsets", [entry.Begin, entry.End]);
+                writer.WriteEndObject();
+            }
+            writer.WriteEndObject();
+        }
+        // Padded with spaces, as the format allows, so that the data begins at a multiple of eight bytes.
+        while (buffer.WrittenCount % 8 != 0)
+            buffer.Write(" "u8);
+        var bytes = buffer.WrittenSpan.ToArray();
+        BinaryPrimitives.WriteInt64LittleEndian(bytes, bytes.Length - LengthBytes);
+        return bytes;
+    }
+
+    private static void WriteArray(Utf8JsonWriter writer, string name, long[] values)
+    {
+        writer.WriteStartArray(name);
+        foreach (var value in values)
+            writer.WriteNumberValue(value);
+        writer.WriteEndArray();
+    }
+}

@@ -1,0 +1,76 @@
+using System.Text.Json;
+using System.Text.Unicode;
+
+namespace Dpo;
+
+/// <summary>
+/// JSON objects from outside, checked so far that reading them later cannot fail on their encoding: valid UTF-8, strings
+/// that are valid Unicode, and no name twice in one object.
+/// </summary>
+internal static class StrictJson
+{
+    /// <summary>The longest JSON text that is read, in bytes: what the safetensors format allows its header.</summary>
+    public const int MaximumLength = 100_000_000;
+
+    /// <summary>Reads a file that holds one JSON object.</summary>
+    public static JsonElement ReadFile(string path)
+    {
+        try
+        {
+            var length = new FileInfo(path).Length;
+            if (length > MaximumLength)
+                throw new InvalidInputException($"{path} has {length} bytes; at most {MaximumLength} are read of a JSON file.");
+            return Parse(path, File.ReadAllBytes(path));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidInputException($"{path} cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Parses one JSON object; <paramref name="source"/> begins the message of every error.</summary>
+    public static JsonElement Parse(string source, ReadOnlyMemory<byte> utf8)
+    {
+        if (!Utf8.IsValid(utf8.Span))
+            throw new InvalidInputException($"{source} is not UTF-8 text.");
+        try
+        {
+            // Not disposed: the element must outlive this call, and the collector takes back what the document rented.
+            var root = JsonDocument.Parse(utf8).RootElement;
+            if (root.ValueKind != JsonValueKind.Object)
+                throw new InvalidInputException($"{source} is not a JSON object.");
+            Check(source, root);
+            return root;
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidInputException(
+                $"{source} is not valid JSON (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}).", e);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new InvalidInputException($"{source} holds a string with half a surrogate pair, which is not Unicode.", e);
+        }
+    }
+
+    private static void Check(string source, JsonElement element)
+    {
+        if (element.ValueKind == JsonValueKind.String)
+            element.GetString();
+        if (element.ValueKind == JsonValueKind.Array)
+        {
+            foreach (var item in element.EnumerateArray())
+                Check(source, item);
+        }
+        if (element.ValueKind == JsonValueKind.Object)
+        {
+            var names = new HashSet<string>();
+            foreach (var property in element.EnumerateObject())
+            {
+                if (!names.Add(property.Name))
+                    throw new InvalidInputException($"{source} names \"{property.Name}\" twice.");
+                Check(source, property.Value);
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+using System.IO.Compression;
+using System.Xml.Linq;
+
+namespace Dpo.Package.Tests;
+
+public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
+{
+    private const string Printed = "margin 2.000000\nloss 0.126928\n";
+
+    [Fact]
+    public void Carries_the_library_its_documentation_and_its_targets_and_depends_on_nothing_native()
+    {
+        using var package = ZipFile.OpenRead(library.Package);
+        var files = package.Entries.Select(entry => entry.FullName).Where(name =>
+            name[0] != '_' && name[0] != '[' && !name.StartsWith("package/", StringComparison.Ordinal));
+        Assert.Equal(
+            ["Dpo.nuspec", "README.md", "buildTransitive/Dpo.targets", "lib/net10.0/Dpo.dll", "lib/net10.0/Dpo.xml"],
+            files.Order(StringComparer.Ordinal));
+
+        using var nuspec = package.GetEntry("Dpo.nuspec")!.Open();
+        var elements = XDocument.Load(nuspec).Descendants().ToList();
+        Assert.Equal(
+            ["Microsoft.Extensions.Logging.Abstractions", "Microsoft.ML.Tokenizers", "TorchSharp"],
+            elements.Where(element => element.Name.LocalName == "dependency").Select(element => (string?)element.Attribute("id")).Order());
+        Assert.Equal("MIT", elements.Single(element => element.Name.LocalName == "license").Value);
+    }
+
+    [Fact]
+    public void A_program_that_references_it_and_a_backend_builds_runs_and_publishes()
+    {
+        var consumer = library.CreateConsumer("portable");
+        consumer.DotNet("build", "-c", "Release").Succeeded();
+        Assert.Equal(Printed, consumer.DotNet("run", "-c", "Release", "--no-build").Succeeded());
+
+        consumer.DotNet("publish", "-c", "Release", "--no-build", "-o", "published").Succeeded();
+        Assert.Equal(Printed, consumer.Start("published", "Consumer").Succeeded());
+    }
+
+    [Fact]
+    public void A_program_published_with_its_runtime_runs()
+    {
+        var consumer = library.CreateConsumer("self-contained");
+        consumer.DotNet("publish", "--use-current-runtime", "--self-contained", "-o", "published").Succeeded();
+        Assert.Equal(Printed, consumer.Start("published", "Consumer").Succeeded());
+    }
+
+    [Fact]
+    public void Where_the_targets_are_turned_off_an_old_system_is_told_which_version_it_lacks()
+    {
+        var consumer = library.CreateConsumer("unaltered");
+        consumer.Environment["DpoWeakenGlibcxx"] = "false";
+        consumer.DotNet("build", "--use-current-runtime", "-o", "built").Succeeded();
+        var outcome = consumer.Start("built", "Consumer");
+
+        if (OperatingSystem.IsLinux() && !SystemLibrary.Contains("libstdc++.so.6", "GLIBCXX_3.4.32"))
+        {
+            Assert.NotEqual(0, outcome.ExitCode);
+            Assert.Contains("DllNotFoundException: TorchSharp's native library needs the symbol version GLIBCXX_3.4.32, which ", outcome.Errors);
+            Assert.Equal("", outcome.Output);
+        }
+        else
+        {
+            Assert.Equal(Printed, outcome.Succeeded());
+        }
+    }
+
+    [Fact]
+    public void A_program_without_a_backend_is_told_to_reference_one()
+    {
+        var consumer = library.CreateConsumer("no-backend");
+        consumer.Environment["ConsumerBackend"] = "none";
+        consumer.DotNet("build", "-o", "built").Succeeded();
+        var outcome = consumer.Start("built", "Consumer");
+
+        Assert.NotEqual(0, outcome.ExitCode);
+        Assert.Contains("DllNotFoundException: TorchSharp needs LibTorch, which this program does not carry: add a reference", outcome.Errors);
+        Assert.Equal("", outcome.Output);
+    }
+}

@@ -1,0 +1,39 @@
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+[Collection(nameof(TensorCount))]
+public sealed class SafetensorsLeakTests
+{
+    [Fact]
+    public void Reading_leaves_no_tensor_behind()
+    {
+        using var file = new SafetensorsReader(Fixture.Path("models", "gpt2", "model.safetensors"));
+        using var target = zeros(384, 32);
+        TensorCount.AssertFlat(() =>
+        {
+            for (var i = 0; i < 50; i++)
+            {
+                file.ReadInto("transformer.wte.weight", target);
+                file.Read("transformer.wte.weight").Dispose();
+                Assert.Throws<InvalidInputException>(() => file.ReadInto("transformer.wpe.weight", target));
+            }
+        });
+    }
+
+    [Fact]
+    public void Writing_and_reading_in_pieces_leaves_no_tensor_behind()
+    {
+        using var folder = new TemporaryFolder();
+        using var source = ones(1_300_000, 2).t(); // larger than a chunk, and its rows are too; not contiguous
+        TensorCount.AssertFlat(() =>
+        {
+            for (var i = 0; i < 5; i++)
+            {
+                SafetensorsWriter.Write(folder.File("a"), [("x", source)]);
+                using var file = new SafetensorsReader(folder.File("a"));
+                file.ReadInto("x", source);
+            }
+        });
+    }
+}

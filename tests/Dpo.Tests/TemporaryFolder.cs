@@ -1,0 +1,18 @@
+namespace Dpo.Tests;
+
+/// <summary>A folder of a test's own, deleted with all it holds.</summary>
+internal sealed class TemporaryFolder : IDisposable
+{
+    public string Path { get; } = Directory.CreateTempSubdirectory("dpo-tests-").FullName;
+
+    public string File(string name) => System.IO.Path.Combine(Path, name);
+
+    /// <summary>Writes a file and returns its path.</summary>
+    public string Write(string name, params byte[] bytes)
+    {
+        System.IO.File.WriteAllBytes(File(name), bytes);
+        return File(name);
+    }
+
+    public void Dispose() => Directory.Delete(Path, recursive: true);
+}
