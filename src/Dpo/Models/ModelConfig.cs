@@ -125,7 +125,7 @@ internal sealed class ModelConfig
     private JsonElement? Find(string field) =>
         fields.TryGetProperty(field, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
-    private InvalidInputException Wrong(string field, string requirement)
+    public InvalidInputException Wrong(string field, string requirement)
     {
         var text = Find(field) is { } value ? JsonSerializer.Serialize(value) : null;
         var state = text is null ? "missing" : text.Length > 40 ? $"{text[..40]}…" : text;

@@ -15,4 +15,11 @@ public sealed record TokenizedExample(
 {
     /// <summary>Where the example came from, such as <c>train.jsonl:12</c>; null where it came from no file.</summary>
     public string? Source { get; init; }
+
+    /// <summary>The example supervised fine-tuning takes: every completion that was chosen in some pair, and no pair.</summary>
+    public TokenizedExample ChosenOnly() => this with
+    {
+        Completions = [.. Pairs.Select(pair => pair.Chosen).Distinct().Select(index => Completions[index])],
+        Pairs = [],
+    };
 }

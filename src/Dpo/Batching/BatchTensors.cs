@@ -1,0 +1,11 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>A batch on a device: what a model and a loss take.</summary>
+/// <param name="Ids">The model's input tokens laid end to end, <c>[N]</c>, int64.</param>
+/// <param name="Layout">Where prompts and completions lie among them.</param>
+/// <param name="Targets">The tokens of every completion, all that are to be predicted, <c>[M]</c>, int64.</param>
+/// <param name="Chosen">Index of every pair's chosen completion among the batch's, <c>[P]</c>, int64.</param>
+/// <param name="Rejected">Index of every pair's rejected completion, <c>[P]</c>, int64.</param>
+public sealed record BatchTensors(Tensor Ids, SequenceLayout Layout, Tensor Targets, Tensor Chosen, Tensor Rejected);

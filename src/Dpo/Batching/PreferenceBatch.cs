@@ -1,0 +1,98 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// The examples of one optimizer step, or of a part of it. Holds token ids in managed memory only; <see cref="To"/> makes
+/// the tensors.
+/// </summary>
+public sealed class PreferenceBatch
+{
+    /// <summary>Creates a batch of the given examples, in their order.</summary>
+    /// <exception cref="ArgumentException">There is no example.</exception>
+    public PreferenceBatch(IReadOnlyList<TokenizedExample> examples)
+    {
+        ArgumentNullException.ThrowIfNull(examples);
+        if (examples.Count == 0)
+            throw new ArgumentException("A batch needs at least one example.", nameof(examples));
+        Examples = examples;
+    }
+
+    /// <summary>The examples, in the order in which their tokens lie.</summary>
+    public IReadOnlyList<TokenizedExample> Examples { get; }
+
+    /// <summary>Pairs of all examples: P. The loss of a step is the mean over them.</summary>
+    public int PairCount => Examples.Sum(example => example.Pairs.Count);
+
+    /// <summary>Completions of all examples: S.</summary>
+    public int CompletionCount => Examples.Sum(example => example.Completions.Count);
+
+    /// <summary>Tokens of all completions, end-of-text tokens included: M.</summary>
+    public int CompletionTokenCount => Examples.Sum(example => example.Completions.Sum(ids => ids.Count));
+
+    /// <summary>Tokens as TRL's <c>num_tokens</c> counts them: the prompt once for every completion.</summary>
+    public int SequenceTokenCount => CompletionTokenCount + Examples.Sum(example => example.Prompt.Count * example.Completions.Count);
+
+    /// <summary>
+    /// Cuts the batch into micro-batches that fit a memory budget. Examples stay whole and keep their order; one that exceeds
+    /// the budget by itself becomes a part of its own.
+    /// </summary>
+    /// <param name="maxTokens">The most tokens a part's model input may have, each prompt counted once.</param>
+    /// <param name="maxPairs">The most pairs in a part (completions, where examples have no pair).</param>
+    public IEnumerable<PreferenceBatch> Split(int maxTokens = int.MaxValue, int maxPairs = int.MaxValue)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxPairs, 1);
+        return Pack(Examples, maxTokens, maxPairs);
+    }
+
+    /// <summary>Packs examples, in order, into batches within both limits.</summary>
+    internal static IEnumerable<PreferenceBatch> Pack(IEnumerable<TokenizedExample> examples, int maxTokens, int maxPairs)
+    {
+        var part = new List<TokenizedExample>();
+        var (tokens, pairs) = (0L, 0L);
+        foreach (var example in examples)
+        {
+            var exampleTokens = example.Prompt.Count + example.Completions.Sum(ids => ids.Count);
+            var examplePairs = example.Pairs.Count > 0 ? example.Pairs.Count : example.Completions.Count;
+            if (part.Count > 0 && (tokens + exampleTokens > maxTokens || pairs + examplePairs > maxPairs))
+            {
+                yield return new PreferenceBatch(part);
+                (part, tokens, pairs) = ([], 0, 0);
+            }
+            part.Add(example);
+            tokens += exampleTokens;
+            pairs += examplePairs;
+        }
+        if (part.Count > 0)
+            yield return new PreferenceBatch(part);
+    }
+
+    /// <summary>Lays the tokens end to end and makes the tensors a model and a loss take.</summary>
+    /// <returns>Tensors on <paramref name="device"/>; they belong to the current dispose scope, or to the caller where there
+    /// is none.</returns>
+    public BatchTensors To(Device device)
+    {
+        var layout = new SequenceLayout([.. Examples.Select(example =>
+            new ExampleLengths(example.Prompt.Count, [.. example.Completions.Select(ids => ids.Count)]))]);
+        var rows = Examples.SelectMany(example =>
+            example.Prompt.Concat(example.Completions.SelectMany(ids => ids.Take(ids.Count - 1))));
+        var targets = Examples.SelectMany(example => example.Completions.SelectMany(ids => ids));
+
+        var (chosen, rejected) = (new List<long>(), new List<long>());
+        var first = 0;
+        foreach (var example in Examples)
+        {
+            foreach (var pair in example.Pairs)
+            {
+                chosen.Add(first + pair.Chosen);
+                rejected.Add(first + pair.Rejected);
+            }
+            first += example.Completions.Count;
+        }
+
+        Tensor Ids(IEnumerable<int> ids) => tensor(ids.Select(id => (long)id).ToArray(), device: device);
+        return new BatchTensors(
+            Ids(rows), layout, Ids(targets), tensor(chosen.ToArray(), device: device), tensor(rejected.ToArray(), device: device));
+    }
+}

@@ -1,0 +1,47 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>The log-probabilities of every completion of a batch under one model, in fp32.</summary>
+/// <remarks>
+/// A completion's log-probability is the sum over its tokens, the end-of-text token included (the paper's code, and TRL). It
+/// is not divided by the length; losses that want the mean divide <see cref="Sums"/> by <see cref="Counts"/>.
+/// </remarks>
+public sealed class CompletionLogProbs
+{
+    private CompletionLogProbs(Tensor perToken, Tensor sums, Tensor counts, IReadOnlyList<int> offsets) =>
+        (PerToken, Sums, Counts, Offsets) = (perToken, sums, counts, offsets);
+
+    /// <summary>log p of every completion token given what precedes it, <c>[M]</c>, completion after completion.</summary>
+    public Tensor PerToken { get; }
+
+    /// <summary>The log-probability of every completion, <c>[S]</c>.</summary>
+    public Tensor Sums { get; }
+
+    /// <summary>Tokens of every completion, <c>[S]</c>, fp32.</summary>
+    public Tensor Counts { get; }
+
+    /// <summary>Completion <c>s</c> owns <see cref="PerToken"/> from <c>[s]</c> up to <c>[s + 1]</c>; <c>[S + 1]</c>.</summary>
+    public IReadOnlyList<int> Offsets { get; }
+
+    /// <summary>
+    /// Computes them. The output head runs only on the rows that predict a completion's token. Gradients flow where grad mode
+    /// is on.
+    /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="batch">The batch, on the model's device.</param>
+    /// <returns>Tensors of the current dispose scope.</returns>
+    public static CompletionLogProbs Compute(CausalLanguageModel model, BatchTensors batch)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(batch);
+        var layout = batch.Layout;
+        var rows = tensor(layout.PredictingRows, device: batch.Ids.device);
+        var logits = model.Head.Logits(model.call(batch.Ids, layout).index_select(0, rows)).to(float32);
+        var perToken = logits.gather(1, batch.Targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(1);
+
+        var counts = layout.CompletionOffsets.Zip(layout.CompletionOffsets.Skip(1), (begin, end) => (long)(end - begin)).ToArray();
+        var sums = stack(perToken.split(counts).Select(completion => completion.sum()));
+        return new(perToken, sums, tensor(counts, float32, batch.Ids.device), layout.CompletionOffsets);
+    }
+}

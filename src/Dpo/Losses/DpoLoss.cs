@@ -1,0 +1,87 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// The loss of Direct Preference Optimization (Rafailov et al. 2023, Eq. 7): −log σ(β·Δ), where Δ is the difference of the
+/// chosen and the rejected completion's log-ratio log π(y|x) − log π_ref(y|x).
+/// </summary>
+/// <remarks>
+/// <para>Takes log-probabilities of completions and indices of pairs into them, as the paper's listing in Appendix B does, so
+/// that a completion in several pairs is computed once. <c>forward</c> is that form; <see cref="ForPairs"/> takes one
+/// chosen and one rejected value for every pair.</para>
+/// <para>β·(log π − log π_ref) is the implicit reward: how much more the policy likes a completion than the reference does.
+/// It is 0, and the loss ln 2, while the two are equal. The log-probability of chosen completions often falls during
+/// training while the margin grows: only the difference is trained.</para>
+/// </remarks>
+public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor Losses, Tensor Rewards)>
+{
+    /// <summary>Creates the loss.</summary>
+    /// <param name="beta">β &gt; 0: how strongly the policy is held to the reference. The paper uses 0.1, and 0.5 for TL;DR.</param>
+    /// <param name="labelSmoothing">ε in [0, ½): the share of preferences taken to be the wrong way round (conservative DPO,
+    /// as in the paper's code): −(1−ε) log σ(βΔ) − ε log σ(−βΔ).</param>
+    /// <param name="referenceFree">The loss takes a reference that gives every completion the same probability; the rewards it
+    /// reports are still measured against the reference given.</param>
+    /// <exception cref="ArgumentOutOfRangeException">β or ε is outside its range.</exception>
+    public DpoLoss(double beta = 0.1, double labelSmoothing = 0, bool referenceFree = false)
+        : base(nameof(DpoLoss))
+    {
+        if (!(beta > 0 && double.IsFinite(beta)))
+            throw new ArgumentOutOfRangeException(nameof(beta), beta, "β must be a number above 0.");
+        if (!(labelSmoothing >= 0 && labelSmoothing < 0.5))
+            throw new ArgumentOutOfRangeException(nameof(labelSmoothing), labelSmoothing, "Label smoothing must lie in [0, 0.5).");
+        Beta = beta;
+        LabelSmoothing = labelSmoothing;
+        ReferenceFree = referenceFree;
+    }
+
+    /// <summary>β.</summary>
+    public double Beta { get; }
+
+    /// <summary>ε of conservative DPO; 0 is plain DPO.</summary>
+    public double LabelSmoothing { get; }
+
+    /// <summary>Whether the loss ignores the reference.</summary>
+    public bool ReferenceFree { get; }
+
+    /// <summary>The losses of pairs given by index.</summary>
+    /// <param name="policyLogProbs">log π of every completion, <c>[S]</c>.</param>
+    /// <param name="referenceLogProbs">log π_ref of every completion, <c>[S]</c>; no gradient flows into it.</param>
+    /// <param name="chosenIndex">Every pair's chosen completion, <c>[P]</c>, int64.</param>
+    /// <param name="rejectedIndex">Every pair's rejected completion, <c>[P]</c>, int64.</param>
+    /// <returns>The loss of every pair, <c>[P]</c>, not reduced, and the implicit reward of every completion, <c>[S]</c>,
+    /// detached; in the inputs' precision and of the current dispose scope.</returns>
+    public override (Tensor Losses, Tensor Rewards) forward(
+        Tensor policyLogProbs, Tensor referenceLogProbs, Tensor chosenIndex, Tensor rejectedIndex)
+    {
+        var ratios = LogRatios(policyLogProbs, referenceLogProbs);
+        // index_select's backward adds in a fixed order; that of tensor indexing does not.
+        var losses = Losses(ratios.index_select(0, chosenIndex), ratios.index_select(0, rejectedIndex));
+        return (losses, Rewards(policyLogProbs, referenceLogProbs));
+    }
+
+    /// <summary>The losses of pairs given by value.</summary>
+    /// <param name="policyChosen">log π of every pair's chosen completion, <c>[P]</c>.</param>
+    /// <param name="policyRejected">log π of every pair's rejected completion, <c>[P]</c>.</param>
+    /// <param name="referenceChosen">log π_ref of every pair's chosen completion, <c>[P]</c>.</param>
+    /// <param name="referenceRejected">log π_ref of every pair's rejected completion, <c>[P]</c>.</param>
+    /// <returns>The loss of every pair, not reduced, and the detached implicit rewards, each <c>[P]</c>.</returns>
+    public (Tensor Losses, Tensor ChosenRewards, Tensor RejectedRewards) ForPairs(
+        Tensor policyChosen, Tensor policyRejected, Tensor referenceChosen, Tensor referenceRejected)
+    {
+        var losses = Losses(LogRatios(policyChosen, referenceChosen), LogRatios(policyRejected, referenceRejected));
+        return (losses, Rewards(policyChosen, referenceChosen), Rewards(policyRejected, referenceRejected));
+    }
+
+    private Tensor LogRatios(Tensor policy, Tensor reference) => ReferenceFree ? policy : policy - reference.detach();
+
+    private Tensor Rewards(Tensor policy, Tensor reference) => Beta * (policy.detach() - reference.detach());
+
+    private Tensor Losses(Tensor chosenRatios, Tensor rejectedRatios)
+    {
+        var margins = Beta * (chosenRatios - rejectedRatios);
+        var losses = -nn.functional.logsigmoid(margins);
+        // −log σ(−x) = x − log σ(x), so smoothing by ε moves the loss by ε·x.
+        return LabelSmoothing == 0 ? losses : losses + LabelSmoothing * margins;
+    }
+}

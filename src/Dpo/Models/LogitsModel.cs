@@ -1,0 +1,37 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// Makes any causal language model of yours, a module from ids <c>[B, T]</c> to logits <c>[B, T, V]</c>, one that Dpo trains.
+/// </summary>
+/// <remarks>
+/// The module sees plain right-padded sequences, a prompt in front of each of its completions, so it pays for the padding,
+/// for every copy of the prompt and for the logits of every token. It must be causal: padding stands to the right and is
+/// told from the rest by nothing but its place. Parameters keep the names they have in the module.
+/// </remarks>
+public sealed class LogitsModel : CausalLanguageModel
+{
+    private readonly nn.Module<Tensor, Tensor> module;
+
+    /// <summary>Wraps <paramref name="module"/>, which is disposed with this model.</summary>
+    public LogitsModel(nn.Module<Tensor, Tensor> module)
+        : base(nameof(LogitsModel))
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        this.module = module;
+        register_module("module", module);
+    }
+
+    /// <summary>No head: the module answers with logits.</summary>
+    public override OutputHead Head { get; } = new(Weight: null);
+
+    /// <summary>The logits of every row, <c>[N, V]</c>.</summary>
+    public override Tensor forward(Tensor ids, SequenceLayout layout)
+    {
+        var padded = new PaddedLayout(layout);
+        var sequences = ids.index_select(0, tensor(padded.RowOfFlat, device: ids.device)).view(padded.Count, padded.Length);
+        var logits = module.call(sequences);
+        return logits.flatten(0, 1).index_select(0, tensor(padded.FlatOfRow, device: ids.device));
+    }
+}

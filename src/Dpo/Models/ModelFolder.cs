@@ -1,0 +1,42 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>Model folders in Hugging Face's layout: which architecture, and its weights by name.</summary>
+internal static class ModelFolder
+{
+    public static Transformer Load(string folder, Device device)
+    {
+        if (!Directory.Exists(folder))
+            throw new InvalidInputException($"{folder}: there is no such model folder; give one that holds config.json and model.safetensors.");
+        var config = ModelConfig.Read(folder);
+        Transformer model = config.ModelType switch
+        {
+            "gpt2" => new Gpt2(Gpt2Config.From(config), config),
+            _ => throw config.Wrong("model_type", "Dpo implements gpt2"),
+        };
+        try
+        {
+            using var weights = ModelWeights.Open(folder);
+            // A file saved without the output head, as the hub's GPT-2 was, names its tensors without the body's prefix.
+            var whole = weights.Names.Any(name => name.StartsWith(model.BodyPrefix, StringComparison.Ordinal));
+            var parameters = model.named_parameters().Select(named => (
+                Name: whole || !named.name.StartsWith(model.BodyPrefix, StringComparison.Ordinal) ? named.name : named.name[model.BodyPrefix.Length..],
+                Parameter: (Tensor)named.parameter));
+            weights.LoadInto([.. parameters], model.IsDerived);
+            return model.to(device);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    public static void Save(Transformer model, string folder)
+    {
+        model.Config.Write(folder);
+        ModelWeights.Save(folder, [.. model.named_parameters().Select(named => (named.name, (Tensor)named.parameter))]);
+    }
+}

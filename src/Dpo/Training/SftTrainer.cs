@@ -1,0 +1,34 @@
+using Microsoft.Extensions.Logging;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// Supervised fine-tuning: maximizes the log-probability of completions given their prompts. On chosen completions
+/// (<see cref="TokenizedExample.ChosenOnly"/>) it is the paper's Preferred-FT, whose result is the policy and the reference
+/// of DPO.
+/// </summary>
+/// <remarks>The loss is the mean cross-entropy of a completion token, in nats; prompts are not trained on.</remarks>
+public sealed class SftTrainer : Trainer
+{
+    private readonly CausalLanguageModel model;
+
+    /// <summary>Creates the trainer.</summary>
+    /// <param name="model">The model to train; it stays the caller's to dispose.</param>
+    /// <param name="options">How to train; the paper's settings by default.</param>
+    /// <param name="optimizer">An optimizer of your own over the model's parameters; by default the one the options name.</param>
+    /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
+    public SftTrainer(
+        CausalLanguageModel model, TrainingOptions? options = null, optim.Optimizer? optimizer = null, ILogger? logger = null)
+        : base(model, options, optimizer, logger) => this.model = model;
+
+    private protected override IReadOnlyList<string> MetricNames { get; } = ["loss"];
+
+    private protected override int CountIn(PreferenceBatch batch) => batch.CompletionTokenCount;
+
+    private protected override (Tensor Loss, Tensor Metrics) Forward(BatchTensors batch)
+    {
+        var loss = -CompletionLogProbs.Compute(model, batch).PerToken.sum();
+        return (loss, loss.detach().unsqueeze(0));
+    }
+}

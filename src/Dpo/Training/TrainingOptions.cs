@@ -1,0 +1,71 @@
+namespace Dpo;
+
+/// <summary>Which optimizer a trainer makes.</summary>
+public enum OptimizerKind
+{
+    /// <summary>RMSprop with α 0.99, ε 1e-8, no momentum, not centred: the paper's.</summary>
+    RmsProp,
+
+    /// <summary>AdamW with β (0.9, 0.999), ε 1e-8. Decays matrices only, no biases and no norms.</summary>
+    AdamW,
+}
+
+/// <summary>How to train. The defaults are the paper's (Appendix B).</summary>
+public sealed record TrainingOptions
+{
+    /// <summary>The optimizer.</summary>
+    public OptimizerKind Optimizer { get; init; } = OptimizerKind.RmsProp;
+
+    /// <summary>The learning rate once warmed up; above 0.</summary>
+    public double LearningRate { get; init; } = 1e-6;
+
+    /// <summary>What the learning rate is multiplied by at each step: a warm-up over 150 steps, then constant.</summary>
+    public LearningRateSchedule Schedule { get; init; } = LearningRateSchedules.Paper(warmupSteps: 150);
+
+    /// <summary>Decoupled weight decay, 0 or more; AdamW's only.</summary>
+    public double WeightDecay { get; init; }
+
+    /// <summary>Gradients whose global L2 norm exceeds this are scaled down to it; above 0, infinity for no clipping.</summary>
+    public double MaxGradNorm { get; init; } = 10;
+
+    /// <summary>Pairs in an optimizer step (examples, in supervised fine-tuning).</summary>
+    public int BatchSize { get; init; } = 64;
+
+    /// <summary>The most pairs computed at once. Bounds memory; the result does not depend on it.</summary>
+    public int MicroBatchSize { get; init; } = int.MaxValue;
+
+    /// <summary>The most tokens computed at once, each prompt counted once. Bounds memory; the result does not depend on
+    /// it.</summary>
+    public int MicroBatchTokens { get; init; } = 4096;
+
+    /// <summary>Passes over the data, where <see cref="Steps"/> is not given.</summary>
+    public int Epochs { get; init; } = 1;
+
+    /// <summary>Optimizer steps, over as many passes as they take; null for whole <see cref="Epochs"/>.</summary>
+    public int? Steps { get; init; }
+
+    /// <summary>Steps from one evaluation to the next; null evaluates after the last step only.</summary>
+    public int? EvaluateEvery { get; init; }
+
+    /// <summary>Whether each epoch is shuffled anew; otherwise the order is the file's.</summary>
+    public bool Shuffle { get; init; } = true;
+
+    /// <summary>Seeds the order of the data.</summary>
+    public int Seed { get; init; }
+
+    /// <summary>Refuses values outside their ranges.</summary>
+    internal void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LearningRate);
+        ArgumentOutOfRangeException.ThrowIfNegative(WeightDecay);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxGradNorm);
+        ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(MicroBatchSize, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(MicroBatchTokens, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(Epochs, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(Steps ?? 1, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(EvaluateEvery ?? 1, 1);
+        if (WeightDecay > 0 && Optimizer == OptimizerKind.RmsProp)
+            throw new ArgumentException("RMSprop has no decoupled weight decay; use AdamW or a weight decay of 0.");
+    }
+}

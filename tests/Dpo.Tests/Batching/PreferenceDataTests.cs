@@ -1,0 +1,64 @@
+using CsCheck;
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+public class PreferenceDataTests
+{
+    private static TokenizedExample Example(int id, int pairs = 1) => new(
+        [id, id],
+        [.. Enumerable.Range(0, pairs + 1).Select(completion => (int[])[id, completion, 0])],
+        [.. Enumerable.Range(0, pairs).Select(pair => new PreferencePair(0, pair + 1))]);
+
+    [Fact]
+    public void File_order_is_kept_without_a_seed_and_the_last_batch_is_smaller()
+    {
+        var data = new PreferenceData(Enumerable.Range(0, 5).Select(id => Example(id)));
+        Assert.Equal(
+            [[0, 1], [2, 3], [4]],
+            data.Batches(2).Select(batch => batch.Examples.Select(example => example.Prompt[0]).ToArray()));
+    }
+
+    [Fact]
+    public void Every_epoch_serves_every_example_once_in_an_order_of_its_own()
+    {
+        Gen.Select(Gen.Int[1, 60], Gen.Int[1, 20], Gen.Int).Sample((count, size, seed) =>
+        {
+            var data = new PreferenceData(Enumerable.Range(0, count).Select(id => Example(id, pairs: 1 + id % 3)));
+            int[] Order(int epoch) => [.. data.Batches(size, seed, epoch).SelectMany(batch => batch.Examples.Select(e => e.Prompt[0]))];
+            Assert.Equal(Enumerable.Range(0, count), Order(0).Order());
+            Assert.Equal(Order(1), Order(1));
+            if (count > 20)
+                Assert.NotEqual(Order(0), Order(1));
+            Assert.All(data.Batches(size, seed), batch => Assert.True(batch.PairCount <= size || batch.Examples.Count == 1));
+        }, iter: 200);
+    }
+
+    [Fact]
+    public void Split_keeps_examples_whole_and_within_both_limits()
+    {
+        var batch = new PreferenceBatch([.. Enumerable.Range(0, 7).Select(id => Example(id, pairs: 2))]);
+        // An example has 2 + 3·3 tokens and 2 pairs.
+        Assert.Equal([2, 2, 2, 1], batch.Split(maxTokens: 22).Select(part => part.Examples.Count));
+        Assert.Equal([1, 1, 1, 1, 1, 1, 1], batch.Split(maxTokens: 5).Select(part => part.Examples.Count));
+        Assert.Equal([3, 3, 1], batch.Split(maxPairs: 6).Select(part => part.Examples.Count));
+        Assert.Equal([7], batch.Split().Select(part => part.Examples.Count));
+    }
+
+    [Fact]
+    public void Tensors_lay_tokens_end_to_end_and_number_completions_through_the_batch()
+    {
+        using var scope = NewDisposeScope();
+        var batch = new PreferenceBatch(
+        [
+            new([5, 6], [[7, 8, 0], [9, 0]], [new(1, 0)]),
+            new([4], [[0], [3, 2], [1, 0]], [new(0, 2), new(1, 0)]),
+        ]);
+        var tensors = batch.To(CPU);
+        Assert.Equal([5, 6, 7, 8, 9, 4, 3, 1], tensors.Ids.data<long>());
+        Assert.Equal([7, 8, 0, 9, 0, 0, 3, 2, 1, 0], tensors.Targets.data<long>());
+        Assert.Equal([1, 2, 3], tensors.Chosen.data<long>());
+        Assert.Equal([0, 4, 2], tensors.Rejected.data<long>());
+        Assert.Equal((3, 5, 10, 2 * 2 + 3 * 1 + 10), (batch.PairCount, batch.CompletionCount, batch.CompletionTokenCount, batch.SequenceTokenCount));
+    }
+}

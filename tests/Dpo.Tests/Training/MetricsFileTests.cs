@@ -1,0 +1,21 @@
+namespace Dpo.Tests;
+
+public class MetricsFileTests
+{
+    [Fact]
+    public void A_step_is_a_line_of_metrics_and_a_line_of_timing()
+    {
+        using var folder = new TemporaryFolder();
+        using (var file = new MetricsFile(Path.Combine(folder.Path, "run")))
+        {
+            file.Report(new(1, new Dictionary<string, double> { ["loss"] = 0.5, ["rewards/chosen"] = -1e-7 }, TimeSpan.FromSeconds(1.5)));
+            file.Report(new(2, new Dictionary<string, double> { ["loss"] = 0.25 }, TimeSpan.FromSeconds(2)));
+        }
+        Assert.Equal(
+            "{\"step\":1,\"loss\":0.5,\"rewards/chosen\":-1E-07}\n{\"step\":2,\"loss\":0.25}\n",
+            File.ReadAllText(Path.Combine(folder.Path, "run", "metrics.jsonl")));
+        Assert.Equal(
+            "{\"step\":1,\"seconds\":1.5}\n{\"step\":2,\"seconds\":2}\n",
+            File.ReadAllText(Path.Combine(folder.Path, "run", "timing.jsonl")));
+    }
+}
