@@ -109,9 +109,7 @@ public sealed class SafetensorsReader : IDisposable
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
         var chunkElements = Math.Min(TensorPieces.MaximumBytes / entry.Dtype.Size, target.numel());
-        // As bytes, so that a BOOL other than 0 and 1 becomes a true that torch understands.
-        var chunkType = entry.Dtype.ScalarType == ScalarType.Bool ? ScalarType.Byte : entry.Dtype.ScalarType;
-        var chunk = empty(chunkElements, dtype: chunkType, device: CPU);
+        var chunk = empty(chunkElements, dtype: entry.Dtype.ScalarType, device: CPU);
         var position = header.DataStart + entry.Begin;
         TensorPieces.ForEach(target, chunkElements, piece =>
         {

@@ -110,6 +110,17 @@ public sealed class SafetensorsReaderTests : IDisposable
     }
 
     [Fact]
+    public void A_bool_stored_as_another_byte_than_0_and_1_becomes_a_proper_true()
+    {
+        var data = Enumerable.Range(0, 256).Select(value => (byte)value).ToArray();
+        var path = folder.Write("a", SafetensorsBytes.File(
+            """{"x":{"dtype":"BOOL","shape":[256],"data_offsets":[0,256]}}""", data));
+        using var file = new SafetensorsReader(path);
+        using var tensor = file.Read("x");
+        Assert.Equal([0, .. Enumerable.Repeat((byte)1, 255)], tensor.bytes.ToArray());
+    }
+
+    [Fact]
     public void The_header_need_not_be_in_the_order_of_the_data()
     {
         var path = folder.Write("a", SafetensorsBytes.File(
