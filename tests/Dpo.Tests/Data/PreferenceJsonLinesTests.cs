@@ -1,0 +1,111 @@
+using System.Text;
+using CsCheck;
+
+namespace Dpo.Tests;
+
+public class PreferenceJsonLinesTests
+{
+    private const string Good = """{"prompt": "p", "chosen": " c", "rejected": " r", "score": 3}""";
+
+    [Fact]
+    public void Good_rows_are_read_and_every_bad_one_is_counted_by_its_reason()
+    {
+        using var folder = new TempFolder();
+        var path = folder.Write("train.jsonl", string.Join("\r\n",
+            Good,
+            "",
+            "{\"prompt\": \"p\"",
+            "[1]",
+            """{"prompt": "p", "chosen": "c"}""",
+            """{"prompt": "p", "chosen": null, "rejected": "r"}""",
+            """{"prompt": "p", "chosen": "same", "rejected": "same"}""",
+            """{"prompt": "p", "chosen": " \n", "rejected": "r"}""",
+            """{"prompt": "p", "chosen": "\ud800", "rejected": "r"}""",
+            """{"prompt": "p", "prompt": "q", "chosen": "c", "rejected": "r"}""",
+            """{"prompt": "ü\n😀", "chosen": "\u00fc", "rejected": ""}""",
+            """{"prompt": "ü\n😀", "chosen": "\u00fc", "rejected": "u"}"""));
+        var report = new DataReport();
+        var examples = PreferenceJsonLines.Read(path, report).ToList();
+
+        Assert.Equal(2, examples.Count);
+        Assert.Equal("p", examples[0].Prompt);
+        Assert.Equal([" c", " r"], examples[0].Completions);
+        Assert.Equal([new PreferencePair(0, 1)], examples[0].Pairs);
+        Assert.Equal("train.jsonl:1", examples[0].Source);
+        Assert.Equal("ü\n😀", examples[1].Prompt);
+        Assert.Equal(["ü", "u"], examples[1].Completions);
+        Assert.Equal("train.jsonl:12", examples[1].Source);
+        Assert.Equal(
+            "read 11 rows; used 2; dropped 1: 'chosen' is not a text (train.jsonl:6); dropped 2: empty completion (train.jsonl:8, " +
+            "train.jsonl:11); dropped 1: identical completions (train.jsonl:7); dropped 3: malformed JSON (train.jsonl:3, " +
+            "train.jsonl:9, train.jsonl:10); dropped 1: no field 'rejected' (train.jsonl:5); dropped 1: not a JSON object (train.jsonl:4)",
+            report.ToString());
+        Assert.Equal(9, report.Dropped);
+    }
+
+    [Fact]
+    public void Invalid_utf8_is_not_replaced_in_silence()
+    {
+        using var folder = new TempFolder();
+        var path = Path.Combine(folder.Path, "latin1.jsonl");
+        File.WriteAllText(path, """{"prompt": "über", "chosen": "c", "rejected": "r"}""", Encoding.Latin1);
+        var report = new DataReport();
+        Assert.Empty(PreferenceJsonLines.Read(path, report));
+        Assert.Equal("read 1 rows; used 0; dropped 1: invalid UTF-8 (latin1.jsonl:1)", report.ToString());
+    }
+
+    [Fact]
+    public void Refusing_stops_at_the_first_bad_row_and_names_it()
+    {
+        using var folder = new TempFolder();
+        var path = folder.Write("train.jsonl", $"{Good}\n\n{{\"prompt\": \"p\", \"chosen\": \"x\", \"rejected\": \"x\"}}\n{Good}\n");
+        using var rows = PreferenceJsonLines.Read(path, new DataReport(), BadRows.Refuse).GetEnumerator();
+        Assert.True(rows.MoveNext());
+        var e = Assert.Throws<InvalidInputException>(() => rows.MoveNext());
+        Assert.Equal($"{path}:3: identical completions; correct the row, or let bad rows be skipped.", e.Message);
+    }
+
+    [Fact]
+    public void A_damaged_line_is_an_example_or_a_counted_reason_in_every_reader()
+    {
+        string[] rows =
+        [
+            Good,
+            """{"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: q\n\nAssistant: b"}""",
+            """{"info": {"post": "p", "title": "t", "subreddit": "s"}, "summaries": [{"text": "a"}, {"text": "b"}], "choice": 1}""",
+            """{"input_text": "i", "candidate_0": "a", "candidate_1": "b", "choice": 0}""",
+            """{"text": "good", "label": "pos"}""",
+        ];
+        var piece = Gen.OneOf(
+            Gen.OneOf("\"", "{", "}", "[", "]", ":", ",", "\\", "\\ud800", "\\u0000", "null", "1e999", "\"choice\"", "\r", " "),
+            Gen.Char.Select(c => c.ToString()));
+        var damage = Gen.Select(Gen.Int[0, 200], Gen.Int[0, 5], piece);
+        using var folder = new TempFolder();
+        var path = Path.Combine(folder.Path, "damaged.jsonl");
+        Gen.Select(Gen.Int[0, rows.Length - 1], damage.List[0, 3]).Sample(
+            (index, damages) =>
+            {
+                var line = rows[index];
+                foreach (var (at, length, text) in damages)
+                {
+                    var start = Math.Min(at, line.Length);
+                    line = line[..start] + text + line[Math.Min(start + length, line.Length)..];
+                }
+                // Half a surrogate pair becomes bytes that are no UTF-8.
+                File.WriteAllBytes(path, Encoding.UTF8.GetBytes(line.Replace('\n', ' ')).Select(b => b == 0xBD ? (byte)0xFF : b).ToArray());
+                Counted(report => PreferenceJsonLines.Read(path, report));
+                Counted(report => HelpfulHarmlessTranscripts.Read(path, report));
+                Counted(report => SummaryComparisons.Read(path, report));
+                Counted(report => ReviewFile.Read(path, report));
+            },
+            iter: 2000, threads: 1);
+    }
+
+    private static void Counted<T>(Func<DataReport, IEnumerable<T>> read)
+    {
+        var report = new DataReport();
+        var used = read(report).Count();
+        Assert.Equal(report.Read, used + report.Dropped);
+        Assert.InRange(report.Read, 0, 1);
+    }
+}
