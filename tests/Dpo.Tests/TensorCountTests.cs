@@ -2,21 +2,15 @@ using static TorchSharp.torch;
 
 namespace Dpo.Tests;
 
-/// <summary>Native memory: what is counted is the whole process's, so these tests run while no other does.</summary>
-[CollectionDefinition(nameof(TensorCountTests), DisableParallelization = true)]
-[Collection(nameof(TensorCountTests))]
+[Collection(nameof(TensorCount))]
 public class TensorCountTests
 {
-    public TensorCountTests()
-    {
-        // What earlier tests left to the finalizers must not go while these count.
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-    }
-
     [Fact]
     public void Tensors_and_memory_stay_flat_over_200_steps()
     {
+        // What earlier tests left to the finalizers must not go while this one counts.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
         var data = TrainerTests.Data(16);
         using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
         using var trainer = new DpoTrainer(pair, options: TrainerTests.Options with { Steps = 230 });
@@ -37,8 +31,6 @@ public class TensorCountTests
         using var model = new Gpt2(TrainerTests.Shape);
         void Sample() => Sampler.Sample(model, [[1, 2, 3], [4], [2, 2]], 8, endOfTextId: 0, seed: 5);
         Sample();
-        var tensors = Tensor.TotalCount;
-        Sample();
-        Assert.Equal(tensors, Tensor.TotalCount);
+        TensorCount.AssertFlat(Sample);
     }
 }

@@ -77,7 +77,7 @@ public abstract class Trainer : IDisposable
                     values[name] = value;
                 logger.LogInformation("After step {Step} the held-out loss is {Loss:g6}.", step, values["eval_loss"]);
             }
-            progress?.Report(new TrainingMetrics(step, values, clock.Elapsed));
+            progress?.Report(new TrainingMetrics(step, totalSteps, values, clock.Elapsed));
         }
         logger.LogInformation("Trained for {Steps} steps.", step);
     }

@@ -1,15 +1,16 @@
 namespace Dpo;
 
 /// <summary>
-/// What one optimizer step, or one evaluation, measured, under TRL's names: <c>loss</c>, <c>grad_norm</c>,
+/// What one optimizer step, and an evaluation after it, measured, under TRL's names: <c>loss</c>, <c>grad_norm</c>,
 /// <c>learning_rate</c>, <c>epoch</c>, <c>num_tokens</c>, <c>rewards/chosen</c>, <c>rewards/rejected</c>,
 /// <c>rewards/margins</c>, <c>rewards/accuracies</c>, <c>logps/chosen</c>, <c>logps/rejected</c>; those of an evaluation begin
 /// with <c>eval_</c>.
 /// </summary>
-/// <param name="Step">The step, from 1; an evaluation carries the number of steps taken before it.</param>
+/// <param name="Step">The step, from 1.</param>
+/// <param name="TotalSteps">Steps of the whole run.</param>
 /// <param name="Values">The values by name. Averages are over all pairs of the step, not over micro-batches.</param>
 /// <param name="Elapsed">How long the step took. Apart from the values, so that those are equal from run to run.</param>
-public sealed record TrainingMetrics(int Step, IReadOnlyDictionary<string, double> Values, TimeSpan Elapsed)
+public sealed record TrainingMetrics(int Step, int TotalSteps, IReadOnlyDictionary<string, double> Values, TimeSpan Elapsed)
 {
     /// <summary>The value of a metric.</summary>
     /// <exception cref="KeyNotFoundException">It was not measured.</exception>

@@ -72,7 +72,7 @@ public class HelpfulHarmlessTranscriptsTests
 
     private static (List<PreferenceExample> Examples, DataReport Report) Read(params (string Chosen, string Rejected)[] rows)
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var lines = rows.Select(row => JsonSerializer.Serialize(new { chosen = row.Chosen, rejected = row.Rejected }));
         var report = new DataReport();
         return (HelpfulHarmlessTranscripts.Read(folder.Write("hh.jsonl", string.Join('\n', lines)), report).ToList(), report);

@@ -12,7 +12,7 @@ public class LineReaderTests
         // A limit just above the longest line makes the buffer grow and shift at every place.
         Gen.Int[0, 300].List[1, 40].Select(Gen.Bool, Gen.Bool).Sample((lengths, crlf, compressed) =>
         {
-            using var folder = new TempFolder();
+            using var folder = new TemporaryFolder();
             var expected = lengths.Select((length, i) => new string((char)('a' + i % 26), length)).ToList();
             var text = string.Concat(expected.Select(line => line + (crlf ? "\r\n" : "\n")));
             var path = Path.Combine(folder.Path, compressed ? "lines.GZ" : "lines");
@@ -24,14 +24,14 @@ public class LineReaderTests
     [Fact]
     public void A_byte_order_mark_and_a_missing_last_newline_are_no_matter()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         Assert.Equal(["a", "", "b\uFEFF"], ReadAll(folder.Write("lines", "\uFEFFa\n\nb\uFEFF"), 10));
     }
 
     [Fact]
     public void A_line_of_just_the_limit_is_read_and_one_byte_more_is_refused()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         Assert.Equal(["a", "bcd", "efg"], ReadAll(folder.Write("lines", "a\nbcd\nefg"), 3));
         var path = folder.Write("long", "a\nbcde\nefg");
         var e = Assert.Throws<InvalidInputException>(() => ReadAll(path, 3));
@@ -48,7 +48,7 @@ public class LineReaderTests
     [Fact]
     public void A_file_that_cannot_be_decompressed_is_named()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var path = folder.Write("plain.gz", "no gzip at all, but long enough to have a header\n");
         var e = Assert.Throws<InvalidInputException>(() => ReadAll(path, 100));
         Assert.StartsWith($"{path}:1: the file cannot be read on (", e.Message, StringComparison.Ordinal);
@@ -57,7 +57,7 @@ public class LineReaderTests
     [Fact]
     public void A_compressed_file_that_was_cut_off_anywhere_is_named()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var path = Path.Combine(folder.Path, "cut.gz");
         var whole = Compress("{\"text\": \"one\"}\n{\"text\": \"two\"}\n");
         for (var length = 1; length < whole.Length; length++)
@@ -71,7 +71,7 @@ public class LineReaderTests
     [Fact]
     public void Compressed_files_put_one_behind_the_other_are_one_file()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var path = Path.Combine(folder.Path, "two.gz");
         File.WriteAllBytes(path, [.. Compress("a\nb"), .. Compress("c\nd")]);
         Assert.Equal(["a", "bc", "d"], ReadAll(path, 100));

@@ -13,7 +13,7 @@ public class PreferenceFileTests
     [InlineData("""{"input_text": "i", "candidate_0": "a", "candidate_1": "b", "choice": 0}""", "i")]
     public void The_first_row_that_is_an_object_decides_the_format(string row, string prompt)
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var path = folder.Write("train.jsonl", $"\n{{broken\n{row}\n");
         var report = new DataReport();
         Assert.Equal(prompt, Assert.Single(PreferenceFile.Read(path, report)).Prompt);
@@ -26,7 +26,7 @@ public class PreferenceFileTests
     [Fact]
     public void Transcripts_of_one_prompt_become_one_example()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string Row(string prompt, string chosen, string rejected) =>
             $$"""{"chosen": "{{prompt}}\n\nAssistant:{{chosen}}", "rejected": "{{prompt}}\n\nAssistant:{{rejected}}"}""";
         var path = folder.Write("hh.jsonl", string.Join('\n', Row("x", "a", "b"), Row("y", "a", "b"), Row("x", "c", "a"), Row("x", "a", "b")));
@@ -40,7 +40,7 @@ public class PreferenceFileTests
     [Fact]
     public void An_unknown_format_and_an_empty_file_list_the_known_ones()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var unknown = folder.Write("unknown.jsonl", "\n{\"question\": 1}\n");
         Assert.Equal(
             $"{unknown}:2: the row has none of the fields of a known format; {Formats}",

@@ -10,7 +10,7 @@ public class PreferenceJsonLinesTests
     [Fact]
     public void Good_rows_are_read_and_every_bad_one_is_counted_by_its_reason()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var path = folder.Write("train.jsonl", string.Join("\r\n",
             Good,
             "",
@@ -46,7 +46,7 @@ public class PreferenceJsonLinesTests
     [Fact]
     public void Invalid_utf8_is_not_replaced_in_silence()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var path = Path.Combine(folder.Path, "latin1.jsonl");
         File.WriteAllText(path, """{"prompt": "über", "chosen": "c", "rejected": "r"}""", Encoding.Latin1);
         var report = new DataReport();
@@ -57,7 +57,7 @@ public class PreferenceJsonLinesTests
     [Fact]
     public void Refusing_stops_at_the_first_bad_row_and_names_it()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var path = folder.Write("train.jsonl", $"{Good}\n\n{{\"prompt\": \"p\", \"chosen\": \"x\", \"rejected\": \"x\"}}\n{Good}\n");
         using var rows = PreferenceJsonLines.Read(path, new DataReport(), BadRows.Refuse).GetEnumerator();
         Assert.True(rows.MoveNext());
@@ -80,7 +80,7 @@ public class PreferenceJsonLinesTests
             Gen.OneOf("\"", "{", "}", "[", "]", ":", ",", "\\", "\\ud800", "\\u0000", "null", "1e999", "\"choice\"", "\r", " "),
             Gen.Char.Select(c => c.ToString()));
         var damage = Gen.Select(Gen.Int[0, 200], Gen.Int[0, 5], piece);
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var path = Path.Combine(folder.Path, "damaged.jsonl");
         Gen.Select(Gen.Int[0, rows.Length - 1], damage.List[0, 3]).Sample(
             (index, damages) =>

@@ -5,7 +5,7 @@ public class ReviewFileTests
     [Fact]
     public void Lines_are_read_and_other_labels_counted()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var path = folder.Write("reviews.jsonl", string.Join('\n',
             """{"text": "Fine.<br /><br />Really.", "label": "pos", "rating": 9}""",
             """{"text": "Poor.", "label": "neg"}""",
@@ -27,7 +27,7 @@ public class ReviewFileTests
     [InlineData("", "")]
     public void The_original_folder_is_read_in_a_fixed_order(string at, string given)
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         folder.Write(at + "pos/2_9.txt", "Good<br />film");
         folder.Write(at + "pos/10_8.txt", "Great film");
         folder.Write(at + "neg/0_1.txt", "Bad film");
@@ -49,7 +49,7 @@ public class ReviewFileTests
     [Fact]
     public void A_folder_of_something_else_is_refused()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var e = Assert.Throws<InvalidInputException>(() => ReviewFile.Read(folder.Path, new DataReport()).ToList());
         Assert.Equal($"{folder.Path}: there is no folder neg; give the aclImdb folder, or one with the folders neg and pos.", e.Message);
     }

@@ -5,7 +5,7 @@ public class SummaryComparisonsTests
     [Fact]
     public void Both_formats_are_read_and_rows_that_compare_nothing_are_counted()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         const string info = """ "info": {"post": "Long.\n\nPost", "title": "A title", "subreddit": "tifu"} """;
         var path = folder.Write("tldr.jsonl", string.Join('\n',
             $$"""{ {{info}}, "summaries": [{"text": "first"}, {"text": "  second "}], "choice": 1}""",

@@ -51,7 +51,7 @@ public class BpeTrainerTests
             texts =>
             {
                 var trained = TextTokenizer.Train(texts, 270);
-                using var folder = new TempFolder();
+                using var folder = new TemporaryFolder();
                 trained.Save(folder.Path);
                 var loaded = TextTokenizer.Load(folder.Path);
                 Assert.Equal(trained.VocabularySize, loaded.VocabularySize);
@@ -69,8 +69,8 @@ public class BpeTrainerTests
     public void The_order_of_the_texts_does_not_matter()
     {
         string[] texts = ["the cat sat", "on the mat", "the hat that the cat had"];
-        using var first = new TempFolder();
-        using var second = new TempFolder();
+        using var first = new TemporaryFolder();
+        using var second = new TemporaryFolder();
         TextTokenizer.Train(texts, 280).Save(first.Path);
         TextTokenizer.Train(texts.Reverse(), 280).Save(second.Path);
         Assert.Equal(

@@ -108,7 +108,7 @@ public class TextTokenizerTests
     [Fact]
     public void Saving_writes_the_files_unchanged()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         Small.Save(folder.Path);
         var names = Directory.GetFiles(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal);
         Assert.Equal(["tokenizer.json", "tokenizer_config.json"], names);
@@ -123,7 +123,7 @@ public class TextTokenizerTests
     {
         if (Fixture.Shared("tokenizers", "gpt2") is not { } shared)
             return null;
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         File.Copy(Path.Combine(shared, "encoder.json"), Path.Combine(folder.Path, "vocab.json"));
         File.Copy(Path.Combine(shared, "vocab.bpe"), Path.Combine(folder.Path, "merges.txt"));
         return TextTokenizer.Load(folder.Path);

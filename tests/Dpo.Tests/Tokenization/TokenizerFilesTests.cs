@@ -127,7 +127,7 @@ public class TokenizerFilesTests
     {
         var root = Tokenizer();
         var merges = root["model"]!["merges"]!.AsArray().Select(m => $"{m![0]} {m[1]}");
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         folder.Write("vocab.json", root["model"]!["vocab"]!.ToJsonString());
         var text = "#version: 0.2\n" + string.Join("\r\n", merges) + "\r\n";
         var path = folder.Write("merges.txt", text);
@@ -144,7 +144,7 @@ public class TokenizerFilesTests
     [Fact]
     public void A_missing_folder_and_an_empty_one_are_refused()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         var none = Path.Combine(folder.Path, "none");
         Assert.Equal(
             $"{none}: there is no such folder; give a model folder with its tokenizer files.",
@@ -166,9 +166,9 @@ public class TokenizerFilesTests
             node[path[^1]] = value;
     }
 
-    private static TempFolder Folder(string tokenizer, params (string Name, string Text)[] others)
+    private static TemporaryFolder Folder(string tokenizer, params (string Name, string Text)[] others)
     {
-        var folder = new TempFolder();
+        var folder = new TemporaryFolder();
         folder.Write("tokenizer.json", tokenizer);
         foreach (var (name, text) in others)
             folder.Write(name, text);

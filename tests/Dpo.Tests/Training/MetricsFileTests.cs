@@ -8,8 +8,8 @@ public class MetricsFileTests
         using var folder = new TemporaryFolder();
         using (var file = new MetricsFile(Path.Combine(folder.Path, "run")))
         {
-            file.Report(new(1, new Dictionary<string, double> { ["loss"] = 0.5, ["rewards/chosen"] = -1e-7 }, TimeSpan.FromSeconds(1.5)));
-            file.Report(new(2, new Dictionary<string, double> { ["loss"] = 0.25 }, TimeSpan.FromSeconds(2)));
+            file.Report(new(1, 2, new Dictionary<string, double> { ["loss"] = 0.5, ["rewards/chosen"] = -1e-7 }, TimeSpan.FromSeconds(1.5)));
+            file.Report(new(2, 2, new Dictionary<string, double> { ["loss"] = 0.25 }, TimeSpan.FromSeconds(2)));
         }
         Assert.Equal(
             "{\"step\":1,\"loss\":0.5,\"rewards/chosen\":-1E-07}\n{\"step\":2,\"loss\":0.25}\n",
