@@ -81,7 +81,16 @@ internal static class BpeTrainer
             padding = (object?)null,
             added_tokens = new[]
             {
-                new { id = 0, content = EndOfText, single_word = false, lstrip = false, rstrip = false, normalized = false, special = true },
+                new
+                {
+                    id = 0,
+                    content = EndOfText,
+                    single_word = false,
+                    lstrip = false,
+                    rstrip = false,
+                    normalized = false,
+                    special = true,
+                },
             },
             normalizer = (object?)null,
             pre_tokenizer = byteLevel,

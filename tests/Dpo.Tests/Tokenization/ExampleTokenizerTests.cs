@@ -86,12 +86,13 @@ public class ExampleTokenizerTests
     public void Keep_start_by_hand(int maxLength, string? prompt, string? completion)
     {
         var report = new DataReport();
+        report.CountRead();
         var source = new PreferenceExample("qqqqqqqqq", "xyz", "z") { Source = "made.jsonl:7" };
         var example = new ExampleTokenizer(Small, maxLength, truncation: Truncation.KeepStart).Tokenize(source, report);
         if (prompt is null)
         {
             Assert.Null(example);
-            Assert.Equal("read 0 rows; used -1; dropped 1: prompt too long (made.jsonl:7)", report.ToString());
+            Assert.Equal("read 1 rows; used 0; dropped 1: prompt too long (made.jsonl:7)", report.ToString());
             return;
         }
         Assert.Equal(prompt, Small.Decode(example!.Prompt));
