@@ -111,6 +111,15 @@ public class ExampleTokenizerTests
     }
 
     [Fact]
+    public void Completions_beside_a_short_prompt_are_cut_to_the_same_length_as_beside_a_long_one()
+    {
+        var cut = new ExampleTokenizer(Small, maxLength: 10, maxPromptLength: 4)
+            .Tokenize(new PreferenceExample("qq", "xyzxyzxyz", "z"), new DataReport())!;
+        Assert.Equal("qq", Small.Decode(cut.Prompt));
+        Assert.Equal(["xyzxyz", "z<|endoftext|>"], cut.Completions.Select(ids => Small.Decode(ids)));
+    }
+
+    [Fact]
     public void Text_that_spells_the_end_of_text_ends_nothing()
     {
         var example = new ExampleTokenizer(Small).Tokenize(new PreferenceExample("a<|endoftext|>", "b<|endoftext|>", "c"), new DataReport())!;
