@@ -1,6 +1,7 @@
 namespace Dpo;
 
-/// <summary>What a reader does with a row that cannot be trained on: malformed, without a completion, without a difference.</summary>
+/// <summary>What a reader does with a row that cannot be trained on: malformed, without a completion, without a
+/// difference.</summary>
 public enum BadRows
 {
     /// <summary>Leaves it out and counts it in the <see cref="DataReport"/>.</summary>

@@ -27,7 +27,8 @@ public sealed class DataReport
     public int Dropped => _dropped.Values.Sum(reason => reason.Rows);
 
     /// <summary>Rows dropped for each reason.</summary>
-    public IReadOnlyDictionary<string, int> DroppedByReason => _dropped.ToDictionary(reason => reason.Key, reason => reason.Value.Rows);
+    public IReadOnlyDictionary<string, int> DroppedByReason =>
+        _dropped.ToDictionary(reason => reason.Key, reason => reason.Value.Rows);
 
     /// <summary>Counts rows as read.</summary>
     /// <param name="rows">How many.</param>
@@ -46,7 +47,8 @@ public sealed class DataReport
         _dropped[reason] = (before + rows, sources);
     }
 
-    /// <summary>One line: <c>read 2,354 rows; used 2,350; dropped 4: empty completion (test.jsonl:121, test.jsonl:741, …)</c>.</summary>
+    /// <summary>One line:
+    /// <c>read 2,354 rows; used 2,350; dropped 4: empty completion (test.jsonl:121, test.jsonl:741, …)</c>.</summary>
     public override string ToString()
     {
         var line = new StringBuilder().Append(CultureInfo.InvariantCulture, $"read {Read:N0} rows; used {Used:N0}");

@@ -71,7 +71,9 @@ internal static class JsonRows
     {
         if (row.ValueKind != JsonValueKind.Object || !row.TryGetProperty(name, out var value))
             throw new BadRowException($"no field '{name}'");
-        return value.ValueKind == JsonValueKind.String ? value.GetString()! : throw new BadRowException($"'{name}' is not a text");
+        return value.ValueKind == JsonValueKind.String
+            ? value.GetString()!
+            : throw new BadRowException($"'{name}' is not a text");
     }
 
     /// <summary>The example of a comparison, unless it has nothing to train on.</summary>

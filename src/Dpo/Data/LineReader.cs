@@ -94,7 +94,10 @@ internal sealed class LineReader : IDisposable
         if (_end == _buffer.Length)
         {
             if (_end > _longest)
-                throw new InvalidInputException($"{_path}:{Number}: the line is longer than {_longest:N0} bytes; give a file with one row a line.");
+            {
+                throw new InvalidInputException(
+                    $"{_path}:{Number}: the line is longer than {_longest:N0} bytes; give a file with one row a line.");
+            }
             Array.Resize(ref _buffer, (int)Math.Min(_longest + 1, 2L * _end));
         }
         try

@@ -2,7 +2,8 @@ using System.Text.Json;
 
 namespace Dpo;
 
-/// <summary>Reads a file of preferences in any of the formats the library knows, told apart by the fields of its first row.</summary>
+/// <summary>Reads a file of preferences in any of the formats the library knows, told apart by the fields of its first
+/// row.</summary>
 public static class PreferenceFile
 {
     private delegate IEnumerable<PreferenceExample> Reader(string path, DataReport report, BadRows badRows);
@@ -20,7 +21,8 @@ public static class PreferenceFile
     /// <param name="path">The file, UTF-8, one JSON object a line; one named <c>.gz</c> is decompressed.</param>
     /// <param name="report">Counts the rows read and dropped.</param>
     /// <param name="badRows">Whether bad rows are skipped and counted, or refused.</param>
-    /// <exception cref="InvalidInputException">The file cannot be read, is in no known format, or a bad row is refused.</exception>
+    /// <exception cref="InvalidInputException">The file cannot be read, is in no known format, or a bad row is
+    /// refused.</exception>
     public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip)
     {
         ArgumentNullException.ThrowIfNull(report);
@@ -31,8 +33,8 @@ public static class PreferenceFile
     }
 
     private const string Formats =
-        "give JSON Lines with 'prompt', 'chosen' and 'rejected', HH transcripts with 'chosen' and 'rejected', or summary comparisons " +
-        "with 'info', 'summaries' and 'choice' or with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
+        "give JSON Lines with 'prompt', 'chosen' and 'rejected', HH transcripts with 'chosen' and 'rejected', or summary " +
+        "comparisons with 'info', 'summaries' and 'choice' or with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
 
     private static Reader Format(string path, JsonElement row, string source)
     {
@@ -43,6 +45,7 @@ public static class PreferenceFile
             return (file, report, badRows) => HelpfulHarmlessTranscripts.Read(file, report, badRows).GroupByPrompt();
         if (Has("summaries") || Has("info") || Has("input_text"))
             return SummaryComparisons.Read;
-        throw new InvalidInputException($"{path}{source[source.LastIndexOf(':')..]}: the row has none of the fields of a known format; {Formats}");
+        var line = source[source.LastIndexOf(':')..];
+        throw new InvalidInputException($"{path}{line}: the row has none of the fields of a known format; {Formats}");
     }
 }

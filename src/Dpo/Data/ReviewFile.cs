@@ -16,8 +16,9 @@ public sealed record Review(string Text, bool Positive, string Source);
 public static class ReviewFile
 {
     /// <summary>Reads the reviews one by one.</summary>
-    /// <param name="path">A <c>.jsonl</c> or <c>.jsonl.gz</c> file; or the <c>aclImdb</c> folder, whose <c>train</c> part is read;
-    /// or a folder that itself has <c>neg</c> and <c>pos</c>, read in that order, files in ordinal order of their names.</param>
+    /// <param name="path">A <c>.jsonl</c> or <c>.jsonl.gz</c> file; or the <c>aclImdb</c> folder, whose <c>train</c> part is
+    /// read; or a folder that itself has <c>neg</c> and <c>pos</c>, read in that order, files in
+    /// ordinal order of their names.</param>
     /// <param name="report">Counts the reviews read and dropped.</param>
     /// <param name="badRows">Whether bad rows (malformed, empty, another label) are skipped and counted, or refused.</param>
     /// <exception cref="InvalidInputException">While reading: there is no such file or folder, it cannot be read, or a bad row is
@@ -44,7 +45,10 @@ public static class ReviewFile
         {
             var folder = Path.Combine(root, label);
             if (!Directory.Exists(folder))
-                throw new InvalidInputException($"{path}: there is no folder {label}; give the aclImdb folder, or one with the folders neg and pos.");
+            {
+                throw new InvalidInputException(
+                    $"{path}: there is no folder {label}; give the aclImdb folder, or one with the folders neg and pos.");
+            }
             foreach (var file in Directory.GetFiles(folder, "*.txt").Order(StringComparer.Ordinal))
             {
                 report.CountRead();

@@ -15,8 +15,9 @@ namespace Dpo;
 /// TL;DR:
 /// </code>
 /// <para>without a space or newline at its end; a completion is one space and the summary.</para>
-/// <para>The flat form has <c>input_text</c>, <c>candidate_0</c>, <c>candidate_1</c> and <c>choice</c>; its texts are taken as they
-/// stand. Other rows of the original's files, such as ratings along axes and summaries of news articles, are bad rows.</para>
+/// <para>The flat form has <c>input_text</c>, <c>candidate_0</c>, <c>candidate_1</c> and <c>choice</c>; its texts are taken as
+/// they stand. Other rows of the original's files, such as ratings along axes and summaries of news
+/// articles, are bad rows.</para>
 /// </remarks>
 public static class SummaryComparisons
 {
@@ -43,14 +44,13 @@ public static class SummaryComparisons
 
     private static PreferenceExample Choose(string prompt, string first, string second, JsonElement row, string source)
     {
-        var choice = row.TryGetProperty("choice", out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var index)
-            ? index
-            : -1;
-        return choice switch
+        if (!row.TryGetProperty("choice", out var choice) || choice.ValueKind != JsonValueKind.Number
+            || !choice.TryGetInt32(out var index) || index is not (0 or 1))
         {
-            0 => JsonRows.Comparison(prompt, first, second, source),
-            1 => JsonRows.Comparison(prompt, second, first, source),
-            _ => throw new BadRowException("'choice' is neither 0 nor 1"),
-        };
+            throw new BadRowException("'choice' is neither 0 nor 1");
+        }
+        return index == 0
+            ? JsonRows.Comparison(prompt, first, second, source)
+            : JsonRows.Comparison(prompt, second, first, source);
     }
 }

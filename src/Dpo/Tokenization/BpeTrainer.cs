@@ -18,9 +18,10 @@ internal static class BpeTrainer
         foreach (var character in ByteLevel.Characters)
             tokens.Add(character.ToString());
         var ids = tokens.Index().ToDictionary(token => token.Item, token => token.Index, StringComparer.Ordinal);
+        // No word holds both "<|" and letters, so no merge can spell the end-of-text token.
         var words = CountWords(texts, ids);
         var merges = new List<(string Left, string Right)>();
-        while (tokens.Count < vocabularySize && MostFrequentPair(words, tokens) is var (left, right))
+        while (tokens.Count < vocabularySize && MostFrequentPair(words) is var (left, right))
         {
             var joined = tokens[left] + tokens[right];
             // Two different merges may spell the same token.
@@ -56,7 +57,7 @@ internal static class BpeTrainer
         return [.. counts.Select(word => new Word([.. word.Key.Select(c => ids[c.ToString()])], word.Value))];
     }
 
-    private static (int Left, int Right)? MostFrequentPair(List<Word> words, List<string> tokens)
+    private static (int Left, int Right)? MostFrequentPair(List<Word> words)
     {
         var counts = new Dictionary<(int Left, int Right), long>();
         foreach (var word in words)
@@ -64,8 +65,7 @@ internal static class BpeTrainer
             for (var i = 1; i < word.Tokens.Count; i++)
                 CollectionsMarshal.GetValueRefOrAddDefault(counts, (word.Tokens[i - 1], word.Tokens[i]), out _) += word.Count;
         }
-        // Text that spells the end-of-text token must never become it.
-        var best = counts.Where(pair => pair.Value > 1 && tokens[pair.Key.Left] + tokens[pair.Key.Right] != EndOfText)
+        var best = counts.Where(pair => pair.Value > 1)
             .OrderByDescending(pair => pair.Value).ThenBy(pair => pair.Key)
             .FirstOrDefault();
         return best.Value > 0 ? best.Key : null;
@@ -81,7 +81,16 @@ internal static class BpeTrainer
             padding = (object?)null,
             added_tokens = new[]
             {
-                new { id = 0, content = EndOfText, single_word = false, lstrip = false, rstrip = false, normalized = false, special = true },
+                new
+                {
+                    id = 0,
+                    content = EndOfText,
+                    single_word = false,
+                    lstrip = false,
+                    rstrip = false,
+                    normalized = false,
+                    special = true,
+                },
             },
             normalizer = (object?)null,
             pre_tokenizer = byteLevel,

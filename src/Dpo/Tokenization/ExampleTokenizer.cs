@@ -33,11 +33,15 @@ public sealed class ExampleTokenizer
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         if (maxLength < 2)
-            throw new InvalidInputException($"The maximum length is {maxLength}, but it must be at least 2: one token of prompt and one of completion.");
+        {
+            throw new InvalidInputException(
+                $"The maximum length is {maxLength}, but it must be at least 2: one token of prompt and one of completion.");
+        }
         if (truncation != Truncation.KeepStart && (maxPromptLength < 1 || maxPromptLength >= maxLength))
         {
             throw new InvalidInputException(
-                $"The maximum prompt length is {maxPromptLength}, but it must be from 1 to {maxLength - 1}, one less than the maximum length, so that completions keep some tokens.");
+                $"The maximum prompt length is {maxPromptLength}, but it must be from 1 to {maxLength - 1}, one less than the " +
+                "maximum length, so that completions keep some tokens.");
         }
         Tokenizer = tokenizer;
         MaxLength = maxLength;
@@ -68,7 +72,8 @@ public sealed class ExampleTokenizer
         ArgumentNullException.ThrowIfNull(example);
         ArgumentNullException.ThrowIfNull(report);
         var prompt = Tokenizer.Encode(example.Prompt);
-        IReadOnlyList<int>[] completions = [.. example.Completions.Select(text => (int[])[.. Tokenizer.Encode(text), Tokenizer.EndOfTextId])];
+        IReadOnlyList<int>[] completions =
+            [.. example.Completions.Select(text => (int[])[.. Tokenizer.Encode(text), Tokenizer.EndOfTextId])];
         var keepStart = Truncation == Truncation.KeepStart;
         if (prompt.Count == 0 || (keepStart && prompt.Count >= MaxLength))
         {

@@ -86,12 +86,13 @@ public class ExampleTokenizerTests
     public void Keep_start_by_hand(int maxLength, string? prompt, string? completion)
     {
         var report = new DataReport();
+        report.CountRead();
         var source = new PreferenceExample("qqqqqqqqq", "xyz", "z") { Source = "made.jsonl:7" };
         var example = new ExampleTokenizer(Small, maxLength, truncation: Truncation.KeepStart).Tokenize(source, report);
         if (prompt is null)
         {
             Assert.Null(example);
-            Assert.Equal("read 0 rows; used -1; dropped 1: prompt too long (made.jsonl:7)", report.ToString());
+            Assert.Equal("read 1 rows; used 0; dropped 1: prompt too long (made.jsonl:7)", report.ToString());
             return;
         }
         Assert.Equal(prompt, Small.Decode(example!.Prompt));
@@ -107,6 +108,15 @@ public class ExampleTokenizerTests
         Assert.Equal("qqqq", Small.Decode(cut.Prompt));
         Assert.Equal(["x<|endoftext|>", "xyzxyz", "z<|endoftext|>"], cut.Completions.Select(ids => Small.Decode(ids)));
         Assert.Equal(example.Pairs, cut.Pairs);
+    }
+
+    [Fact]
+    public void Completions_beside_a_short_prompt_are_cut_to_the_same_length_as_beside_a_long_one()
+    {
+        var cut = new ExampleTokenizer(Small, maxLength: 10, maxPromptLength: 4)
+            .Tokenize(new PreferenceExample("qq", "xyzxyzxyz", "z"), new DataReport())!;
+        Assert.Equal("qq", Small.Decode(cut.Prompt));
+        Assert.Equal(["xyzxyz", "z<|endoftext|>"], cut.Completions.Select(ids => Small.Decode(ids)));
     }
 
     [Fact]

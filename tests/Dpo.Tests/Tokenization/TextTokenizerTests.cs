@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using CsCheck;
 
 namespace Dpo.Tests;
@@ -96,6 +97,16 @@ public class TextTokenizerTests
             [.. new ByteLevelPreTokenizer().PreTokenize(text).Select(word => text.Substring(word.Offset, word.Length))];
         Assert.Equal(["I", "'ll", " say", " '", "s", "!'", "S", "?", " ", " 12", "b", "\n", "\n", "x", " \n"], Split("I'll say 's!'S?  12b\n\nx \n"));
         Assert.Equal(["a\U00020000b", "!", "\U0001D400", "\U0001F600\u0301", " \U0001F600", "\U0001D7D8", " "], Split("a\U00020000b!\U0001D400\U0001F600\u0301 \U0001F600\U0001D7D8 "));
+    }
+
+    [Fact]
+    public void Within_the_basic_plane_words_are_what_Gpt2s_regular_expression_finds()
+    {
+        var pattern = new Regex(@"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+");
+        var piece = Gen.OneOf(Gen.OneOf(" ", " ", "\n", "\t", "\u00A0", "\u3000", "\u0085", "'", "'re", "s", "x", "7", "½", "!", "é", "日"),
+            Gen.Char.Where(c => !char.IsSurrogate(c)).Select(c => c.ToString()));
+        piece.List[0, 20].Select(string.Concat).Sample(text => Assert.Equal(
+            pattern.Matches(text).Select(match => (match.Index, match.Length)), new ByteLevelPreTokenizer().PreTokenize(text)));
     }
 
     [Fact]

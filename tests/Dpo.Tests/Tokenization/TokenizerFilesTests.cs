@@ -10,6 +10,7 @@ public class TokenizerFilesTests
     private static readonly (string Name, string Text) EndOfText = ("tokenizer_config.json", "{\"eos_token\": \"<|endoftext|>\"}");
 
     [Theory]
+    [InlineData("model", "3", "model is 3, but it must be of the kind Object.")]
     [InlineData("model.type", "\"Unigram\"", "model.type is \"Unigram\", " + Only)]
     [InlineData("model.byte_fallback", "true", "model.byte_fallback is true, " + Only)]
     [InlineData("model.ignore_merges", "true", "model.ignore_merges is true, " + Only)]
@@ -22,8 +23,8 @@ public class TokenizerFilesTests
     [InlineData("pre_tokenizer.add_prefix_space", "true", "pre_tokenizer.add_prefix_space is true, " + Only)]
     [InlineData("pre_tokenizer.use_regex", "false", "pre_tokenizer.use_regex is false, " + Only)]
     [InlineData("decoder.type", "\"WordPiece\"", "decoder.type is \"WordPiece\", " + Only)]
-    [InlineData("model.vocab", "[]", "vocab is [], but it must be of the kind Object.")]
-    [InlineData("model.merges", "null", "merges is null, but it must be of the kind Array.")]
+    [InlineData("model.vocab", "[]", "model.vocab is [], but it must be of the kind Object.")]
+    [InlineData("model.merges", "null", "model.merges is null, but it must be of the kind Array.")]
     [InlineData("model.vocab.!", "-1", "model.vocab gives '!' the id -1, which is no whole number from 0.")]
     [InlineData("model.vocab.!", "2.5", "model.vocab gives '!' the id 2.5, which is no whole number from 0.")]
     [InlineData("model.vocab.!", "3", "model.vocab gives the id 3 to both '!' and '\"'.")]
