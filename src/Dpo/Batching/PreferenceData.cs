@@ -34,6 +34,9 @@ public sealed class PreferenceData
         return PreferenceBatch.Pack(order, int.MaxValue, size);
     }
 
+    /// <summary>The data supervised fine-tuning takes: the chosen completions of every example.</summary>
+    public PreferenceData ChosenOnly() => new(Examples.Select(example => example.ChosenOnly()));
+
     /// <summary>One seed out of two numbers (SplitMix64's finalizer). Random takes a seed and its negative for the same, so it
     /// is given the upper 31 bits.</summary>
     private static int Mix(int seed, int epoch)

@@ -1,0 +1,38 @@
+namespace Dpo.Samples;
+
+/// <summary>Reads and tokenizes preferences, and says what was dropped on the way.</summary>
+internal static class Preferences
+{
+    /// <summary>The examples of a file, or null where no file was named.</summary>
+    public static IReadOnlyList<PreferenceExample>? Read(string? path, string name)
+    {
+        if (path is null)
+            return null;
+        var report = new DataReport();
+        PreferenceExample[] examples = [.. PreferenceFile.Read(path, report)];
+        Terminal.Line($"The {name} data: {report}.");
+        return examples;
+    }
+
+    /// <summary>Every text of the examples.</summary>
+    public static IEnumerable<string> Texts(IEnumerable<PreferenceExample> examples) =>
+        examples.SelectMany(example => example.Completions.Prepend(example.Prompt));
+
+    /// <summary>The examples as token ids, truncated as the settings ask for.</summary>
+    public static PreferenceData Tokenize(
+        IEnumerable<PreferenceExample> examples, TextTokenizer tokenizer, TrainingSettings settings, string name)
+    {
+        var report = new DataReport();
+        var exampleTokenizer = new ExampleTokenizer(tokenizer, settings.MaxLength, settings.MaxPromptLength, settings.Truncation);
+        var tokenized = new List<TokenizedExample>();
+        foreach (var example in examples)
+        {
+            report.CountRead(Math.Max(1, example.Pairs.Count));
+            if (exampleTokenizer.Tokenize(example, report) is { } kept)
+                tokenized.Add(kept);
+        }
+        if (report.Dropped > 0)
+            Terminal.Line($"Tokenizing the {name} data: {report}.");
+        return new PreferenceData(tokenized);
+    }
+}

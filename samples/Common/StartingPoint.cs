@@ -1,0 +1,44 @@
+using TorchSharp;
+
+namespace Dpo.Samples;
+
+/// <summary>Where training starts: a model and its tokenizer, out of a folder or made here.</summary>
+internal static class StartingPoint
+{
+    /// <summary>Loads both from a model folder; or, where none is named, makes a byte-level BPE of at most 1,024 entries from the
+    /// texts and a small GPT-2 to go with it.</summary>
+    public static (Transformer Model, TextTokenizer Tokenizer) Create(
+        string? folder, IEnumerable<string> texts, int maxLength, int seed, Precision precision, torch.Device device)
+    {
+        // Threads gain a model as small as the one made here nothing, and where another program runs they wait for each other.
+        if (folder is null)
+            torch.set_num_threads(1);
+        var tokenizer = folder is null ? TextTokenizer.Train(texts, vocabularySize: 1024) : TextTokenizer.Load(folder);
+        var model = folder is null ? Small(tokenizer, maxLength, seed).to(device) : CausalLanguageModel.Load(folder, device);
+        model.Precision = precision;
+        if (tokenizer.VocabularySize > model.VocabularySize)
+            throw new InvalidInputException(
+                $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries, but the model's vocabulary only {model.VocabularySize}; use the tokenizer that came with the model.");
+        if (maxLength > model.MaxPositions)
+            throw new InvalidInputException(
+                $"{folder}: the model has {model.MaxPositions} positions, but sequences may have {maxLength} tokens; give a smaller maximum length.");
+        return (model, tokenizer);
+    }
+
+    private static Gpt2 Small(TextTokenizer tokenizer, int maxPositions, int seed) => new Gpt2(
+        new Gpt2Config
+        {
+            VocabularySize = tokenizer.VocabularySize,
+            MaxPositions = maxPositions,
+            HiddenSize = 128,
+            LayerCount = 2,
+            HeadCount = 4,
+            EndOfTextId = tokenizer.EndOfTextId,
+        }, seed);
+
+    /// <summary>The device of a name, refused where there is none.</summary>
+    public static torch.Device Device(string name) => name == "cpu" || torch.cuda.is_available()
+        ? torch.device(name)
+        : throw new InvalidInputException(
+            $"--device {name}: no such device can be used; build with -p:TorchBackend=cuda on a machine with an NVIDIA GPU, or use --device cpu.");
+}

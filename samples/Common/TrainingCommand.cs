@@ -1,0 +1,118 @@
+using System.CommandLine;
+using TorchSharp;
+
+namespace Dpo.Samples;
+
+/// <summary>What a person asked for on the command line of <see cref="TrainingCommand"/>.</summary>
+internal sealed record TrainingSettings(
+    string? Model,
+    string? Train,
+    string? Eval,
+    string Output,
+    TrainingOptions Training,
+    double Beta,
+    double LabelSmoothing,
+    Truncation Truncation,
+    int MaxLength,
+    int MaxPromptLength,
+    Precision Precision,
+    torch.Device Device,
+    int Seed,
+    bool SkipSft);
+
+/// <summary>
+/// The command line of the programs that train on preferences from a file. Defaults are the paper's for a model that is given;
+/// a small model made from scratch takes larger steps.
+/// </summary>
+internal sealed class TrainingCommand : RootCommand
+{
+    private readonly double defaultBeta;
+    private readonly string defaultOutput;
+    private readonly Truncation paperTruncation;
+
+    private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
+    private readonly Option<string?> train = CliOption.Path("--train", "FILE", "Preferences, .jsonl or .jsonl.gz. [default: a small generated corpus]");
+    private readonly Option<string?> eval = CliOption.Path("--eval", "FILE", "Held-out preferences, evaluated after the last step.");
+    private readonly Option<string?> output;
+    private readonly Option<int?> steps = CliOption.Whole("--steps", "Optimizer steps; by default whole epochs.");
+    private readonly Option<int?> epochs = CliOption.Whole("--epochs", "Passes over the data. [default: 1; 8 for the model made here]");
+    private readonly Option<int?> batchSize = CliOption.Whole("--batch-size", "Pairs in an optimizer step. [default: 64]");
+    private readonly Option<int?> microBatchSize = CliOption.Whole("--micro-batch-size", "The most pairs computed at once; bounds memory, changes no result.");
+    private readonly Option<double?> learningRate = CliOption.Real("--learning-rate", "Once warmed up. [default: 1e-6; 1e-3 for the model made here]", 0);
+    private readonly Option<int?> warmupSteps = CliOption.Whole("--warmup-steps", "Steps of linear warm-up; 0 is a constant rate. [default: 150; 0 for the model made here]", 0);
+    private readonly Option<string> schedule = CliOption.Choice("--schedule", "The learning rate's course.", "paper", "trl-constant", "linear", "cosine");
+    private readonly Option<string> truncation = CliOption.Choice("--truncation", "The paper's rule, or TRL's: keep the first --max-length tokens.", "paper", "keep-start");
+    private readonly Option<string> optimizer = CliOption.Choice("--optimizer", "The paper's is rmsprop.", "rmsprop", "adamw");
+    private readonly Option<double?> weightDecay = CliOption.Real("--weight-decay", "AdamW's decoupled weight decay. [default: 0]", 0, inclusive: true);
+    private readonly Option<double?> beta = CliOption.Real("--beta", "How strongly the policy is held to the reference.", 0);
+    private readonly Option<string> loss = CliOption.Choice("--loss", "The loss of a pair: DPO's, under TRL's name.", "sigmoid");
+    private readonly Option<double?> labelSmoothing = CliOption.Real("--label-smoothing", "Share of preferences taken to be the wrong way round. [default: 0]", 0, inclusive: true, below: 0.5);
+    private readonly Option<int?> maxLength = CliOption.Whole("--max-length", "Tokens of prompt and completion. [default: 512]", 2);
+    private readonly Option<int?> maxPromptLength = CliOption.Whole("--max-prompt-length", "Tokens a prompt is cut to where both do not fit. [default: 256]");
+    private readonly Option<double?> maxGradNorm = CliOption.Real("--max-grad-norm", "Gradients are clipped to this global norm. [default: 10]", 0);
+    private readonly Option<int?> seed = CliOption.Whole("--seed", "Seeds data order and weights made here. [default: 0]", int.MinValue);
+    private readonly Option<bool> noShuffle = new("--no-shuffle") { Description = "Keep the order of the file." };
+    private readonly Option<string> precision = CliOption.Choice("--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
+    private readonly Option<string> device = CliOption.Choice("--device", "Where to compute.", "cpu", "cuda");
+    private readonly Option<bool> skipSft = new("--skip-sft") { Description = "Take the model as it is for policy and reference; do not fine-tune it on the chosen completions first." };
+
+    public TrainingCommand(string description, string defaultOutput, double defaultBeta, Truncation paperTruncation)
+        : base(description)
+    {
+        this.defaultBeta = defaultBeta;
+        this.defaultOutput = defaultOutput;
+        this.paperTruncation = paperTruncation;
+        output = CliOption.Path("--output", "DIR", $"Where metrics and models go. [default: {defaultOutput}]");
+        beta.Description += $" [default: {defaultBeta}]";
+        foreach (var option in (Option[])
+        [
+            model, train, eval, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
+            weightDecay, beta, loss, labelSmoothing, maxLength, maxPromptLength, maxGradNorm, seed, noShuffle, precision, device, skipSft,
+        ])
+            Options.Add(option);
+    }
+
+    /// <summary>Parses the arguments and runs the program with them.</summary>
+    /// <returns>The exit code.</returns>
+    public int Run(string[] args, Action<TrainingSettings, CancellationToken> program) =>
+        SampleProgram.Run(this, args, (parsed, cancellation) => program(Settings(parsed), cancellation));
+
+    private TrainingSettings Settings(ParseResult parsed)
+    {
+        var fromScratch = parsed.GetValue(model) is null;
+        var training = new TrainingOptions
+        {
+            Optimizer = parsed.GetValue(optimizer) == "adamw" ? OptimizerKind.AdamW : OptimizerKind.RmsProp,
+            LearningRate = parsed.GetValue(learningRate) ?? (fromScratch ? 1e-3 : 1e-6),
+            Schedule = Schedule(parsed.GetValue(schedule), parsed.GetValue(warmupSteps) ?? (fromScratch ? 0 : 150)),
+            WeightDecay = parsed.GetValue(weightDecay) ?? 0,
+            MaxGradNorm = parsed.GetValue(maxGradNorm) ?? 10,
+            BatchSize = parsed.GetValue(batchSize) ?? 64,
+            MicroBatchSize = parsed.GetValue(microBatchSize) ?? int.MaxValue,
+            Epochs = parsed.GetValue(epochs) ?? (fromScratch ? 8 : 1),
+            Steps = parsed.GetValue(steps),
+            Shuffle = !parsed.GetValue(noShuffle),
+            Seed = parsed.GetValue(seed) ?? 0,
+        };
+        if (training is { WeightDecay: > 0, Optimizer: OptimizerKind.RmsProp })
+            throw new InvalidInputException("--weight-decay goes with --optimizer adamw; RMSprop has none.");
+        var settings = new TrainingSettings(
+            parsed.GetValue(model), parsed.GetValue(train), parsed.GetValue(eval), parsed.GetValue(output) ?? defaultOutput, training,
+            parsed.GetValue(beta) ?? defaultBeta, parsed.GetValue(labelSmoothing) ?? 0,
+            parsed.GetValue(truncation) == "keep-start" ? Truncation.KeepStart : paperTruncation,
+            parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
+            CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),
+            training.Seed, parsed.GetValue(skipSft));
+        if (settings.Truncation != Truncation.KeepStart && settings.MaxPromptLength >= settings.MaxLength)
+            throw new InvalidInputException("--max-prompt-length must be below --max-length, or no token is left for a completion.");
+        return settings;
+    }
+
+    private static LearningRateSchedule Schedule(string? name, int warmupSteps) => name switch
+    {
+        "trl-constant" => LearningRateSchedules.TrlConstant(warmupSteps),
+        "linear" => LearningRateSchedules.Linear(warmupSteps),
+        "cosine" => LearningRateSchedules.Cosine(warmupSteps),
+        _ => LearningRateSchedules.Paper(warmupSteps),
+    };
+}

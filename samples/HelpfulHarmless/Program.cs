@@ -1,0 +1,46 @@
+using Dpo;
+using Dpo.Samples;
+
+// Direct Preference Optimization on dialogues, as the paper does on Anthropic's Helpful and Harmless data (section 6.2):
+// fine-tune on the chosen answers, then train that model on the preferences, with itself as the reference.
+
+var command = new TrainingCommand(
+    "Trains a language model with DPO on preferences between answers in a dialogue.",
+    defaultOutput: "artifacts/helpful-harmless",
+    defaultBeta: 0.1,
+    Truncation.PaperKeepPromptEnd);
+
+return command.Run(args, (settings, cancellation) =>
+{
+    // The preferences: transcripts as Anthropic publishes them, or rows of prompt, chosen and rejected.
+    var examples = Preferences.Read(settings.Train, "training") ?? [.. DialogueCorpus.Generate(2000, settings.Seed)];
+    var heldOutExamples = Preferences.Read(settings.Eval, "held-out");
+
+    // The model and its tokenizer, and the preferences as token ids.
+    var (model, tokenizer) = StartingPoint.Create(
+        settings.Model, Preferences.Texts(examples), settings.MaxLength, settings.Seed, settings.Precision, settings.Device);
+    using var policy = model;
+    var data = Preferences.Tokenize(examples, tokenizer, settings, "training");
+    var heldOut = heldOutExamples is null ? null : Preferences.Tokenize(heldOutExamples, tokenizer, settings, "held-out");
+
+    // The reference: the model fine-tuned on the chosen answers (the paper's Preferred-FT).
+    if (!settings.SkipSft)
+    {
+        var folder = Path.Combine(settings.Output, "sft");
+        using var sft = new SftTrainer(policy, settings.Training);
+        using var sftMetrics = new MetricsFile(folder);
+        Terminal.Train("SFT", sftMetrics, progress => sft.Train(data.ChosenOnly(), heldOut?.ChosenOnly(), progress, cancellation));
+        policy.Save(folder);
+        tokenizer.Save(folder);
+    }
+
+    // The policy: trained to prefer the chosen answers to the rejected ones.
+    using var pair = new PolicyReferencePair(policy);
+    using var loss = new DpoLoss(settings.Beta, settings.LabelSmoothing);
+    using var dpo = new DpoTrainer(pair, loss, settings.Training);
+    using var metrics = new MetricsFile(settings.Output);
+    Terminal.Train("DPO", metrics, progress => dpo.Train(data, heldOut, progress, cancellation));
+    policy.Save(settings.Output);
+    tokenizer.Save(settings.Output);
+    Terminal.Line($"The model and its metrics are in {settings.Output}.");
+});

@@ -1,0 +1,80 @@
+using System.Text.Json;
+using Spectre.Console;
+using TorchSharp;
+
+namespace Dpo.Samples;
+
+/// <summary>How well, and how far from the reference, a policy continues held-out prefixes.</summary>
+/// <param name="Prefixes">The prefixes.</param>
+/// <param name="Continuations">One sample from the policy for each.</param>
+/// <param name="Reward">The mean true reward of the samples.</param>
+/// <param name="RewardError">Its standard error.</param>
+/// <param name="Kl">The sequence-level KL(π‖π_ref), in nats: the mean of log π − log π_ref over the samples.</param>
+/// <param name="KlError">Its standard error.</param>
+internal sealed record Evaluation(
+    IReadOnlyList<IReadOnlyList<int>> Prefixes,
+    IReadOnlyList<int>[] Continuations,
+    double Reward,
+    double RewardError,
+    double Kl,
+    double KlError)
+{
+    /// <summary>Samples from the policy as it is now, and scores the samples.</summary>
+    public static Evaluation Measure(PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer, ImdbSettings settings)
+    {
+        var continuations = Sampling.Continue((Transformer)pair.Policy, tokenizer, prefixes, settings);
+        var (reward, rewardError) = Mean([.. prefixes.Zip(continuations, scorer.Reward)]);
+        var (kl, klError) = Mean(LogRatios(pair, prefixes, continuations));
+        return new Evaluation(prefixes, continuations, reward, rewardError, kl, klError);
+    }
+
+    /// <summary>Prints both models' figures, and some prefixes with both continuations.</summary>
+    public static void Show(Evaluation sft, Evaluation dpo, Scorer scorer)
+    {
+        var table = new Table().AddColumns("", "reward", "KL(π‖π_ref)");
+        foreach (var (name, result) in new[] { ("SFT", sft), ("DPO", dpo) })
+            table.AddRow(name, $"{result.Reward:0.000} ± {result.RewardError:0.000}", $"{result.Kl:0.00} ± {result.KlError:0.00}");
+        AnsiConsole.Write(table);
+        for (var index = 0; index < Math.Min(3, sft.Prefixes.Count); index++)
+        {
+            Terminal.Line($"{Environment.NewLine}SFT: {scorer.Text(sft.Prefixes[index], sft.Continuations[index])}");
+            Terminal.Line($"DPO: {scorer.Text(dpo.Prefixes[index], dpo.Continuations[index])}");
+        }
+    }
+
+    /// <summary>Writes <c>summary.json</c>.</summary>
+    public static void Save(Evaluation sft, Evaluation dpo, TimeSpan elapsed, ImdbSettings settings)
+    {
+        object Figures(Evaluation result) => new { reward = result.Reward, reward_standard_error = result.RewardError, kl = result.Kl, kl_standard_error = result.KlError };
+        var summary = new
+        {
+            sft = Figures(sft),
+            dpo = Figures(dpo),
+            held_out_prefixes = sft.Prefixes.Count,
+            beta = settings.Beta,
+            seed = settings.Seed,
+            seconds = elapsed.TotalSeconds,
+        };
+        File.WriteAllText(Path.Combine(settings.Output, "summary.json"), JsonSerializer.Serialize(summary) + "\n");
+    }
+
+    private static double[] LogRatios(PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<int>[] continuations)
+    {
+        using var noGrad = torch.no_grad();
+        var ratios = new List<double>();
+        var batch = new PreferenceBatch([.. prefixes.Zip(continuations, (prefix, continuation) => new TokenizedExample(prefix, [continuation], []))]);
+        foreach (var part in batch.Split(maxTokens: 4096))
+        {
+            using var scope = torch.NewDisposeScope();
+            var (policy, reference) = pair.LogProbs(part.To(pair.Policy.Device));
+            ratios.AddRange((policy.Sums - reference.Sums).cpu().data<float>().Select(ratio => (double)ratio));
+        }
+        return [.. ratios];
+    }
+
+    private static (double Mean, double StandardError) Mean(IReadOnlyList<double> values)
+    {
+        var mean = values.Average();
+        return (mean, Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Count - 1) / values.Count));
+    }
+}

@@ -1,0 +1,54 @@
+using System.Diagnostics;
+using Dpo;
+using Dpo.Samples;
+
+// Controlled sentiment generation, the paper's first setting (section 6.1): a model of film reviews is trained to continue
+// their beginnings favourably. A classifier of sentiment is the true reward, so that what DPO gains, and how far it moves
+// from the reference for it, can be measured.
+
+return new ImdbCommand().Run(args, (settings, cancellation) =>
+{
+    var clock = Stopwatch.StartNew();
+
+    // Reviews with a label; every tenth is held out. The reward is the classifier's, trained on the others.
+    var reviews = Reviews.Read(settings);
+    var heldOut = reviews.Where((_, index) => index % 10 == 0).ToArray();
+    var training = reviews.Where((_, index) => index % 10 != 0).ToArray();
+    var classifier = SentimentClassifier.Train(training);
+
+    // A model of reviews: fine-tuned to continue a review from its first 2 to 8 tokens.
+    var (model, tokenizer) = StartingPoint.Create(
+        settings.Model, training.Select(review => review.Text), settings.MaxLength, settings.Seed, settings.Precision, settings.Device);
+    using var policy = model;
+    var sftFolder = Path.Combine(settings.Output, "sft");
+    using (var sft = new SftTrainer(policy, settings.Sft))
+    using (var metrics = new MetricsFile(sftFolder))
+    {
+        var data = new PreferenceData(Reviews.Continuations(training, tokenizer, settings));
+        Terminal.Train("SFT", metrics, progress => sft.Train(data, progress: progress, cancellation: cancellation));
+    }
+    policy.Save(sftFolder);
+    tokenizer.Save(sftFolder);
+
+    // Preferences: four continuations of every prefix, and all six pairs of them, the better rewarded one chosen.
+    var scorer = new Scorer(classifier, tokenizer);
+    var prefixes = Reviews.Prefixes(training, tokenizer, settings.Prefixes, settings.Seed);
+    var samples = Sampling.Continue(policy, tokenizer, [.. prefixes.SelectMany(prefix => Enumerable.Repeat(prefix, 4))], settings);
+    var preferences = new PreferenceData(prefixes.Select((prefix, index) => scorer.Rank(prefix, samples[(4 * index)..(4 * index + 4)])).OfType<TokenizedExample>());
+    Terminal.Line($"{preferences.Examples.Count} prefixes with {preferences.Examples.Sum(example => example.Pairs.Count)} pairs.");
+
+    // DPO, and what it changed on prefixes of reviews that no part of the training has seen.
+    var heldOutPrefixes = Reviews.Prefixes(heldOut, tokenizer, settings.HeldOutPrefixes, settings.Seed);
+    using var pair = new PolicyReferencePair(policy);
+    var before = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings);
+    using var loss = new DpoLoss(settings.Beta);
+    using (var dpo = new DpoTrainer(pair, loss, settings.Dpo))
+    using (var metrics = new MetricsFile(settings.Output))
+        Terminal.Train("DPO", metrics, progress => dpo.Train(preferences, progress: progress, cancellation: cancellation));
+    policy.Save(settings.Output);
+    tokenizer.Save(settings.Output);
+    var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings);
+
+    Evaluation.Show(before, after, scorer);
+    Evaluation.Save(before, after, clock.Elapsed, settings);
+});

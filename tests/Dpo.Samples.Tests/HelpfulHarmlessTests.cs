@@ -1,0 +1,115 @@
+using System.Globalization;
+using System.Text.Json;
+using Dpo.Tests;
+
+namespace Dpo.Samples.Tests;
+
+public class HelpfulHarmlessTests
+{
+    private static readonly string[] Tiny = ["--epochs", "1", "--steps", "3", "--batch-size", "8", "--max-length", "128"];
+
+    private static string[] Lines(string folder) => File.ReadAllLines(Path.Combine(folder, "metrics.jsonl"));
+
+    [Theory]
+    [InlineData("gpt2_rmsprop")]
+    [InlineData("gpt2_adamw")]
+    [InlineData("gpt2_warmup_accum2")]
+    [InlineData("gpt2_linear_truncated")]
+    public void TRLs_trajectories_are_reproduced_from_the_command_line(string run)
+    {
+        using var output = new TemporaryFolder();
+        var config = Numbers.Json("trajectories", run, "config.json");
+        string Text(string field) => config.GetProperty(field).ToString();
+        var microBatch = config.GetProperty("per_device_train_batch_size").GetInt32();
+        var batch = microBatch * config.GetProperty("gradient_accumulation_steps").GetInt32();
+        SampleRun.Succeed("HelpfulHarmless",
+            "--model", Fixture.Path("models", "gpt2"), "--train", Fixture.Path("trajectories", "train.jsonl"), "--output", output.Path,
+            "--no-shuffle", "--skip-sft", "--truncation", "keep-start", "--steps", Text("max_steps"),
+            "--batch-size", batch.ToString(CultureInfo.InvariantCulture), "--micro-batch-size", microBatch.ToString(CultureInfo.InvariantCulture),
+            "--learning-rate", Text("learning_rate"), "--warmup-steps", Text("warmup_steps"),
+            "--schedule", Text("lr_scheduler_type") == "linear" ? "linear" : "trl-constant",
+            "--optimizer", Text("optim") == "rmsprop" ? "rmsprop" : "adamw", "--weight-decay", Text("weight_decay"),
+            "--beta", Text("beta"), "--max-length", Text("max_length"), "--max-grad-norm", Text("max_grad_norm"));
+
+        var expected = Numbers.Json("trajectories", run, "expected.json").GetProperty("steps").EnumerateArray().ToArray();
+        var actual = Lines(output.Path).Select(line => JsonDocument.Parse(line).RootElement).ToArray();
+        Assert.Equal(expected.Length, actual.Length);
+        foreach (var (index, (theirs, ours)) in expected.Zip(actual).Index())
+        {
+            Assert.Equal(index + 1, ours.GetProperty("step").GetInt32());
+            foreach (var name in (string[])["loss", "grad_norm", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected", "num_tokens"])
+                Numbers.AssertClose(theirs.GetProperty(name).GetDouble(), ours.GetProperty(name).GetDouble(), 1e-4, $"step {index + 1}, {name}");
+        }
+    }
+
+    [Fact]
+    public void On_nothing_it_makes_a_model_and_data_and_the_same_seed_gives_the_same_bytes()
+    {
+        using var first = new TemporaryFolder();
+        using var second = new TemporaryFolder();
+        var lines = SampleRun.Succeed("HelpfulHarmless", [.. Tiny, "--output", first.Path]);
+        SampleRun.Succeed("HelpfulHarmless", [.. Tiny, "--output", second.Path]);
+        Assert.Contains("SFT 3/3  loss", lines, StringComparison.Ordinal);
+        Assert.Contains("DPO 3/3  loss", lines, StringComparison.Ordinal);
+        foreach (var file in (string[])["metrics.jsonl", "model.safetensors", "config.json", "tokenizer.json", "sft/metrics.jsonl", "sft/model.safetensors"])
+            Assert.Equal(File.ReadAllBytes(first.File(file)), File.ReadAllBytes(second.File(file)));
+        Assert.Equal(3, Lines(first.Path).Length);
+        Assert.Equal(3, File.ReadAllLines(first.File("timing.jsonl")).Length);
+
+        // What was saved is a model folder that the next run starts from.
+        using var next = new TemporaryFolder();
+        SampleRun.Succeed("HelpfulHarmless", [.. Tiny, "--model", first.Path, "--skip-sft", "--seed", "1", "--output", next.Path]);
+        using var model = CausalLanguageModel.Load(next.Path);
+        Assert.True(TextTokenizer.Load(next.Path).VocabularySize <= 1024);
+    }
+
+    [Fact]
+    public void Held_out_preferences_are_evaluated_after_the_last_step()
+    {
+        using var output = new TemporaryFolder();
+        var eval = output.Write("eval.jsonl", string.Concat(DialogueCorpus.Generate(20, 9).Select(example =>
+            JsonSerializer.Serialize(new { chosen = example.Prompt + example.Completions[0], rejected = example.Prompt + example.Completions[1] }) + "\n")));
+        SampleRun.Succeed("HelpfulHarmless", [.. Tiny, "--eval", eval, "--output", output.Path]);
+        var metrics = Lines(output.Path).Select(line => JsonDocument.Parse(line).RootElement).ToArray();
+        Assert.Equal([false, false, true], metrics.Select(step => step.TryGetProperty("eval_rewards/accuracies", out _)));
+
+        // The saved models, measured by the library, give the same.
+        using var pair = new PolicyReferencePair(CausalLanguageModel.Load(output.Path), CausalLanguageModel.Load(output.File("sft")));
+        using var trainer = new DpoTrainer(pair);
+        var report = new DataReport();
+        var tokenizer = new ExampleTokenizer(TextTokenizer.Load(output.Path), 128, 64);
+        var heldOut = new PreferenceData(PreferenceFile.Read(eval, report).Select(example => tokenizer.Tokenize(example, report)!));
+        foreach (var (name, value) in trainer.Evaluate(heldOut))
+            Numbers.AssertClose(value, metrics[2].GetProperty(name).GetDouble(), 1e-4, name);
+    }
+
+    [Theory]
+    [InlineData("--steps x", "--steps x: the value must be a whole number of at least 1. Run with --help for the options.")]
+    [InlineData("--learning-rate 0", "--learning-rate 0: the value must be a number above 0. Run with --help for the options.")]
+    [InlineData("--learning-rate NaN", "--learning-rate NaN: the value must be a number above 0. Run with --help for the options.")]
+    [InlineData("--label-smoothing 0.5", "--label-smoothing 0.5: the value must be a number of at least 0 and below 0.5. Run with --help for the options.")]
+    [InlineData("--schedule step", "--schedule step: the value must be one of paper|trl-constant|linear|cosine. Run with --help for the options.")]
+    [InlineData("--bogus", "Unrecognized command or argument '--bogus'. Run with --help for the options.")]
+    [InlineData("--model /no/such", "/no/such: there is no such folder; give a model folder with its tokenizer files.")]
+    [InlineData("--weight-decay 0.1", "--weight-decay goes with --optimizer adamw; RMSprop has none.")]
+    [InlineData("--max-length 64 --max-prompt-length 64", "--max-prompt-length must be below --max-length, or no token is left for a completion.")]
+    public void Input_that_cannot_be_used_is_one_clear_line_and_exit_code_2(string arguments, string message)
+    {
+        using var output = new TemporaryFolder();
+        var folder = output.File("out");
+        var (exitCode, _, error) = SampleRun.Run("HelpfulHarmless", [.. arguments.Split(' '), "--output", folder]);
+        Assert.Equal((2, message), (exitCode, error.TrimEnd()));
+        Assert.False(Directory.Exists(folder));
+    }
+
+    [Fact]
+    public void A_file_without_a_usable_row_is_refused()
+    {
+        using var output = new TemporaryFolder();
+        var train = output.Write("train.jsonl", "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"b\"}\n");
+        var (exitCode, text, error) = SampleRun.Run("HelpfulHarmless", "--train", train, "--output", output.File("out"));
+        Assert.Equal(2, exitCode);
+        Assert.Contains("dropped 1", text, StringComparison.Ordinal);
+        Assert.Equal("The data holds no example that can be trained on; see the counts of dropped rows.", error.TrimEnd());
+    }
+}

@@ -1,0 +1,29 @@
+using System.Diagnostics;
+
+namespace Dpo.Samples.Tests;
+
+/// <summary>Runs a sample as a person would: a process of its own, with its output redirected.</summary>
+internal static class SampleRun
+{
+    public static (int ExitCode, string Output, string Error) Run(string sample, params string[] args)
+    {
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, $"{sample}.dll"), .. args])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        var error = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output, error.Result);
+    }
+
+    /// <summary>Runs a sample that must succeed.</summary>
+    public static string Succeed(string sample, params string[] args)
+    {
+        var (exitCode, output, error) = Run(sample, args);
+        Assert.True(exitCode == 0 && error.Length == 0, $"{sample} ended with {exitCode}: {error}");
+        return output;
+    }
+}
