@@ -5,7 +5,7 @@ namespace Dpo.Package.Tests;
 
 public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
 {
-    private const string Printed = "margin 2.000000\nloss 0.126928\n";
+    private const string Printed = "accuracy 1.00\nThe loss fell.\n";
 
     [Fact]
     public void Carries_the_library_its_documentation_and_its_targets_and_depends_on_nothing_native()
@@ -75,5 +75,15 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
         Assert.NotEqual(0, outcome.ExitCode);
         Assert.Contains("DllNotFoundException: TorchSharp needs LibTorch, which this program does not carry: add a reference", outcome.Errors);
         Assert.Equal("", outcome.Output);
+    }
+
+    [Fact]
+    public void The_program_is_the_loop_that_the_README_shows()
+    {
+        using var package = ZipFile.OpenRead(library.Package);
+        using var reader = new StreamReader(package.GetEntry("README.md")!.Open());
+        var loop = reader.ReadToEnd().ReplaceLineEndings("\n").Split("```csharp\n")[1].Split("```")[0];
+        var program = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Consumer", "Program.cs")).ReplaceLineEndings("\n");
+        Assert.Contains(loop.Replace("size: 64", "size: 2").Replace("lr: 5e-7", "lr: 1e-3"), program);
     }
 }
