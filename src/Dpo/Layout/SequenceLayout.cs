@@ -18,7 +18,7 @@ public readonly record struct ExampleLengths(int PromptLength, IReadOnlyList<int
 /// <code>
 /// rows            p0 p1 p2 a0 a1 b0
 /// positions        0  1  2  3  4  3
-/// predicting rows  2 3 4 (of a0 a1 a2), 2 5 (of b0 b1)
+/// predicting rows  2 (of a0 and b0), 3 (a1), 4 (a2), 5 (b1)
 /// </code>
 /// </remarks>
 public sealed class SequenceLayout
@@ -32,6 +32,7 @@ public sealed class SequenceLayout
         ArgumentNullException.ThrowIfNull(examples);
         var positions = new List<long>();
         var predictingRows = new List<long>();
+        var predictionOfToken = new List<long>();
         var offsets = new List<int> { 0 };
         foreach (var (promptLength, completionLengths) in examples)
         {
@@ -40,21 +41,25 @@ public sealed class SequenceLayout
 
             for (var position = 0; position < promptLength; position++)
                 positions.Add(position);
-            long lastOfPrompt = positions.Count - 1;
+            var first = predictingRows.Count;
+            if (completionLengths.Count > 0)
+                predictingRows.Add(positions.Count - 1);
             foreach (var length in completionLengths)
             {
-                predictingRows.Add(lastOfPrompt);
+                predictionOfToken.Add(first);
                 for (var token = 0; token < length - 1; token++)
                 {
+                    predictionOfToken.Add(predictingRows.Count);
                     predictingRows.Add(positions.Count);
                     positions.Add(promptLength + token);
                 }
-                offsets.Add(predictingRows.Count);
+                offsets.Add(predictionOfToken.Count);
             }
         }
         Examples = examples;
         Positions = [.. positions];
         PredictingRows = [.. predictingRows];
+        PredictionOfToken = [.. predictionOfToken];
         completionOffsets = [.. offsets];
     }
 
@@ -70,8 +75,12 @@ public sealed class SequenceLayout
     /// <summary>The position of every row within its sequence, <c>[N]</c>.</summary>
     internal long[] Positions { get; }
 
-    /// <summary>For every token of every completion, in order, the row it is predicted from, <c>[M]</c>.</summary>
+    /// <summary>The rows from which a completion's token is predicted, each once, <c>[R]</c>.</summary>
     internal long[] PredictingRows { get; }
+
+    /// <summary>For every token of every completion, in order, the entry of <see cref="PredictingRows"/> it is predicted from,
+    /// <c>[M]</c>.</summary>
+    internal long[] PredictionOfToken { get; }
 
     /// <summary>Completion <c>s</c> owns the entries from <c>[s]</c> up to <c>[s + 1]</c> of every per-token list, <c>[S + 1]</c>.</summary>
     public IReadOnlyList<int> CompletionOffsets => completionOffsets;

@@ -36,12 +36,18 @@ public sealed class CompletionLogProbs
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
         var layout = batch.Layout;
-        var rows = tensor(layout.PredictingRows, device: batch.Ids.device);
-        var logits = model.Head.Logits(model.call(batch.Ids, layout).index_select(0, rows)).to(float32);
-        var perToken = logits.gather(1, batch.Targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(1);
+        var hidden = model.call(batch.Ids, layout).index_select(0, tensor(layout.PredictingRows, device: batch.Ids.device));
+        var rows = tensor(layout.PredictionOfToken, device: batch.Ids.device);
+        var perToken = model.Head.Weight is null
+            ? PlainLogProbs(hidden.to(float32), rows, batch.Targets)
+            : ChunkedHead.LogProbs(model.Head, hidden, rows, batch.Targets);
 
         var counts = layout.CompletionOffsets.Zip(layout.CompletionOffsets.Skip(1), (begin, end) => (long)(end - begin)).ToArray();
         var sums = stack(perToken.split(counts).Select(completion => completion.sum()));
         return new(perToken, sums, tensor(counts, float32, batch.Ids.device), layout.CompletionOffsets);
     }
+
+    /// <summary>The same for hidden states that are the logits.</summary>
+    private static Tensor PlainLogProbs(Tensor logits, Tensor rows, Tensor targets) =>
+        logits.index_select(0, rows).gather(1, targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(1).index_select(0, rows);
 }

@@ -4,11 +4,18 @@ namespace Dpo;
 
 /// <summary>The last linear layer of a language model, from hidden states to logits over the vocabulary.</summary>
 /// <param name="Weight"><c>[V, D]</c>; null where the hidden states are the logits already.</param>
-/// <param name="Bias"><c>[V]</c>, or null.</param>
-public sealed record OutputHead(Tensor? Weight, Tensor? Bias = null)
+/// <param name="Bias"><c>[V]</c> (GPT-J), or null.</param>
+/// <param name="SoftCap">Logits x become cap·tanh(x / cap) (Gemma 2); null for none.</param>
+public sealed record OutputHead(Tensor? Weight, Tensor? Bias = null, double? SoftCap = null)
 {
     /// <summary>The logits <c>[R, V]</c> of hidden states <c>[R, D]</c>, in the hidden states' precision.</summary>
     public Tensor Logits(Tensor hidden) => Weight is null
         ? hidden
-        : nn.functional.linear(hidden, Weight.to(hidden.dtype), Bias?.to(hidden.dtype));
+        : Cap(nn.functional.linear(hidden, Weight.to(hidden.dtype), Bias?.to(hidden.dtype)));
+
+    /// <summary>Applies the soft cap.</summary>
+    internal Tensor Cap(Tensor logits) => SoftCap is { } cap ? (logits / cap).tanh() * cap : logits;
+
+    /// <summary>How fast a capped logit grows with the logit before the cap, 1 − (x / cap)²; null where there is no cap.</summary>
+    internal Tensor? Slope(Tensor capped) => SoftCap is { } cap ? 1 - (capped / cap).square() : null;
 }

@@ -7,7 +7,8 @@ public class SequenceLayoutTests
     {
         var layout = new SequenceLayout([new(3, [3, 2]), new(1, [1])]);
         Assert.Equal([0, 1, 2, 3, 4, 3, 0], layout.Positions);
-        Assert.Equal([2, 3, 4, 2, 5, 6], layout.PredictingRows);
+        Assert.Equal([2, 3, 4, 5, 6], layout.PredictingRows);
+        Assert.Equal([0, 1, 2, 0, 3, 4], layout.PredictionOfToken);
         Assert.Equal([0, 3, 5, 6], layout.CompletionOffsets);
         Assert.Equal((7, 3, 6, 1), (layout.RowCount, layout.CompletionCount, layout.RowsOf(0), layout.RowsOf(1)));
     }

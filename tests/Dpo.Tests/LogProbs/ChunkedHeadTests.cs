@@ -1,0 +1,113 @@
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+/// <summary>The head in blocks against logits computed whole, with more rows and vocabulary entries than a block has.</summary>
+public class ChunkedHeadTests
+{
+    private const int Rows = 700, Vocabulary = 4500, Width = 24, Targets = 900;
+
+    private sealed record Problem(Tensor Hidden, Tensor Weight, Tensor? Bias, Tensor TargetRows, Tensor TargetIds, Tensor Scale)
+    {
+        private Tensor[] Leaves => [Hidden, Weight, .. Bias is null ? [] : (Tensor[])[Bias]];
+
+        public static Problem Random(bool bias)
+        {
+            var random = new Generator(11);
+            return new(
+                (randn([Rows, Width], generator: random) * 2).requires_grad_(),
+                randn([Vocabulary, Width], generator: random).requires_grad_(),
+                bias ? randn([Vocabulary], generator: random).requires_grad_() : null,
+                // Some rows have no target, some several.
+                randint(0, Rows, [Targets], dtype: int64, generator: random),
+                randint(0, Vocabulary, [Targets], dtype: int64, generator: random),
+                randn([Targets], generator: random));
+        }
+
+        /// <summary>The log-probabilities, and the gradients of a weighted sum of them.</summary>
+        public double[][] Run(Func<Problem, Tensor> logProbs)
+        {
+            foreach (var leaf in Leaves)
+                leaf.grad?.zero_();
+            var values = logProbs(this);
+            (values * Scale).sum().backward();
+            return [values.ToDoubles(), .. Leaves.Select(leaf => leaf.grad!.flatten().ToDoubles())];
+        }
+
+        public Tensor Whole(double? softCap)
+        {
+            var logits = new OutputHead(Weight, Bias, softCap).Logits(Hidden);
+            return logits.index_select(0, TargetRows).gather(1, TargetIds.unsqueeze(1)).squeeze(1) - logits.logsumexp(1).index_select(0, TargetRows);
+        }
+    }
+
+    private static void AssertNear(double[][] expected, double[][] actual, double tolerance)
+    {
+        foreach (var (index, (a, b)) in expected.Zip(actual).Index())
+        {
+            var difference = Math.Sqrt(a.Zip(b, (x, y) => (x - y) * (x - y)).Sum());
+            Assert.True(difference <= tolerance * Math.Sqrt(a.Sum(value => value * value)), $"{index}: {difference}");
+        }
+    }
+
+    [Theory]
+    [InlineData(false, null)]
+    [InlineData(true, null)]
+    [InlineData(true, 5.0)]
+    public void Values_and_gradients_equal_the_whole_matrix(bool bias, double? softCap)
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias);
+        var expected = problem.Run(p => p.Whole(softCap));
+        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight, p.Bias, softCap), p.Hidden, p.TargetRows, p.TargetIds));
+        Numbers.AssertClose(expected[0], actual[0], 1e-5, "log-probabilities");
+        AssertNear(expected, actual, 1e-5);
+    }
+
+    [Fact]
+    public void Without_gradients_the_values_are_the_same_to_the_bit()
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias: true);
+        Tensor Compute() => ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.TargetRows, problem.TargetIds);
+        var expected = Compute().ToDoubles();
+        using var noGrad = no_grad();
+        Assert.Equal(expected, Compute().ToDoubles());
+    }
+
+    [Fact]
+    public void BFloat16_states_give_fp32_values_near_the_exact_ones()
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias: false);
+        var expected = problem.Run(p => p.Whole(null));
+        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight), p.Hidden.to(bfloat16), p.TargetRows, p.TargetIds));
+        AssertNear(expected, actual, 0.02);
+        Assert.NotEqual(expected[0], actual[0]);
+    }
+
+    [Fact]
+    public void A_frozen_weight_gets_no_gradient()
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias: true);
+        problem.Weight.requires_grad = false;
+        ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.TargetRows, problem.TargetIds).sum().backward();
+        Assert.Null(problem.Weight.grad);
+        Assert.NotNull(problem.Hidden.grad);
+        Assert.NotNull(problem.Bias!.grad);
+    }
+
+    [Fact]
+    public void What_fails_in_the_backward_pass_is_thrown_after_it()
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias: false);
+        var values = ChunkedHead.LogProbs(new(problem.Weight), problem.Hidden, problem.TargetRows, problem.TargetIds);
+        using (no_grad())
+            problem.Weight.set_(ones(3, Width)); // too few entries for the targets
+        values.sum().backward();
+        Assert.ThrowsAny<Exception>(ChunkedHead.RethrowFailure);
+        ChunkedHead.RethrowFailure();
+    }
+}
