@@ -34,8 +34,9 @@ public sealed class PreferenceBatch
     public int SequenceTokenCount => CompletionTokenCount + Examples.Sum(example => example.Prompt.Count * example.Completions.Count);
 
     /// <summary>
-    /// Cuts the batch into micro-batches that fit a memory budget. Examples stay whole and keep their order; one that exceeds
-    /// the budget by itself becomes a part of its own.
+    /// Cuts the batch into micro-batches that fit a memory budget, the longest examples first, so that each part's are of
+    /// similar length. Examples stay whole; one that exceeds the budget by itself becomes a part of its own. However a batch is
+    /// cut, the parts' summed losses and gradients add up to the whole's.
     /// </summary>
     /// <param name="maxTokens">The most tokens a part's model input may have, each prompt counted once.</param>
     /// <param name="maxPairs">The most pairs in a part (completions, where examples have no pair).</param>
@@ -43,7 +44,7 @@ public sealed class PreferenceBatch
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPairs, 1);
-        return Pack(Examples, maxTokens, maxPairs);
+        return Pack(Examples.OrderByDescending(TokensOf), maxTokens, maxPairs);
     }
 
     /// <summary>Packs examples, in order, into batches within both limits.</summary>
@@ -53,7 +54,7 @@ public sealed class PreferenceBatch
         var (tokens, pairs) = (0L, 0L);
         foreach (var example in examples)
         {
-            var exampleTokens = example.Prompt.Count + example.Completions.Sum(ids => ids.Count);
+            var exampleTokens = TokensOf(example);
             var examplePairs = example.Pairs.Count > 0 ? example.Pairs.Count : example.Completions.Count;
             if (part.Count > 0 && (tokens + exampleTokens > maxTokens || pairs + examplePairs > maxPairs))
             {
@@ -67,6 +68,8 @@ public sealed class PreferenceBatch
         if (part.Count > 0)
             yield return new PreferenceBatch(part);
     }
+
+    private static int TokensOf(TokenizedExample example) => example.Prompt.Count + example.Completions.Sum(ids => ids.Count);
 
     /// <summary>Lays the tokens end to end and makes the tensors a model and a loss take.</summary>
     /// <returns>Tensors on <paramref name="device"/>; they belong to the current dispose scope, or to the caller where there

@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using static TorchSharp.torch;
 
 namespace Dpo;
@@ -19,9 +18,6 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     private const int BlockRows = 512;
     private const int BlockColumns = 2048;
 
-    private static ExceptionDispatchInfo? failure;
-
-    /// <inheritdoc/>
     public override string Name => nameof(ChunkedHead);
 
     /// <summary>log p(target) for every target, <c>[M]</c>, fp32.</summary>
@@ -31,17 +27,11 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     /// <param name="targets">The target tokens, <c>[M]</c>, int64.</param>
     public static Tensor LogProbs(OutputHead head, Tensor hidden, Tensor rows, Tensor targets)
     {
-        RethrowFailure();
         return is_grad_enabled()
             ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, rows, targets)
             : Forward(head, hidden, rows, targets).LogProbs;
     }
 
-    /// <summary>Throws what a backward pass failed with. An exception that left it would end the process, so it is kept until
-    /// somebody asks; the gradients of that pass are incomplete.</summary>
-    public static void RethrowFailure() => Interlocked.Exchange(ref failure, null)?.Throw();
-
-    /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         var (hidden, rows, targets) = ((Tensor)vars[0], (Tensor)vars[4], (Tensor)vars[5]);
@@ -52,7 +42,6 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         return logProbs;
     }
 
-    /// <inheritdoc/>
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         try
@@ -64,7 +53,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         }
         catch (Exception e)
         {
-            failure = ExceptionDispatchInfo.Capture(e);
+            BackwardFailure.Keep(e);
             return [null!, null!, null!, null!, null!, null!];
         }
     }

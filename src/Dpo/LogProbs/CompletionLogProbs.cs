@@ -35,6 +35,8 @@ public sealed class CompletionLogProbs
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
+        // A loop that is not the trainer's asks for failures of its last backward pass here.
+        BackwardFailure.Rethrow();
         var layout = batch.Layout;
         var hidden = model.call(batch.Ids, layout).index_select(0, tensor(layout.PredictingRows, device: batch.Ids.device));
         var rows = tensor(layout.PredictionOfToken, device: batch.Ids.device);

@@ -105,7 +105,7 @@ public abstract class Trainer : IDisposable
         var count = CountIn(batch);
         optimizer.zero_grad();
         Accumulate(batch, sums, backward: loss => (loss / count).backward());
-        ChunkedHead.RethrowFailure();
+        BackwardFailure.Rethrow();
         var gradNorm = nn.utils.clip_grad_norm_(parameters, options.MaxGradNorm);
         if (!double.IsFinite(sums[0]) || !double.IsFinite(gradNorm))
             throw new NotFiniteNumberException(

@@ -46,6 +46,14 @@ public class PreferenceDataTests
     }
 
     [Fact]
+    public void Split_puts_examples_of_similar_length_together_the_longest_first()
+    {
+        int[] lengths = [2, 9, 3, 8];
+        var batch = new PreferenceBatch([.. lengths.Select(length => new TokenizedExample([1], [new int[length]], []))]);
+        Assert.Equal([[9, 8], [3, 2]], batch.Split(maxPairs: 2).Select(part => part.Examples.Select(e => e.Completions[0].Count).ToArray()));
+    }
+
+    [Fact]
     public void Tensors_lay_tokens_end_to_end_and_number_completions_through_the_batch()
     {
         using var scope = NewDisposeScope();

@@ -107,7 +107,7 @@ public class ChunkedHeadTests
         using (no_grad())
             problem.Weight.set_(ones(3, Width)); // too few entries for the targets
         values.sum().backward();
-        Assert.ThrowsAny<Exception>(ChunkedHead.RethrowFailure);
-        ChunkedHead.RethrowFailure();
+        Assert.ThrowsAny<Exception>(BackwardFailure.Rethrow);
+        BackwardFailure.Rethrow();
     }
 }

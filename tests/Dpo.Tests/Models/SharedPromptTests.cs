@@ -32,8 +32,10 @@ public class SharedPromptTests
         }
     }
 
-    [Fact]
-    public void Log_probabilities_and_gradients_equal_the_plain_path()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Log_probabilities_and_gradients_equal_the_plain_path(bool checkpoint)
     {
         using var shared = new Gpt2(new Gpt2Config { VocabularySize = 50, MaxPositions = 16, HiddenSize = 16, LayerCount = 2, HeadCount = 2 }, seed: 1);
         using var plain = new LogitsModel(new Plain(shared));
@@ -59,7 +61,9 @@ public class SharedPromptTests
             }
 
             var (expected, expectedGradients) = Run(plain);
+            shared.CheckpointActivations = checkpoint;
             var (actual, gradients) = Run(shared);
+            shared.CheckpointActivations = false;
             Numbers.AssertClose(expected, actual, 1e-4, "log-probabilities");
             foreach (var (name, gradient) in gradients)
             {
@@ -70,6 +74,33 @@ public class SharedPromptTests
                 var norm = expectedGradients[name].view(rows, -1).index_select(0, kept).norm().item<float>();
                 Assert.True(difference <= 1e-4 * norm + 1e-6, $"{name}: {difference} of {norm}");
             }
+        }, iter: 100, threads: 1);
+    }
+
+    /// <summary>The strategy for GPUs, on the CPU: outputs and gradients equal the walk from example to example.</summary>
+    [Fact]
+    public void Bucketed_attention_equals_attention_example_by_example()
+    {
+        Example.Array[1, 9].Sample(examples =>
+        {
+            using var scope = NewDisposeScope();
+            var layout = new PreferenceBatch(examples).To(CPU).Layout;
+            var inputs = Enumerable.Range(0, 3).Select(_ => randn(layout.RowCount, 2, 4, requires_grad: true)).ToArray();
+            var weights = randn(layout.RowCount, 8);
+
+            double[][] Run(Attention attention)
+            {
+                foreach (var input in inputs)
+                    input.grad?.zero_();
+                var output = attention.Attend(0, inputs[0], inputs[1], inputs[2]);
+                (output * weights).sum().backward();
+                return [output.flatten().ToDoubles(), attention.Positions.ToDoubles(), .. inputs.Select(input => input.grad!.flatten().ToDoubles())];
+            }
+
+            var expected = Run(new SharedPromptAttention(layout, CPU, float32));
+            var actual = Run(new BucketedAttention(layout, CPU, float32));
+            for (var index = 0; index < expected.Length; index++)
+                Numbers.AssertClose(expected[index], actual[index], 1e-5, $"{index}");
         }, iter: 100, threads: 1);
     }
 }

@@ -75,7 +75,7 @@ public sealed class Gpt2 : Transformer
         return config;
     }
 
-    internal override Tensor HiddenStates(Tensor ids, Attention attention) => transformer.HiddenStates(ids, attention, ComputeType);
+    internal override Tensor HiddenStates(Tensor ids, Attention attention) => transformer.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
 }
 
 // The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
@@ -99,11 +99,13 @@ internal sealed class Gpt2Body : nn.Module
 
     public Tensor TokenEmbedding => wte.weight!;
 
-    public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType)
+    public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
         var hidden = wte.call(ids) + wpe.call(attention.Positions);
         foreach (var block in h)
-            hidden = block.Forward(hidden, attention, computeType);
+            hidden = checkpoint
+                ? Checkpoint.Run(hidden, input => block.Forward(input, attention, computeType))
+                : block.Forward(hidden, attention, computeType);
         return ln_f.call(hidden).to(computeType);
     }
 }
