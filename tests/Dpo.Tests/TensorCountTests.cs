@@ -33,4 +33,37 @@ public class TensorCountTests
         Sample();
         TensorCount.AssertFlat(Sample);
     }
+
+    [Fact]
+    public void Reference_log_probabilities_leave_no_tensor_behind()
+    {
+        var data = TrainerTests.Data(8);
+        using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape));
+        using var folder = new TemporaryFolder();
+        void ComputeSaveAndLoad()
+        {
+            ReferenceLogProbs.LoadOrCompute(folder.File("reference.safetensors"), pair, data, maxTokens: 60);
+            ReferenceLogProbs.Load(folder.File("reference.safetensors"), pair, data);
+            File.Delete(folder.File("reference.safetensors"));
+        }
+        ComputeSaveAndLoad();
+        TensorCount.AssertFlat(ComputeSaveAndLoad);
+    }
+
+    [Fact]
+    public void A_released_reference_frees_a_tensor_for_every_parameter()
+    {
+        using var copy = new PolicyReferencePair(new Gpt2(TrainerTests.Shape));
+        using var model = new PolicyReferencePair(new Gpt2(TrainerTests.Shape), new Gpt2(TrainerTests.Shape));
+        var parameters = copy.Policy.parameters().Count();
+        Assert.Equal(2 + 12 * TrainerTests.Shape.LayerCount + 2, parameters);
+        foreach (var pair in new[] { copy, model })
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            var before = Tensor.TotalCount;
+            pair.ReleaseReference();
+            Assert.Equal(before - parameters, Tensor.TotalCount);
+        }
+    }
 }

@@ -8,4 +8,7 @@ namespace Dpo;
 /// <param name="Targets">The tokens of every completion, all that are to be predicted, <c>[M]</c>, int64.</param>
 /// <param name="Chosen">Index of every pair's chosen completion among the batch's, <c>[P]</c>, int64.</param>
 /// <param name="Rejected">Index of every pair's rejected completion, <c>[P]</c>, int64.</param>
-public sealed record BatchTensors(Tensor Ids, SequenceLayout Layout, Tensor Targets, Tensor Chosen, Tensor Rejected);
+/// <param name="ReferencePerToken">The log-probability of every target under the reference, <c>[M]</c>, fp32; null unless
+/// every example of the batch has them (<see cref="TokenizedExample.ReferenceLogProbs"/>).</param>
+public sealed record BatchTensors(
+    Tensor Ids, SequenceLayout Layout, Tensor Targets, Tensor Chosen, Tensor Rejected, Tensor? ReferencePerToken = null);

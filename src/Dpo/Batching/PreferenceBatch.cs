@@ -44,7 +44,7 @@ public sealed class PreferenceBatch
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPairs, 1);
-        return Pack(Examples.OrderByDescending(TokensOf), maxTokens, maxPairs);
+        return Pack(Examples.OrderByDescending(example => example.TokenCount), maxTokens, maxPairs);
     }
 
     /// <summary>Packs examples, in order, into batches within both limits.</summary>
@@ -54,26 +54,25 @@ public sealed class PreferenceBatch
         var (tokens, pairs) = (0L, 0L);
         foreach (var example in examples)
         {
-            var exampleTokens = TokensOf(example);
             var examplePairs = example.Pairs.Count > 0 ? example.Pairs.Count : example.Completions.Count;
-            if (part.Count > 0 && (tokens + exampleTokens > maxTokens || pairs + examplePairs > maxPairs))
+            if (part.Count > 0 && (tokens + example.TokenCount > maxTokens || pairs + examplePairs > maxPairs))
             {
                 yield return new PreferenceBatch(part);
                 (part, tokens, pairs) = ([], 0, 0);
             }
             part.Add(example);
-            tokens += exampleTokens;
+            tokens += example.TokenCount;
             pairs += examplePairs;
         }
         if (part.Count > 0)
             yield return new PreferenceBatch(part);
     }
 
-    private static int TokensOf(TokenizedExample example) => example.Prompt.Count + example.Completions.Sum(ids => ids.Count);
-
     /// <summary>Lays the tokens end to end and makes the tensors a model and a loss take.</summary>
     /// <returns>Tensors on <paramref name="device"/>; they belong to the current dispose scope, or to the caller where there
     /// is none.</returns>
+    /// <exception cref="InvalidOperationException">The reference log-probabilities of an example belong to other
+    /// completions.</exception>
     public BatchTensors To(Device device)
     {
         var layout = new SequenceLayout([.. Examples.Select(example =>
@@ -96,6 +95,22 @@ public sealed class PreferenceBatch
 
         Tensor Ids(IEnumerable<int> ids) => tensor(ids.Select(id => (long)id).ToArray(), device: device);
         return new BatchTensors(
-            Ids(rows), layout, Ids(targets), tensor(chosen.ToArray(), device: device), tensor(rejected.ToArray(), device: device));
+            Ids(rows), layout, Ids(targets), tensor(chosen.ToArray(), device: device), tensor(rejected.ToArray(), device: device),
+            ReferencePerToken() is { } perToken ? tensor(perToken, device: device) : null);
+    }
+
+    private float[]? ReferencePerToken()
+    {
+        if (Examples.Any(example => example.ReferenceLogProbs is null))
+            return null;
+        foreach (var example in Examples)
+        {
+            // A copy of an example with other completions keeps the values of the old ones.
+            if (!example.ReferenceLogProbs!.Select(values => values.Count).SequenceEqual(example.Completions.Select(ids => ids.Count)))
+                throw new InvalidOperationException(
+                    $"The reference log-probabilities of the example {example.Source ?? "without a source"} belong to other " +
+                    "completions; set them to null, or compute them again.");
+        }
+        return [.. Examples.SelectMany(example => example.ReferenceLogProbs!.SelectMany(values => values))];
     }
 }

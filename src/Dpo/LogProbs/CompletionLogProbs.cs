@@ -9,8 +9,17 @@ namespace Dpo;
 /// </remarks>
 public sealed class CompletionLogProbs
 {
-    private CompletionLogProbs(Tensor perToken, Tensor sums, Tensor counts, IReadOnlyList<int> offsets) =>
-        (PerToken, Sums, Counts, Offsets) = (perToken, sums, counts, offsets);
+    /// <summary>Sums up values <c>[M]</c> of the tokens of a layout's completions, whatever they were computed by: those of a
+    /// model and those of a file give the same sums to the bit.</summary>
+    internal CompletionLogProbs(Tensor perToken, SequenceLayout layout)
+    {
+        var offsets = layout.CompletionOffsets;
+        var counts = offsets.Zip(offsets.Skip(1), (begin, end) => (long)(end - begin)).ToArray();
+        PerToken = perToken;
+        Sums = stack(perToken.split(counts).Select(completion => completion.sum()));
+        Counts = tensor(counts, float32, perToken.device);
+        Offsets = offsets;
+    }
 
     /// <summary>log p of every completion token given what precedes it, <c>[M]</c>, completion after completion.</summary>
     public Tensor PerToken { get; }
@@ -43,10 +52,7 @@ public sealed class CompletionLogProbs
         var perToken = model.Head.Weight is null
             ? PlainLogProbs(hidden.to(float32), rows, batch.Targets)
             : ChunkedHead.LogProbs(model.Head, hidden, rows, batch.Targets);
-
-        var counts = layout.CompletionOffsets.Zip(layout.CompletionOffsets.Skip(1), (begin, end) => (long)(end - begin)).ToArray();
-        var sums = stack(perToken.split(counts).Select(completion => completion.sum()));
-        return new(perToken, sums, tensor(counts, float32, batch.Ids.device), layout.CompletionOffsets);
+        return new(perToken, layout);
     }
 
     /// <summary>The same for hidden states that are the logits.</summary>

@@ -122,6 +122,17 @@ internal sealed class ModelConfig
         });
     }
 
+    /// <summary>One line for every field that may say how the model computes, sorted: all but notes on who saved it.</summary>
+    public string Description()
+    {
+        string[] notes = ["_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"];
+        var lines = fields.EnumerateObject()
+            .Where(field => field.Value.ValueKind != JsonValueKind.Null && !notes.Contains(field.Name))
+            .OrderBy(field => field.Name, StringComparer.Ordinal)
+            .Select(field => $"{field.Name}: {JsonSerializer.Serialize(field.Value)}");
+        return string.Join('\n', lines);
+    }
+
     private JsonElement? Find(string field) =>
         fields.TryGetProperty(field, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 

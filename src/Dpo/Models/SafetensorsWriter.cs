@@ -9,6 +9,8 @@ namespace Dpo;
 /// <summary>Writes tensors to a file in Hugging Face's safetensors format, from which transformers loads them.</summary>
 public static class SafetensorsWriter
 {
+    private const string FormatName = "format";
+
     private static readonly JsonWriterOptions json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>
@@ -19,11 +21,17 @@ public static class SafetensorsWriter
     /// disk and renamed; after a failure the old file is as it was.</remarks>
     /// <param name="path">The file to write or replace, usually <c>model.safetensors</c>.</param>
     /// <param name="tensors">Names, each once, and tensors: of any shape, on any device, contiguous or not.</param>
-    /// <exception cref="ArgumentException">A name occurs twice or is <c>__metadata__</c>, or a tensor's type is complex or
-    /// quantized, which the format does not know.</exception>
+    /// <param name="metadata">Texts to carry beside the tensors, for <see cref="SafetensorsReader.Metadata"/>; written sorted by
+    /// name, after <c>format: pt</c>, which every file carries.</param>
+    /// <exception cref="ArgumentException">A name occurs twice or is <c>__metadata__</c>, a text is named <c>format</c>, or a
+    /// tensor's type is complex or quantized, which the format does not know.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static void Write(string path, IEnumerable<(string Name, Tensor Tensor)> tensors)
+    public static void Write(
+        string path, IEnumerable<(string Name, Tensor Tensor)> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
+        metadata ??= new Dictionary<string, string>();
+        if (metadata.ContainsKey(FormatName))
+            throw new ArgumentException($"The text \"{FormatName}\" is written by the writer itself.", nameof(metadata));
         var entries = new List<(SafetensorsEntry Entry, Tensor Tensor)>();
         var names = new HashSet<string> { SafetensorsHeader.MetadataName };
         long end = 0;
@@ -39,7 +47,7 @@ public static class SafetensorsWriter
             end += tensor.numel() * dtype.Size;
             entries.Add((new SafetensorsEntry(name, dtype, tensor.shape, begin, end), tensor));
         }
-        var header = Header(entries.Select(item => item.Entry));
+        var header = Header(entries.Select(item => item.Entry), metadata);
         AtomicFile.Write(path, stream =>
         {
             stream.Write(header);
@@ -50,7 +58,7 @@ public static class SafetensorsWriter
         });
     }
 
-    private static byte[] Header(IEnumerable<SafetensorsEntry> entries)
+    private static byte[] Header(IEnumerable<SafetensorsEntry> entries, IReadOnlyDictionary<string, string> metadata)
     {
         const int LengthBytes = 8;
         var buffer = new ArrayBufferWriter<byte>();
@@ -59,7 +67,9 @@ public static class SafetensorsWriter
         {
             writer.WriteStartObject();
             writer.WriteStartObject(SafetensorsHeader.MetadataName);
-            writer.WriteString("format", "pt"); // transformers refuses files that do not say so
+            writer.WriteString(FormatName, "pt"); // transformers refuses files that do not say so
+            foreach (var (name, text) in metadata.OrderBy(item => item.Key, StringComparer.Ordinal))
+                writer.WriteString(name, text);
             writer.WriteEndObject();
             foreach (var entry in entries)
             {

@@ -13,11 +13,17 @@ namespace Dpo;
 /// computed; this works for any module.</para>
 /// <para>Both models run through the same code at the same precision, so that their difference is exactly 0 at the start.
 /// The policy is put into evaluation mode too: the paper trains without dropout.</para>
+/// <para>The reference never changes, so what it says of a data set can be computed once:</para>
+/// <code>
+/// data = ReferenceLogProbs.LoadOrCompute("reference.safetensors", pair, data);
+/// pair.ReleaseReference(); // its memory is the policy's from here on
+/// </code>
 /// </remarks>
 public sealed class PolicyReferencePair : IDisposable
 {
-    private readonly CausalLanguageModel? reference;
-    private readonly List<(Parameter Trained, Tensor Initial)> weights = [];
+    private readonly List<(string Name, Parameter Trained, Tensor Initial)> weights = [];
+    private CausalLanguageModel? reference;
+    private bool released;
 
     /// <summary>Makes a pair whose reference is the policy as it is now.</summary>
     /// <param name="policy">The model to train; disposed with the pair.</param>
@@ -28,8 +34,8 @@ public sealed class PolicyReferencePair : IDisposable
         policy.eval();
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        foreach (var parameter in policy.parameters())
-            weights.Add((parameter, parameter.detach().clone().DetachFromDisposeScope()));
+        foreach (var (name, parameter) in policy.named_parameters())
+            weights.Add((name, parameter, parameter.detach().clone().DetachFromDisposeScope()));
     }
 
     /// <summary>Makes a pair of two models.</summary>
@@ -50,6 +56,20 @@ public sealed class PolicyReferencePair : IDisposable
     /// <summary>The model that is trained; give its parameters, and no others, to the optimizer.</summary>
     public CausalLanguageModel Policy { get; }
 
+    /// <summary>The module that computes the reference's log-probabilities.</summary>
+    internal CausalLanguageModel ReferenceModel => reference ?? Policy;
+
+    /// <summary>All tensors the reference's log-probabilities follow from, by name.</summary>
+    /// <exception cref="InvalidOperationException">The reference was released.</exception>
+    internal IEnumerable<(string Name, Tensor Tensor)> ReferenceState()
+    {
+        RequireReference();
+        var parameters = reference is null
+            ? weights.Select(weight => (weight.Name, weight.Initial))
+            : reference.named_parameters().Select(named => (named.name, (Tensor)named.parameter));
+        return parameters.Concat(ReferenceModel.named_buffers().Select(named => (named.name, named.buffer)));
+    }
+
     /// <summary>Loads a model folder as the policy; the reference is the same model as loaded.</summary>
     /// <param name="folder">A model folder in Hugging Face's layout.</param>
     /// <param name="device">Where both live; the CPU by default.</param>
@@ -66,35 +86,61 @@ public sealed class PolicyReferencePair : IDisposable
         return (CompletionLogProbs.Compute(Policy, batch), referenceLogProbs);
     }
 
-    /// <summary>The log-probabilities of a batch's completions under the reference, without gradients.</summary>
+    /// <summary>The log-probabilities of a batch's completions under the reference, without gradients: those that the batch
+    /// carries (<see cref="BatchTensors.ReferencePerToken"/>), or else the reference is run.</summary>
     /// <param name="batch">The batch, on the models' device.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
+    /// <exception cref="InvalidOperationException">The batch carries none, and the reference was released.</exception>
     public CompletionLogProbs ReferenceLogProbs(BatchTensors batch)
     {
+        ArgumentNullException.ThrowIfNull(batch);
         using var noGrad = no_grad();
+        if (batch.ReferencePerToken is { } perToken)
+            return new CompletionLogProbs(perToken, batch.Layout);
+        RequireReference();
         if (reference is not null)
             return CompletionLogProbs.Compute(reference, batch);
 
-        var trained = weights.ConvertAll(pair => pair.Trained.detach());
+        var trained = weights.ConvertAll(weight => weight.Trained.detach());
         try
         {
-            foreach (var (parameter, initial) in weights)
+            foreach (var (_, parameter, initial) in weights)
                 parameter.set_(initial);
             return CompletionLogProbs.Compute(Policy, batch);
         }
         finally
         {
-            foreach (var ((parameter, _), values) in weights.Zip(trained))
+            foreach (var ((_, parameter, _), values) in weights.Zip(trained))
                 parameter.set_(values);
             trained.ForEach(values => values.Dispose());
         }
     }
 
+    /// <summary>
+    /// Frees the reference's memory: its weights, as much as the policy's. From here on only data that carries reference
+    /// log-probabilities can be trained or evaluated on; compute those of all data first (<see cref="Dpo.ReferenceLogProbs"/>).
+    /// </summary>
+    public void ReleaseReference()
+    {
+        released = true;
+        reference?.Dispose();
+        reference = null;
+        weights.ForEach(weight => weight.Initial.Dispose());
+        weights.Clear();
+    }
+
     /// <summary>Disposes both models.</summary>
     public void Dispose()
     {
+        ReleaseReference();
         Policy.Dispose();
-        reference?.Dispose();
-        weights.ForEach(pair => pair.Initial.Dispose());
+    }
+
+    private void RequireReference()
+    {
+        if (released)
+            throw new InvalidOperationException(
+                "The reference was released and cannot be run; compute the reference log-probabilities of all data with " +
+                "ReferenceLogProbs before ReleaseReference is called.");
     }
 }

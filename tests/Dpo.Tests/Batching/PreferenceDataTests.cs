@@ -68,5 +68,24 @@ public class PreferenceDataTests
         Assert.Equal([1, 2, 3], tensors.Chosen.data<long>());
         Assert.Equal([0, 4, 2], tensors.Rejected.data<long>());
         Assert.Equal((3, 5, 10, 2 * 2 + 3 * 1 + 10), (batch.PairCount, batch.CompletionCount, batch.CompletionTokenCount, batch.SequenceTokenCount));
+        Assert.Null(tensors.ReferencePerToken);
+    }
+
+    [Fact]
+    public void Reference_log_probabilities_lie_as_the_targets_do_where_every_example_has_them()
+    {
+        using var scope = NewDisposeScope();
+        TokenizedExample[] examples =
+        [
+            new([5, 6], [[7, 8], [9]], [new(1, 0)]) { ReferenceLogProbs = [[-1f, -2f], [-3f]], Source = "row 1" },
+            new([4], [[0]], []) { ReferenceLogProbs = [[-4f]] },
+        ];
+        Assert.Equal([-1f, -2f, -3f, -4f], new PreferenceBatch(examples).To(CPU).ReferencePerToken!.data<float>());
+        Assert.Null(new PreferenceBatch([examples[0], examples[1] with { ReferenceLogProbs = null }]).To(CPU).ReferencePerToken);
+
+        var other = new PreferenceBatch([examples[0] with { Completions = [[7], [8, 9]] }]);
+        Assert.Equal(
+            "The reference log-probabilities of the example row 1 belong to other completions; set them to null, or compute them again.",
+            Assert.Throws<InvalidOperationException>(() => other.To(CPU)).Message);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using static TorchSharp.torch;
 
 namespace Dpo.Tests;
@@ -71,6 +72,22 @@ public sealed class SafetensorsWriterTests : IDisposable
         SafetensorsWriter.Write(folder.File("a"), [("x", ones(2, requires_grad: true).t())]);
         using var file = new SafetensorsReader(folder.File("a"));
         Assert.True(file.Read("x").Equals(ones(2)));
+    }
+
+    [Fact]
+    public void Texts_stand_sorted_behind_the_format()
+    {
+        SafetensorsWriter.Write(folder.File("a"), [], new Dictionary<string, string> { ["b"] = "é\"", ["a"] = "1" });
+        Assert.Equal(
+            """{"__metadata__":{"format":"pt","a":"1","b":"é\""}}""",
+            Encoding.UTF8.GetString(File.ReadAllBytes(folder.File("a"))[8..]).TrimEnd(' '));
+        using var file = new SafetensorsReader(folder.File("a"));
+        Assert.Equal("é\"", file.Metadata["b"]);
+        Assert.StartsWith(
+            "The text \"format\" is written by the writer itself.",
+            Assert.Throws<ArgumentException>(
+                () => SafetensorsWriter.Write(folder.File("a"), [], new Dictionary<string, string> { ["format"] = "tf" })).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -16,6 +16,8 @@ public class SftTrainerTests
         Assert.Equal([[3, 4, 0], [6, 7, 0]], Examples[0].Completions);
         Assert.Equal([[1, 0]], Examples[1].Completions);
         Assert.Empty(Examples[0].Pairs);
+        var cached = new TokenizedExample([1], [[2], [3]], [new(1, 0)]) { ReferenceLogProbs = [[-1f], [-2f]] };
+        Assert.Null(cached.ChosenOnly().ReferenceLogProbs);
     }
 
     [Fact]

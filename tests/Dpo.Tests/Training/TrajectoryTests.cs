@@ -19,26 +19,9 @@ public class TrajectoryTests
     {
         var config = Numbers.Json("trajectories", run, "config.json");
         var expected = Numbers.Json("trajectories", run, "expected.json").GetProperty("steps");
-        double Number(string field) => config.GetProperty(field).GetDouble();
-        int Integer(string field) => config.GetProperty(field).GetInt32();
-        var warmup = Integer("warmup_steps");
-        var options = new TrainingOptions
-        {
-            Optimizer = config.GetProperty("optim").GetString() == "rmsprop" ? OptimizerKind.RmsProp : OptimizerKind.AdamW,
-            LearningRate = Number("learning_rate"),
-            Schedule = config.GetProperty("lr_scheduler_type").GetString() == "linear"
-                ? LearningRateSchedules.Linear(warmup)
-                : LearningRateSchedules.TrlConstant(warmup),
-            WeightDecay = Number("weight_decay"),
-            MaxGradNorm = Number("max_grad_norm"),
-            BatchSize = Integer("per_device_train_batch_size") * Integer("gradient_accumulation_steps"),
-            MicroBatchSize = Integer("per_device_train_batch_size"),
-            Steps = Integer("max_steps"),
-            Shuffle = false,
-        };
         using var pair = PolicyReferencePair.Load(Fixture.Path("models", "gpt2"));
-        using var loss = new DpoLoss(Number("beta"));
-        using var trainer = new DpoTrainer(pair, loss, options);
+        using var loss = new DpoLoss(config.GetProperty("beta").GetDouble());
+        using var trainer = new DpoTrainer(pair, loss, Options(config));
         var steps = new List<TrainingMetrics>();
 
         trainer.Train(Data(config), progress: new Recorder(steps));
@@ -53,7 +36,28 @@ public class TrajectoryTests
         AssertWeights(Numbers.Json("trajectories", run, "expected.json").GetProperty("final_weights"), pair.Policy);
     }
 
-    private static PreferenceData Data(JsonElement config)
+    internal static TrainingOptions Options(JsonElement config)
+    {
+        double Number(string field) => config.GetProperty(field).GetDouble();
+        int Integer(string field) => config.GetProperty(field).GetInt32();
+        var warmup = Integer("warmup_steps");
+        return new TrainingOptions
+        {
+            Optimizer = config.GetProperty("optim").GetString() == "rmsprop" ? OptimizerKind.RmsProp : OptimizerKind.AdamW,
+            LearningRate = Number("learning_rate"),
+            Schedule = config.GetProperty("lr_scheduler_type").GetString() == "linear"
+                ? LearningRateSchedules.Linear(warmup)
+                : LearningRateSchedules.TrlConstant(warmup),
+            WeightDecay = Number("weight_decay"),
+            MaxGradNorm = Number("max_grad_norm"),
+            BatchSize = Integer("per_device_train_batch_size") * Integer("gradient_accumulation_steps"),
+            MicroBatchSize = Integer("per_device_train_batch_size"),
+            Steps = Integer("max_steps"),
+            Shuffle = false,
+        };
+    }
+
+    internal static PreferenceData Data(JsonElement config)
     {
         var maxLength = config.GetProperty("max_length").GetInt32();
         var rows = Numbers.Json("trajectories", "ids.json").GetProperty("rows");
