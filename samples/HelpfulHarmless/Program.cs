@@ -25,22 +25,11 @@ return command.Run(args, (settings, cancellation) =>
 
     // The reference: the model fine-tuned on the chosen answers (the paper's Preferred-FT).
     if (!settings.SkipSft)
-    {
-        var folder = Path.Combine(settings.Output, "sft");
-        using var sft = new SftTrainer(policy, settings.Training);
-        using var sftMetrics = new MetricsFile(folder);
-        Terminal.Train("SFT", sftMetrics, progress => sft.Train(data.ChosenOnly(), heldOut?.ChosenOnly(), progress, cancellation));
-        policy.Save(folder);
-        tokenizer.Save(folder);
-    }
+        Stages.FineTune(
+            policy, tokenizer, data.ChosenOnly(), heldOut?.ChosenOnly(), settings.Training, Path.Combine(settings.Output, "sft"), cancellation);
 
     // The policy: trained to prefer the chosen answers to the rejected ones.
     using var pair = new PolicyReferencePair(policy);
     using var loss = new DpoLoss(settings.Beta, settings.LabelSmoothing);
-    using var dpo = new DpoTrainer(pair, loss, settings.Training);
-    using var metrics = new MetricsFile(settings.Output);
-    Terminal.Train("DPO", metrics, progress => dpo.Train(data, heldOut, progress, cancellation));
-    policy.Save(settings.Output);
-    tokenizer.Save(settings.Output);
-    Terminal.Line($"The model and its metrics are in {settings.Output}.");
+    Stages.Prefer(policy, pair, tokenizer, data, heldOut, loss, settings.Training, settings.Output, cancellation);
 });

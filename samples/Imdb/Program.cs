@@ -12,7 +12,7 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
 
     // Reviews with a label; every tenth is held out. The reward is the classifier's, trained on the others.
     var reviews = Reviews.Read(settings);
-    var heldOut = reviews.Where((_, index) => index % 10 == 0).ToArray();
+    var unseen = reviews.Where((_, index) => index % 10 == 0).ToArray();
     var training = reviews.Where((_, index) => index % 10 != 0).ToArray();
     var classifier = SentimentClassifier.Train(training);
 
@@ -20,15 +20,8 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
     var (model, tokenizer) = StartingPoint.Create(
         settings.Model, training.Select(review => review.Text), settings.MaxLength, settings.Seed, settings.Precision, settings.Device);
     using var policy = model;
-    var sftFolder = Path.Combine(settings.Output, "sft");
-    using (var sft = new SftTrainer(policy, settings.Sft))
-    using (var metrics = new MetricsFile(sftFolder))
-    {
-        var data = new PreferenceData(Reviews.Continuations(training, tokenizer, settings));
-        Terminal.Train("SFT", metrics, progress => sft.Train(data, progress: progress, cancellation: cancellation));
-    }
-    policy.Save(sftFolder);
-    tokenizer.Save(sftFolder);
+    var continuations = new PreferenceData(Reviews.Continuations(training, tokenizer, settings));
+    Stages.FineTune(policy, tokenizer, continuations, heldOut: null, settings.Sft, Path.Combine(settings.Output, "sft"), cancellation);
 
     // Preferences: four continuations of every prefix, and all six pairs of them, the better rewarded one chosen.
     var scorer = new Scorer(classifier, tokenizer);
@@ -38,15 +31,11 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
     Terminal.Line($"{preferences.Examples.Count} prefixes with {preferences.Examples.Sum(example => example.Pairs.Count)} pairs.");
 
     // DPO, and what it changed on prefixes of reviews that no part of the training has seen.
-    var heldOutPrefixes = Reviews.Prefixes(heldOut, tokenizer, settings.HeldOutPrefixes, settings.Seed);
+    var heldOutPrefixes = Reviews.Prefixes(unseen, tokenizer, settings.HeldOutPrefixes, settings.Seed);
     using var pair = new PolicyReferencePair(policy);
     var before = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings);
     using var loss = new DpoLoss(settings.Beta);
-    using (var dpo = new DpoTrainer(pair, loss, settings.Dpo))
-    using (var metrics = new MetricsFile(settings.Output))
-        Terminal.Train("DPO", metrics, progress => dpo.Train(preferences, progress: progress, cancellation: cancellation));
-    policy.Save(settings.Output);
-    tokenizer.Save(settings.Output);
+    Stages.Prefer(policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Output, cancellation);
     var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings);
 
     Evaluation.Show(before, after, scorer);

@@ -1,0 +1,32 @@
+namespace Dpo.Samples;
+
+/// <summary>The two stages of the paper's recipe. Each leaves its metrics, and the model as it then is, in a folder.</summary>
+internal static class Stages
+{
+    /// <summary>Supervised fine-tuning on completions: what DPO starts from, and its reference.</summary>
+    public static void FineTune(
+        Transformer model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, string folder, CancellationToken cancellation)
+    {
+        using var trainer = new SftTrainer(model, options);
+        using var metrics = new MetricsFile(folder);
+        Terminal.Train("SFT", metrics, progress => trainer.Train(data, heldOut, progress, cancellation));
+        Save(model, tokenizer, folder);
+    }
+
+    /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair.</summary>
+    public static void Prefer(
+        Transformer policy, PolicyReferencePair pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, DpoLoss loss, TrainingOptions options, string folder, CancellationToken cancellation)
+    {
+        using var trainer = new DpoTrainer(pair, loss, options);
+        using var metrics = new MetricsFile(folder);
+        Terminal.Train("DPO", metrics, progress => trainer.Train(data, heldOut, progress, cancellation));
+        Save(policy, tokenizer, folder);
+    }
+
+    private static void Save(Transformer model, TextTokenizer tokenizer, string folder)
+    {
+        model.Save(folder);
+        tokenizer.Save(folder);
+        Terminal.Line($"The model and its metrics are in {folder}.");
+    }
+}
