@@ -13,25 +13,29 @@ internal static class TensorPieces
     /// each of at most <paramref name="maximumElements"/>; the tensor need not be contiguous. Tensors that the action
     /// makes are disposed after each piece.
     /// </summary>
-    public static void ForEach(Tensor tensor, long maximumElements, Action<Tensor> action)
+    public static void ForEach(Tensor tensor, long maximumElements, Action<Tensor> action) =>
+        ForEach([tensor], maximumElements, pieces => action(pieces[0]));
+
+    /// <summary>Walks tensors of one shape side by side, as the other overload does one.</summary>
+    public static void ForEach(Tensor[] tensors, long maximumElements, Action<Tensor[]> action)
     {
-        var elements = tensor.numel();
+        var elements = tensors[0].numel();
         if (elements == 0)
             return;
         if (elements <= maximumElements)
         {
             using var scope = NewDisposeScope();
-            action(tensor);
+            action(tensors);
             return;
         }
-        var rows = tensor.shape[0];
+        var rows = tensors[0].shape[0];
         var rowElements = elements / rows;
         if (rowElements > maximumElements)
         {
             for (long row = 0; row < rows; row++)
             {
-                using var part = tensor.select(0, row);
-                ForEach(part, maximumElements, action);
+                using var scope = NewDisposeScope();
+                ForEach([.. tensors.Select(tensor => tensor.select(0, row))], maximumElements, action);
             }
             return;
         }
@@ -39,7 +43,7 @@ internal static class TensorPieces
         for (long start = 0; start < rows; start += step)
         {
             using var scope = NewDisposeScope();
-            action(tensor.narrow(0, start, Math.Min(step, rows - start)));
+            action([.. tensors.Select(tensor => tensor.narrow(0, start, Math.Min(step, rows - start)))]);
         }
     }
 }

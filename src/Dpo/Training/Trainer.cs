@@ -99,14 +99,14 @@ public abstract class Trainer : IDisposable
 
     private Dictionary<string, double> Step(PreferenceBatch batch, int step, int totalSteps)
     {
-        // Optimizers leave behind handles to gradients and intermediate values; their state they keep out of the scope.
+        // Users' optimizers may leave behind handles to gradients and intermediate values; state they keep out of the scope.
         using var scope = NewDisposeScope();
         var sums = new double[MetricNames.Count];
         var count = CountIn(batch);
         optimizer.zero_grad();
         Accumulate(batch, sums, backward: loss => (loss / count).backward());
         BackwardFailure.Rethrow();
-        var gradNorm = nn.utils.clip_grad_norm_(parameters, options.MaxGradNorm);
+        var gradNorm = GradientNorm.Clip(parameters, options.MaxGradNorm);
         if (!double.IsFinite(sums[0]) || !double.IsFinite(gradNorm))
             throw new NotFiniteNumberException(
                 $"Step {step + 1} has loss {sums[0] / count} and gradient norm {gradNorm}; the update was not made. Its examples: " +

@@ -1,0 +1,81 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// RMSprop (Hinton's lecture 6) with α 0.99, ε 1e-8, no momentum, not centred: <c>v = αv + (1 − α)g²</c>, <c>p −= lr · g / (√v + ε)</c>.
+/// PyTorch's defaults and results, in one pass over memory on a CPU.
+/// </summary>
+/// <remarks>
+/// State: one buffer of each parameter's size and data type. The result does not depend on the number of threads, which is
+/// LibTorch's (<see cref="get_num_threads"/>).
+/// </remarks>
+public sealed class RmsProp : RestorableOptimizer
+{
+    private const double Alpha = 0.99;
+    private const double Epsilon = 1e-8;
+
+    /// <summary>Bounds what an update without SIMD allocates: three buffers of so many elements.</summary>
+    private const long PieceElements = 1 << 24;
+
+    /// <summary>Makes an optimizer of a model's parameters.</summary>
+    /// <param name="parameters">What to train, in any floating-point type.</param>
+    /// <param name="learningRate">The learning rate, 0 or more.</param>
+    public RmsProp(IEnumerable<Parameter> parameters, double learningRate = 1e-2)
+        : base(parameters, learningRate)
+    {
+    }
+
+    private protected override IReadOnlyList<string> StateNames { get; } = ["square_avg"];
+
+    private protected override Tensor[] NewState(Parameter parameter) => [zeros_like(parameter)];
+
+    private protected override void Update(IReadOnlyList<Slot> slots, double learningRate)
+    {
+        var inMemory = slots.ToLookup(slot => FloatMemory.Holds(slot.Parameter) && FloatMemory.Holds(slot.Gradient));
+        UpdateMemory([.. inMemory[true]], (float)learningRate);
+        foreach (var (parameter, gradient, state) in inMemory[false])
+            TensorPieces.ForEach([parameter, gradient, state[0]], PieceElements, pieces => UpdateTensors(pieces, learningRate));
+    }
+
+    private static void UpdateMemory(Slot[] slots, float learningRate)
+    {
+        FloatMemory[] parameters = [.. slots.Select(slot => new FloatMemory(slot.Parameter))];
+        FloatMemory[] gradients = [.. slots.Select(slot => new FloatMemory(slot.Gradient))];
+        FloatMemory[] squareAverages = [.. slots.Select(slot => new FloatMemory(slot.State[0]))];
+        var chunks = FloatMemory.Chunks(slots.Select(slot => slot.Parameter));
+        FloatMemory.ForEach(chunks, place =>
+        {
+            var chunk = chunks[place];
+            var index = chunk.Tensor;
+            UpdateChunk(parameters[index].Slice(chunk), gradients[index].Slice(chunk), squareAverages[index].Slice(chunk), learningRate);
+        });
+    }
+
+    private static void UpdateChunk(Span<float> parameter, Span<float> gradient, Span<float> squareAverage, float learningRate)
+    {
+        var p = MemoryMarshal.Cast<float, Vector<float>>(parameter);
+        var g = MemoryMarshal.Cast<float, Vector<float>>(gradient);
+        var v = MemoryMarshal.Cast<float, Vector<float>>(squareAverage);
+        for (var index = 0; index < p.Length; index++)
+        {
+            v[index] = (float)Alpha * v[index] + (float)(1 - Alpha) * g[index] * g[index];
+            p[index] -= learningRate * g[index] / (Vector.SquareRoot(v[index]) + new Vector<float>((float)Epsilon));
+        }
+        for (var index = p.Length * Vector<float>.Count; index < parameter.Length; index++)
+        {
+            squareAverage[index] = (float)Alpha * squareAverage[index] + (float)(1 - Alpha) * gradient[index] * gradient[index];
+            parameter[index] -= learningRate * gradient[index] / (MathF.Sqrt(squareAverage[index]) + (float)Epsilon);
+        }
+    }
+
+    private static void UpdateTensors(Tensor[] pieces, double learningRate)
+    {
+        var (parameter, gradient, squareAverage) = (pieces[0], pieces[1], pieces[2]);
+        squareAverage.mul_(Alpha).addcmul_(gradient, gradient, 1 - Alpha);
+        parameter.addcdiv_(gradient, squareAverage.sqrt().add_(Epsilon), -learningRate);
+    }
+}

@@ -1,0 +1,86 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+public class FusedAdamWTests
+{
+    [Theory]
+    [InlineData(ScalarType.Float32, 0.1, 1e-6)]
+    [InlineData(ScalarType.Float32, 0, 1e-6)]
+    [InlineData(ScalarType.Float64, 0.1, 1e-14)]
+    public void Updates_as_TorchSharps_does_and_decays_matrices_only(ScalarType dtype, double weightDecay, double tolerance)
+    {
+        using var scope = NewDisposeScope();
+        var (theirs, ours) = (OptimizerRun.Parameters(dtype), OptimizerRun.Parameters(dtype));
+        AdamW.ParamGroup Group(Func<Parameter, bool> member, double decay) =>
+            new(theirs.Where(member), new AdamW.Options { LearningRate = 1, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = decay });
+        using var expected = optim.AdamW([Group(parameter => parameter.dim() > 1, weightDecay), Group(parameter => parameter.dim() <= 1, 0)]);
+        using var actual = new FusedAdamW(ours, weightDecay: weightDecay);
+        OptimizerRun.Steps(expected, theirs, 0, 6);
+        OptimizerRun.Steps(actual, ours, 0, 6);
+        OptimizerRun.AssertSame(theirs, ours, tolerance);
+    }
+
+    /// <summary>With a gradient that stays, the bias-corrected averages are g and g², and each step is lr · g / (|g| + ε).</summary>
+    [Fact]
+    public void Follows_the_closed_form_of_a_constant_gradient()
+    {
+        using var scope = NewDisposeScope();
+        double[] gradients = [1e-8, 1e-6, 0.5, -2, 0, 30, -1e-8, 1e5, 3, -7, 11];
+        var matrix = new Parameter(ones(1, gradients.Length));
+        var vector = new Parameter(ones(gradients.Length));
+        using var optimizer = new FusedAdamW([matrix, vector], 0.1, 0.5);
+        matrix.grad = tensor(gradients, float32).unsqueeze(0);
+        vector.grad = tensor(gradients, float32);
+        var (decaying, constant) = (Enumerable.Repeat(1.0, gradients.Length).ToArray(), Enumerable.Repeat(1.0, gradients.Length).ToArray());
+        for (var step = 0; step < 10; step++)
+        {
+            optimizer.step();
+            foreach (var (index, gradient) in gradients.Index())
+            {
+                var update = 0.1 * gradient / (Math.Abs(gradient) + 1e-8);
+                decaying[index] = decaying[index] * (1 - 0.1 * 0.5) - update;
+                constant[index] -= update;
+            }
+        }
+        Numbers.AssertClose(decaying, matrix.detach().flatten().ToDoubles(), 1e-5, "matrix");
+        Numbers.AssertClose(constant, vector.detach().ToDoubles(), 1e-5, "vector");
+    }
+
+    /// <summary>PyTorch counts the steps of each parameter apart; bias correction depends on it.</summary>
+    [Fact]
+    public void A_parameter_without_a_gradient_stays_and_starts_when_it_has_one()
+    {
+        using var scope = NewDisposeScope();
+        var (late, early) = (new Parameter(ones(2, 2)), new Parameter(ones(3)));
+        using var optimizer = new FusedAdamW([late, early], 0.1, 0.5);
+        early.grad = ones(3);
+        optimizer.step();
+        Assert.Equal([1, 1, 1, 1], late.detach().flatten().ToDoubles());
+        Assert.Equal(["1.exp_avg", "1.exp_avg_sq", "1.step"], optimizer.State().Select(entry => entry.Name));
+        late.grad = ones(2, 2);
+        optimizer.step();
+        Numbers.AssertClose([0.85, 0.85, 0.85, 0.85], late.detach().flatten().ToDoubles(), 1e-6);
+        Assert.Equal([1f, 2f], optimizer.State().Select(entry => entry.Tensor).Where(tensor => tensor.dim() == 0).Select(tensor => tensor.item<float>()));
+    }
+
+    [Fact]
+    public void A_gradient_laid_out_otherwise_is_read_by_its_strides()
+    {
+        using var scope = NewDisposeScope();
+        var parameter = new Parameter(zeros(2, 3));
+        parameter.grad = tensor(new float[,] { { 1, -1 }, { -1, 1 }, { 1, 1 } }).t();
+        using var optimizer = new FusedAdamW([parameter], 0.5);
+        optimizer.step();
+        Numbers.AssertClose([-0.5, 0.5, -0.5, 0.5, -0.5, -0.5], parameter.detach().flatten().ToDoubles(), 1e-6);
+    }
+
+    [Fact]
+    public void A_parameter_that_is_not_contiguous_is_refused()
+    {
+        using var scope = NewDisposeScope();
+        var exception = Assert.Throws<ArgumentException>(() => new FusedAdamW([new Parameter(ones(2)), new Parameter(ones(2, 3).t())]));
+        Assert.Equal("Parameter 1 is not contiguous; use TorchSharp's AdamW. (Parameter 'parameters')", exception.Message);
+    }
+}

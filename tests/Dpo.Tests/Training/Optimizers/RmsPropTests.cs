@@ -1,0 +1,70 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+public class RmsPropTests
+{
+    [Theory]
+    [InlineData(ScalarType.Float32, 1e-6)]
+    [InlineData(ScalarType.Float64, 1e-14)]
+    public void Updates_as_TorchSharps_does(ScalarType dtype, double tolerance)
+    {
+        using var scope = NewDisposeScope();
+        var (theirs, ours) = (OptimizerRun.Parameters(dtype), OptimizerRun.Parameters(dtype));
+        using var expected = optim.RMSProp(theirs, 0.01, alpha: 0.99, eps: 1e-8);
+        using var actual = new RmsProp(ours);
+        OptimizerRun.Steps(expected, theirs, 0, 6);
+        OptimizerRun.Steps(actual, ours, 0, 6);
+        OptimizerRun.AssertSame(theirs, ours, tolerance);
+    }
+
+    /// <summary>With a gradient that stays, v after n steps is (1 − αⁿ)g².</summary>
+    [Fact]
+    public void Follows_the_closed_form_of_a_constant_gradient()
+    {
+        using var scope = NewDisposeScope();
+        double[] gradients = [1e-9, 1e-6, 0.5, -2, 0, 30, -1e-8, 1e5, 3, -7, 11];
+        var parameter = new Parameter(zeros(gradients.Length));
+        using var optimizer = new RmsProp([parameter], 0.1);
+        parameter.grad = tensor(gradients, float32);
+        var expected = new double[gradients.Length];
+        for (var step = 1; step <= 20; step++)
+        {
+            optimizer.step();
+            foreach (var (index, gradient) in gradients.Index())
+                expected[index] -= 0.1 * gradient / (Math.Sqrt((1 - Math.Pow(0.99, step)) * gradient * gradient) + 1e-8);
+        }
+        Numbers.AssertClose(expected, parameter.detach().ToDoubles(), 2e-6);
+        var (name, squareAverage) = Assert.Single(optimizer.State());
+        Assert.Equal("0.square_avg", name);
+        foreach (var (gradient, actual) in gradients.Zip(squareAverage.ToDoubles()))
+            Assert.Equal((1 - Math.Pow(0.99, 20)) * gradient * gradient, actual, gradient * gradient * 1e-6);
+    }
+
+    /// <summary>A transposed parameter or gradient is no plain run of memory, so tensor operations update it.</summary>
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void Strides_do_not_matter(bool parameterIsTransposed, bool gradientIsTransposed)
+    {
+        using var scope = NewDisposeScope();
+        static Tensor Laid(Tensor tensor, bool transposed) => transposed ? tensor.t().contiguous().t() : tensor;
+        var (start, gradient) = (randn(5, 9), randn(5, 9));
+        var plain = new Parameter(start.clone());
+        var strided = new Parameter(Laid(start.clone(), parameterIsTransposed));
+        using var expected = new RmsProp([plain]);
+        using var actual = new RmsProp([strided]);
+        plain.grad = gradient;
+        strided.grad = Laid(gradient, gradientIsTransposed);
+        for (var step = 0; step < 3; step++)
+        {
+            expected.step();
+            actual.step();
+        }
+        Assert.Equal(!parameterIsTransposed, strided.is_contiguous());
+        OptimizerRun.AssertSame([plain], [strided], 1e-6);
+        Numbers.AssertClose(
+            expected.State().Single().Tensor.flatten().ToDoubles(), actual.State().Single().Tensor.flatten().ToDoubles(), 1e-6, "state");
+    }
+}
