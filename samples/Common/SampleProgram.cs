@@ -15,13 +15,19 @@ internal static class SampleProgram
             pressed.Cancel = true;
             cancellation.Cancel();
         };
+        command.SetAction(result => body(result, cancellation.Token));
+        return Run(command, args);
+    }
+
+    /// <summary>Runs a program whose commands know what to do.</summary>
+    public static int Run(RootCommand command, string[] args)
+    {
         try
         {
             var parsed = command.Parse(args);
             // An option that lacks its value takes the next one's name for it; that is the error to tell, not what follows from it.
             if (parsed.Errors.OrderBy(error => error.SymbolResult is CommandResult).FirstOrDefault() is { } error)
                 throw new InvalidInputException($"{error.Message.TrimEnd('.')}. Run with --help for the options.");
-            command.SetAction(result => body(result, cancellation.Token));
             return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
         }
         catch (Exception e) when (e is InvalidInputException or IOException or UnauthorizedAccessException)

@@ -1,0 +1,18 @@
+using System.CommandLine;
+using Dpo.Benchmarks;
+using Dpo.Samples;
+
+var command = new RootCommand("Measures what a step of DPO costs, against the algorithm of TRL and of the paper's code on the same weights.")
+{
+    StepCommand.Create(),
+    HeadCommand.Create(),
+    AttentionCommand.Create(),
+    OptimizerCommand.Create(),
+    ChildProcess.Command<StepRequest, Measurement>(StepCommand.Child, StepWorker.Run),
+    ChildProcess.Command<GemmRequest, double>(GemmPeak.Child, GemmPeak.Measure),
+    ChildProcess.Command<HeadRequest, Measurement>(HeadCommand.Child, HeadCommand.Measure),
+    ChildProcess.Command<AttentionRequest, Measurement>(AttentionCommand.Child, AttentionCommand.Measure),
+    ChildProcess.Command<SharingRequest, Measurement>(Sharing.Child, Sharing.Measure),
+    ChildProcess.Command<OptimizerRequest, Measurement>(OptimizerCommand.Child, OptimizerCommand.Measure),
+};
+return SampleProgram.Run(command, args);
