@@ -30,38 +30,26 @@ internal static class StepWorker
     private static Func<int, double> Steps(
         string row, Gpt2 policy, Gpt2 reference, PolicyReferencePair pair, DpoLoss loss, PreferenceBatch[] batches)
     {
-        return row switch
+        if (row is StepCommand.Cached or StepCommand.CachedBf16)
         {
-            StepCommand.ReferenceAlgorithm => Step(batch => new ReferenceAlgorithm(batch).Losses(policy, reference, loss)),
-            StepCommand.Live => Step(batch =>
-            {
-                var part = batch.To(CPU);
-                var (policyLogProbs, referenceLogProbs) = pair.LogProbs(part);
-                return loss.call(policyLogProbs.Sums, referenceLogProbs.Sums, part.Chosen, part.Rejected).Losses;
-            }),
-            _ => Cached(),
-        };
-
-        Func<int, double> Step(Func<PreferenceBatch, Tensor> losses) => index =>
+            batches = Array.ConvertAll(batches, batch =>
+                new PreferenceBatch(ReferenceLogProbs.Compute(pair, new PreferenceData(batch.Examples)).Examples));
+            pair.ReleaseReference();
+        }
+        return index =>
         {
             using var scope = NewDisposeScope();
-            var mean = losses(batches[index]).mean();
+            var mean = (row == StepCommand.ReferenceAlgorithm
+                ? new ReferenceAlgorithm(batches[index]).Losses(policy, reference, loss)
+                : Losses(batches[index].To(CPU))).mean();
             mean.backward();
             return mean.item<float>();
         };
 
-        Func<int, double> Cached()
+        Tensor Losses(BatchTensors batch)
         {
-            var sums = batches.ToDictionary(batch => batch, batch =>
-            {
-                using var scope = NewDisposeScope();
-                return pair.ReferenceLogProbs(batch.To(CPU)).Sums.MoveToOuterDisposeScope();
-            });
-            return Step(batch =>
-            {
-                var part = batch.To(CPU);
-                return loss.call(CompletionLogProbs.Compute(policy, part).Sums, sums[batch], part.Chosen, part.Rejected).Losses;
-            });
+            var (policyLogProbs, referenceLogProbs) = pair.LogProbs(batch);
+            return loss.call(policyLogProbs.Sums, referenceLogProbs.Sums, batch.Chosen, batch.Rejected).Losses;
         }
     }
 }
