@@ -30,7 +30,7 @@ public abstract class Transformer : CausalLanguageModel
     public Precision Precision { get; set; }
 
     /// <summary>Whether a block's intermediate values are computed anew in the backward pass instead of kept: activations then
-    /// take one hidden state a block, and a step a quarter to a third longer. The gradients are the same.</summary>
+    /// take one hidden state a block, for one more forward pass of the blocks. The gradients are the same.</summary>
     public bool CheckpointActivations { get; set; }
 
     /// <summary>The most positions a sequence may have.</summary>
