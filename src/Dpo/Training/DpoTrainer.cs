@@ -34,7 +34,10 @@ public sealed class DpoTrainer : Trainer
         "loss", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected",
     ];
 
-    private protected override int CountIn(PreferenceBatch batch) => batch.PairCount;
+    private protected override int CountIn(PreferenceBatch batch) => batch.PairCount > 0
+        ? batch.PairCount
+        : throw new InvalidInputException(
+            "A batch holds no pair of a chosen and a rejected completion, so DPO has nothing to learn from it; SftTrainer trains on completions alone.");
 
     private protected override (Tensor Loss, Tensor Metrics) Forward(BatchTensors batch)
     {

@@ -76,7 +76,8 @@ public sealed class PolicyReferencePair : IDisposable
     /// <exception cref="InvalidInputException">The folder cannot be used; the message says why.</exception>
     public static PolicyReferencePair Load(string folder, Device? device = null) => new(CausalLanguageModel.Load(folder, device));
 
-    /// <summary>The log-probabilities of a batch's completions under both models; gradients flow into the policy's only.</summary>
+    /// <summary>The log-probabilities of a batch's completions under both models; gradients flow into the policy's only. Call
+    /// <c>backward()</c> before this is called again: the reference may run on the policy's parameters.</summary>
     /// <param name="batch">The batch, on the models' device.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
     public (CompletionLogProbs Policy, CompletionLogProbs Reference) LogProbs(BatchTensors batch)

@@ -16,7 +16,8 @@ new Gpt2(new Gpt2Config { VocabularySize = 300, MaxPositions = 64, HiddenSize = 
 // The loop of the README, word for word but for a small model's batch size and learning rate.
 var report = new DataReport();
 var tokenizer = new ExampleTokenizer(TextTokenizer.Load(folder));
-var data = new PreferenceData(PreferenceFile.Read(file, report).Select(example => tokenizer.Tokenize(example, report)!));
+var data = new PreferenceData(PreferenceFile.Read(file, report)
+    .Select(example => tokenizer.Tokenize(example, report)).OfType<TokenizedExample>());
 using var policy = CausalLanguageModel.Load(folder);
 using var pair = new PolicyReferencePair(policy);
 using var optimizer = optim.AdamW(policy.parameters(), lr: 1e-3);

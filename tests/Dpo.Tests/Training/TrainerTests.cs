@@ -142,6 +142,16 @@ public class TrainerTests
     }
 
     [Fact]
+    public void Data_without_pairs_is_refused()
+    {
+        using var pair = new PolicyReferencePair(new Gpt2(Shape, seed: 5));
+        using var trainer = new DpoTrainer(pair, options: Options);
+        var data = new PreferenceData([new TokenizedExample([1], [[2, 0]], [])]);
+        Assert.StartsWith("A batch holds no pair", Assert.Throws<InvalidInputException>(() => trainer.Train(data)).Message, StringComparison.Ordinal);
+        Assert.Throws<InvalidInputException>(() => trainer.Evaluate(data));
+    }
+
+    [Fact]
     public void Cancellation_ends_the_run_between_steps()
     {
         using var pair = new PolicyReferencePair(new Gpt2(Shape, seed: 5));
