@@ -10,7 +10,7 @@ public sealed class Gpt2 : Transformer
 {
     private readonly Gpt2Config config;
     private readonly Gpt2Body transformer;
-    private readonly Gpt2Head? lm_head;
+    private readonly LinearLayer? lm_head;
 
     /// <summary>Creates the model with weights drawn as GPT-2's were: normal with deviation 0.02, the last projection of every
     /// residual branch scaled by 1/√(2·layers), norms at one, biases at zero.</summary>
@@ -43,7 +43,7 @@ public sealed class Gpt2 : Transformer
         Config = file;
         transformer = new Gpt2Body(config);
         if (!config.TieWordEmbeddings)
-            lm_head = new Gpt2Head(config);
+            lm_head = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
         RegisterComponents();
         eval();
     }
@@ -180,35 +180,4 @@ internal sealed class Gpt2Mlp : nn.Module
     }
 
     public Tensor Forward(Tensor x) => c_proj.Forward(nn.functional.gelu(c_fc.Forward(x), GELU.Approximate.tanh));
-}
-
-internal sealed class Gpt2Head : nn.Module
-{
-    private readonly Parameter weight;
-
-    public Gpt2Head(Gpt2Config config)
-        : base("lm_head")
-    {
-        weight = nn.Parameter(empty(config.VocabularySize, config.HiddenSize));
-        RegisterComponents();
-    }
-
-    public Tensor Weight => weight;
-}
-
-/// <summary>A linear layer as GPT-2 stores it: the weight is <c>[in, out]</c>.</summary>
-internal sealed class Conv1D : nn.Module
-{
-    private readonly Parameter weight;
-    private readonly Parameter bias;
-
-    public Conv1D(int inputs, int outputs)
-        : base(nameof(Conv1D))
-    {
-        weight = nn.Parameter(empty(inputs, outputs));
-        bias = nn.Parameter(empty(outputs));
-        RegisterComponents();
-    }
-
-    public Tensor Forward(Tensor x) => addmm(bias.to(x.dtype), x, weight.to(x.dtype), beta: 1, alpha: 1);
 }
