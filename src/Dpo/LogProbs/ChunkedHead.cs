@@ -94,7 +94,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradient)
     {
         using var scope = NewDisposeScope();
-        var (ofHidden, ofWeight, ofBias) = (Sum(hidden), Sum(head.Weight!), Sum(head.Bias));
+        var (sumOfHidden, sumOfWeight, sumOfBias) = (SumIfWanted(hidden), SumIfWanted(head.Weight), SumIfWanted(head.Bias));
+        var (ofHidden, ofWeight, ofBias) = (sumOfHidden?.Value, sumOfWeight?.Value, sumOfBias?.Value);
 
         var rowGradient = zeros_like(logSumExp).index_add_(0, rows, gradient, 1).neg_();
         ForEachPiece(predicting, GatheredRows, (first, some) =>
@@ -128,26 +129,9 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             ofHidden?.index_add_(0, itsStates, head.Weight!.detach().index_select(0, some).to(float32).mul_(ofLogits.unsqueeze(1)), 1);
             ofWeight?.index_add_(0, some, hidden.detach().index_select(0, itsStates).to(float32) * ofLogits.unsqueeze(1), 1);
         });
-        return (Result(hidden, ofHidden), Result(head.Weight!, ofWeight), Result(head.Bias, ofBias));
+        return scope.MoveToOuter(sumOfHidden?.Result!, sumOfWeight?.Result!, sumOfBias?.Result!);
 
-        // Where the gradient is summed up, fp32; null where none is wanted. What a leaf has goes straight into its own, which is
-        // what autograd would do with the result, but for a second tensor as large as the weight.
-        static Tensor? Sum(Tensor? of)
-        {
-            if (of is not { requires_grad: true })
-                return null;
-            if (!AddsToItself(of))
-                return zeros(of.shape, float32, of.device);
-            // No handle of ours outlives the pass: it would keep the gradient alive after zero_grad.
-            if (of.grad is null)
-                of.grad = zeros_like(of);
-            return of.grad;
-        }
-
-        static Tensor? Result(Tensor? of, Tensor? sum) =>
-            sum is null || AddsToItself(of!) ? null : sum.to(of!.dtype).MoveToOuterDisposeScope();
-
-        static bool AddsToItself(Tensor of) => of.is_leaf && of.dtype == ScalarType.Float32;
+        static GradientSum? SumIfWanted(Tensor? of) => of is { requires_grad: true } ? new GradientSum(of) : null;
     }
 
     private static Tensor TargetLogits(OutputHead head, Tensor hidden, Tensor states, Tensor targets)
