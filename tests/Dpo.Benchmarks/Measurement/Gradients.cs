@@ -5,10 +5,10 @@ namespace Dpo.Benchmarks;
 /// <summary>Makes gradients stand in memory, so that a peak above them is not theirs.</summary>
 internal static class Gradients
 {
-    /// <summary>Gives every parameter a gradient that was written to, not only reserved.</summary>
+    /// <summary>Gives every parameter that is trained a gradient that was written to, not only reserved.</summary>
     public static void StandWithGradients(this nn.Module model)
     {
-        foreach (var parameter in model.parameters())
+        foreach (var parameter in model.parameters().Where(parameter => parameter.requires_grad))
             parameter.grad = ones_like(parameter);
     }
 }
