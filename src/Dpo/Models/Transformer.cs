@@ -163,6 +163,9 @@ public abstract class Transformer : CausalLanguageModel
             adapter!.Unmerge();
     }
 
+    /// <summary>Whether the model computes with merged weights.</summary>
+    internal bool IsMerged => adapter is { IsMerged: true };
+
     /// <summary>The parameters of the model as if its adapter were merged, by name. Tensors that are made for that are of the
     /// current dispose scope.</summary>
     internal IEnumerable<(string Name, Tensor Tensor)> MergedParameters() => named_parameters()

@@ -31,9 +31,11 @@ public sealed class PolicyReferencePair : IDisposable
 
     /// <summary>Makes a pair whose reference is the policy as it is now.</summary>
     /// <param name="policy">The model to train; disposed with the pair.</param>
+    /// <exception cref="InvalidOperationException">The policy's adapter is merged.</exception>
     public PolicyReferencePair(CausalLanguageModel policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
+        RequireUnmerged(policy);
         Policy = InMode(policy);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -93,7 +95,8 @@ public sealed class PolicyReferencePair : IDisposable
     /// carries (<see cref="BatchTensors.ReferencePerToken"/>), or else the reference is run.</summary>
     /// <param name="batch">The batch, on the models' device.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
-    /// <exception cref="InvalidOperationException">The batch carries none, and the reference was released.</exception>
+    /// <exception cref="InvalidOperationException">The batch carries none, and the reference was released, or the policy's adapter
+    /// is merged.</exception>
     public CompletionLogProbs ReferenceLogProbs(BatchTensors batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -103,6 +106,7 @@ public sealed class PolicyReferencePair : IDisposable
         RequireReference();
         if (reference is not null)
             return CompletionLogProbs.Compute(reference, batch);
+        RequireUnmerged(Policy);
 
         var trained = weights.ConvertAll(weight => weight.Trained.detach());
         try
@@ -144,6 +148,14 @@ public sealed class PolicyReferencePair : IDisposable
         if (policy is not Transformer)
             policy.eval();
         return policy;
+    }
+
+    /// <summary>A merged policy does not compute with its adapter, whose initial weights are to stand in for the trained ones.</summary>
+    private static void RequireUnmerged(CausalLanguageModel policy)
+    {
+        if (policy is Transformer { IsMerged: true })
+            throw new InvalidOperationException(
+                "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.");
     }
 
     private void RequireReference()

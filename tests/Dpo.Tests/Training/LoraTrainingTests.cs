@@ -109,6 +109,22 @@ public class LoraTrainingTests
     }
 
     [Fact]
+    public void A_merged_policy_has_no_reference()
+    {
+        const string Message = "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.";
+        using var model = Policy();
+        using var pair = new PolicyReferencePair(model);
+        Train(pair);
+        var expected = Reference(pair);
+        model.MergeAdapter();
+        Assert.Equal(Message, Assert.Throws<InvalidOperationException>(() => Reference(pair)).Message);
+        Assert.Equal(Message, Assert.Throws<InvalidOperationException>(() => new PolicyReferencePair(model)).Message);
+        model.UnmergeAdapter();
+        Assert.Equal(expected, Reference(pair));
+        Assert.True(Train(pair)[0]["rewards/margins"] > 0); // goes on
+    }
+
+    [Fact]
     public void Training_leaves_no_tensor_behind()
     {
         using var model = Policy(LoraModels.Options with { Dropout = 0.1, BaseInBFloat16 = true });

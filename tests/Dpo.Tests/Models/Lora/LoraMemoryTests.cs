@@ -44,6 +44,16 @@ public class LoraMemoryTests
         Assert.Equal(LoraModels.LogProbs(model), LoraModels.LogProbs(loaded));
     }
 
+    /// <summary>Whoever wants biases trained as well unfreezes them.</summary>
+    [Fact]
+    public void A_bias_beside_a_frozen_weight_in_bf16_can_be_trained()
+    {
+        using var model = LoraModels.LoadAdapted("gpt2", LoraModels.Options with { BaseInBFloat16 = true });
+        const string Name = "transformer.h.1.mlp.c_fc.bias";
+        model.named_parameters().Single(named => named.name == Name).parameter.requires_grad = true;
+        Assert.Contains(LoraModels.Gradients(model)[Name], value => value != 0);
+    }
+
     [Theory]
     [MemberData(nameof(Families))]
     public void Nothing_is_left_behind(string family)
