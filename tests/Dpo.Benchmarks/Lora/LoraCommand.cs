@@ -51,10 +51,13 @@ internal static class LoraCommand
         foreach (var (index, row) in rows.Index())
         {
             var (step, pass) = (measured[2 * index], measured[2 * index + 1]);
-            var beyond = step.PeakBytes - pass.PeakBytes;
+            // In the pass's process stand the weights and the gradients, which hold no activation.
+            var (weights, trained) = standing[row];
+            var activations = pass.PeakBytes - weights - (row == LoraRow.Full ? 1 : 2) * trained;
+            var beyond = step.PeakBytes - activations;
             table.AddRow(
                 $"{row}", $"{step.TotalSeconds / batches.Length:0.000}", $"{step.TotalSeconds / measured[0].TotalSeconds:0.00}×",
-                Megabytes(step.PeakBytes), Megabytes(pass.PeakBytes), Megabytes(beyond), $"{beyond / (double)fullWeights:0.000}");
+                Megabytes(step.PeakBytes), Megabytes(activations), Megabytes(beyond), $"{beyond / (double)fullWeights:0.000}");
         }
         Report.Show(table);
         Report.Line($"An adapter's step is to take at most {Allowed} of the weights beyond activations.");

@@ -63,8 +63,7 @@ internal static class LoraWorker
             if (trainer is null)
                 policy.zero_grad();
         });
-        // Of a whole step all memory counts; of a pass what it takes above weights and gradients.
-        return request.WholeStep ? measured with { PeakBytes = measured.PeakBytes + probe.Standing - bare.Standing } : measured;
+        return measured with { PeakBytes = measured.PeakBytes + probe.Standing - bare.Standing };
     }
 
     private static void Pass(Gpt2 policy, PreferenceBatch batch)
