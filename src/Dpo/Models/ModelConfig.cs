@@ -1,4 +1,3 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -30,10 +29,13 @@ internal sealed class ModelConfig
     /// <summary>The architecture, such as <c>gpt2</c>.</summary>
     public string ModelType => String("model_type");
 
-    /// <summary>Reads the <c>config.json</c> of a model folder.</summary>
-    public static ModelConfig Read(string folder)
+    /// <summary>The names of all fields, null or not.</summary>
+    public IEnumerable<string> Fields => fields.EnumerateObject().Select(property => property.Name);
+
+    /// <summary>Reads the <c>config.json</c> of a model folder, or a file like it.</summary>
+    public static ModelConfig Read(string folder, string fileName = FileName)
     {
-        var path = Path.Combine(folder, FileName);
+        var path = Path.Combine(folder, fileName);
         return new ModelConfig(StrictJson.ReadFile(path), path);
     }
 
@@ -111,18 +113,7 @@ internal sealed class ModelConfig
                 saved[field] = "float32";
         }
         Directory.CreateDirectory(folder);
-        AtomicFile.Write(Path.Combine(folder, FileName), stream =>
-        {
-            var style = new JsonWriterOptions
-            {
-                Indented = true,
-                NewLine = "\n",
-                Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-            };
-            using (var writer = new Utf8JsonWriter(stream, style))
-                saved.WriteTo(writer);
-            stream.WriteByte((byte)'\n');
-        });
+        StrictJson.WriteFile(Path.Combine(folder, FileName), saved);
     }
 
     /// <summary>One line for every field that may say how the model computes, sorted: all but notes on who saved it.</summary>
@@ -136,7 +127,8 @@ internal sealed class ModelConfig
         return string.Join('\n', lines);
     }
 
-    private JsonElement? Find(string field)
+    /// <summary>A field's value, or null where it is absent; dots lead into objects.</summary>
+    public JsonElement? Find(string field)
     {
         var (place, dot) = (fields, field.LastIndexOf('.'));
         if (dot >= 0)

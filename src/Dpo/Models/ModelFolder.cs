@@ -37,6 +37,7 @@ internal static class ModelFolder
     public static void Save(Transformer model, string folder)
     {
         model.Config.Write(folder);
-        ModelWeights.Save(folder, [.. model.named_parameters().Select(named => (named.name, (Tensor)named.parameter))]);
+        using var scope = NewDisposeScope();
+        ModelWeights.Save(folder, [.. model.MergedParameters()]);
     }
 }
