@@ -25,18 +25,19 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     /// <param name="hidden">The rows' hidden states, <c>[R, D]</c>.</param>
     /// <param name="rows">Every target's row, <c>[M]</c>, int64.</param>
     /// <param name="targets">The target tokens, <c>[M]</c>, int64.</param>
-    public static Tensor LogProbs(OutputHead head, Tensor hidden, Tensor rows, Tensor targets)
+    /// <param name="logSquaredProbs">Where it is given, <c>[R]</c>, fp32, log Σ p² of every row is written into it.</param>
+    public static Tensor LogProbs(OutputHead head, Tensor hidden, Tensor rows, Tensor targets, Tensor? logSquaredProbs = null)
     {
         return is_grad_enabled()
-            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, rows, targets)
-            : Forward(head, hidden, rows, targets).LogProbs;
+            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, rows, targets, logSquaredProbs!)
+            : Forward(head, hidden, rows, targets, logSquaredProbs).LogProbs;
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         var (hidden, rows, targets) = ((Tensor)vars[0], (Tensor)vars[4], (Tensor)vars[5]);
         var head = new OutputHead((Tensor)vars[1], (Tensor?)vars[2], (double?)vars[3]);
-        var (logProbs, logSumExp) = Forward(head, hidden, rows, targets);
+        var (logProbs, logSumExp) = Forward(head, hidden, rows, targets, (Tensor?)vars[6]);
         ctx.save_for_backward([hidden, rows, targets, logSumExp]);
         ctx.save_data(nameof(OutputHead), head);
         return logProbs;
@@ -49,29 +50,36 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var saved = ctx.get_saved_variables();
             var head = (OutputHead)ctx.get_data(nameof(OutputHead));
             var (hidden, weight, bias) = Backward(head, saved[0], saved[1], saved[2], saved[3], grad_output);
-            return [hidden, weight!, bias!, null!, null!, null!];
+            return [hidden, weight!, bias!, null!, null!, null!, null!];
         }
         catch (Exception e)
         {
             BackwardFailure.Keep(e);
-            return [null!, null!, null!, null!, null!, null!];
+            return [null!, null!, null!, null!, null!, null!, null!];
         }
     }
 
-    private static (Tensor LogProbs, Tensor LogSumExp) Forward(OutputHead head, Tensor hidden, Tensor rows, Tensor targets)
+    private static (Tensor LogProbs, Tensor LogSumExp) Forward(
+        OutputHead head, Tensor hidden, Tensor rows, Tensor targets, Tensor? logSquaredProbs)
     {
         using var scope = NewDisposeScope();
         var maximum = full([hidden.shape[0]], double.NegativeInfinity, float32, hidden.device);
         var sum = zeros_like(maximum);
+        var sumOfSquares = logSquaredProbs is null ? null : zeros_like(maximum);
         ForEachBlock(head, hidden, block =>
         {
             // The sum of exponentials so far is kept relative to the largest logit so far.
             var (maximumSoFar, sumSoFar) = (maximum.narrow(0, block.Row, block.Rows), sum.narrow(0, block.Row, block.Rows));
             var larger = block.Logits.amax([1]).maximum(maximumSoFar);
-            sumSoFar.mul_((maximumSoFar - larger).exp_()).add_(block.Logits.sub_(larger.unsqueeze(1)).exp_().sum(1));
+            var shrinkage = (maximumSoFar - larger).exp_();
+            var exponentials = block.Logits.sub_(larger.unsqueeze(1)).exp_();
+            sumSoFar.mul_(shrinkage).add_(exponentials.sum(1));
+            sumOfSquares?.narrow(0, block.Row, block.Rows).mul_(shrinkage.pow_(2)).add_(exponentials.pow_(2).sum(1));
             maximumSoFar.copy_(larger);
         });
-        var logSumExp = sum.log_().add_(maximum);
+        var logSum = sum.log_();
+        logSquaredProbs?.copy_(sumOfSquares!.log_().sub_(2 * logSum));
+        var logSumExp = logSum.add_(maximum);
 
         var logProbs = empty_like(targets, float32);
         ForEachGroup(rows, targets, (group, groupRows, groupTargets) =>

@@ -11,7 +11,7 @@ public class TrajectoryTests
         "logps/rejected", "num_tokens",
     ];
 
-    public static TheoryData<string> Runs => ["gpt2_rmsprop", "gpt2_adamw", "gpt2_warmup_accum2", "gpt2_linear_truncated"];
+    public static TheoryData<string> Runs => ["gpt2_rmsprop", "gpt2_adamw", "gpt2_warmup_accum2", "gpt2_linear_truncated", "gpt2_ipo"];
 
     [Theory]
     [MemberData(nameof(Runs))]
@@ -20,7 +20,7 @@ public class TrajectoryTests
         var config = Numbers.Json("trajectories", run, "config.json");
         var expected = Numbers.Json("trajectories", run, "expected.json").GetProperty("steps");
         using var pair = PolicyReferencePair.Load(Fixture.Path("models", "gpt2"));
-        using var loss = new DpoLoss(config.GetProperty("beta").GetDouble());
+        var loss = new LossOptions { Names = [config.GetProperty("loss_type").GetString()!], Beta = config.GetProperty("beta").GetDouble() }.Create();
         using var trainer = new DpoTrainer(pair, loss, Options(config));
         var steps = new List<TrainingMetrics>();
 
