@@ -57,18 +57,19 @@ public sealed class CompletionLogProbs
         // A loop that is not the trainer's asks for failures of its last backward pass here.
         BackwardFailure.Rethrow();
         var layout = batch.Layout;
-        var hidden = model.call(batch.Ids, layout).index_select(0, tensor(layout.PredictingRows, device: batch.Ids.device));
+        var hidden = model.call(batch.Ids, layout);
+        var predicting = tensor(layout.PredictingRows, device: batch.Ids.device);
         var rows = tensor(layout.PredictionOfToken, device: batch.Ids.device);
         if (model.Head.Weight is null)
         {
-            hidden = hidden.to(float32);
+            hidden = hidden.index_select(0, predicting).to(float32);
             return new(PlainLogProbs(hidden, rows, batch.Targets), layout.CompletionOffsets)
             {
                 LogSquaredProbs = logSquaredProbs ? (2 * hidden.detach().log_softmax(1)).logsumexp(1).index_select(0, rows) : null,
             };
         }
-        var ofRows = logSquaredProbs ? empty([hidden.shape[0]], float32, hidden.device) : null;
-        return new(ChunkedHead.LogProbs(model.Head, hidden, rows, batch.Targets, ofRows), layout.CompletionOffsets)
+        var ofRows = logSquaredProbs ? empty(predicting.shape, float32, hidden.device) : null;
+        return new(ChunkedHead.LogProbs(model.Head, hidden, predicting, rows, batch.Targets, ofRows), layout.CompletionOffsets)
         {
             LogSquaredProbs = ofRows?.index_select(0, rows),
         };
