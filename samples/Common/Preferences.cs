@@ -27,7 +27,7 @@ internal static class Preferences
         var tokenized = new List<TokenizedExample>();
         foreach (var example in examples)
         {
-            report.CountRead(Math.Max(1, example.Pairs.Count));
+            report.CountRead(example.RowCount);
             if (exampleTokenizer.Tokenize(example, report) is { } kept)
                 tokenized.Add(kept);
         }

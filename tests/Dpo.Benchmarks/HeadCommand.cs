@@ -91,7 +91,6 @@ internal static class HeadCommand
     {
         // A prompt of one token: the number of rows is that of the completion's tokens.
         var layout = new SequenceLayout([new ExampleLengths(1, [rows])]);
-        var none = zeros(0, int64);
-        return CompletionLogProbs.Compute(model, new BatchTensors(zeros(rows, int64), layout, targets, none, none)).PerToken;
+        return CompletionLogProbs.Compute(model, new BatchTensors(zeros(rows, int64), layout, targets, PreferenceTensors.Of([], CPU))).PerToken;
     }
 }

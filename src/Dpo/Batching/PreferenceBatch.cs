@@ -24,6 +24,9 @@ public sealed class PreferenceBatch
     /// <summary>Pairs of all examples: P. The loss of a step is the mean over them.</summary>
     public int PairCount => Examples.Sum(example => example.Pairs.Count);
 
+    /// <summary>How much there is of what losses are averaged over.</summary>
+    public PreferenceCounts Counts => PreferenceCounts.Of(Examples);
+
     /// <summary>Completions of all examples: S.</summary>
     public int CompletionCount => Examples.Sum(example => example.Completions.Count);
 
@@ -81,21 +84,9 @@ public sealed class PreferenceBatch
             example.Prompt.Concat(example.Completions.SelectMany(ids => ids.Take(ids.Count - 1))));
         var targets = Examples.SelectMany(example => example.Completions.SelectMany(ids => ids));
 
-        var (chosen, rejected) = (new List<long>(), new List<long>());
-        var first = 0;
-        foreach (var example in Examples)
-        {
-            foreach (var pair in example.Pairs)
-            {
-                chosen.Add(first + pair.Chosen);
-                rejected.Add(first + pair.Rejected);
-            }
-            first += example.Completions.Count;
-        }
-
         Tensor Ids(IEnumerable<int> ids) => tensor(ids.Select(id => (long)id).ToArray(), device: device);
         return new BatchTensors(
-            Ids(rows), layout, Ids(targets), tensor(chosen.ToArray(), device: device), tensor(rejected.ToArray(), device: device),
+            Ids(rows), layout, Ids(targets), PreferenceTensors.Of(Examples, device),
             ReferencePerToken() is { } perToken ? tensor(perToken, device: device) : null);
     }
 

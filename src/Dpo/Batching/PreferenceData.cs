@@ -34,8 +34,41 @@ public sealed class PreferenceData
         return PreferenceBatch.Pack(order, int.MaxValue, size);
     }
 
-    /// <summary>The data supervised fine-tuning takes: the chosen completions of every example.</summary>
-    public PreferenceData ChosenOnly() => new(Examples.Select(example => example.ChosenOnly()));
+    /// <summary>The data supervised fine-tuning takes: the chosen completions of every example that has one.</summary>
+    public PreferenceData ChosenOnly() =>
+        new(Examples.Select(example => example.ChosenOnly()).Where(example => example.Completions.Count > 0));
+
+    /// <summary>
+    /// The data KTO takes: each example with one more completion, the first of the next example that has another prompt. What
+    /// the policy and the reference say of those tells how far apart the two are (<see cref="KtoLoss"/>). TRL pairs neighbours
+    /// of the file in the same way.
+    /// </summary>
+    /// <remarks>Reference log-probabilities that examples carry are left out: compute them of the result.</remarks>
+    /// <param name="maxLength">The most tokens of a prompt and a foreign completion together; the completion is cut to that, but
+    /// not below one token.</param>
+    /// <exception cref="InvalidInputException">All examples have one prompt.</exception>
+    public PreferenceData WithMismatches(int maxLength = 512)
+    {
+        // The next example with another prompt, from the last to the first; the file's end goes on at its beginning.
+        var next = new int[Examples.Count];
+        for (var index = 2 * Examples.Count - 1; index >= 0; index--)
+        {
+            var (own, following) = (index % Examples.Count, (index + 1) % Examples.Count);
+            next[own] = Examples[own].Prompt.SequenceEqual(Examples[following].Prompt) ? next[following] : following;
+        }
+        return new(Examples.Zip(next, (example, other) =>
+        {
+            if (Examples[other].Prompt.SequenceEqual(example.Prompt))
+                throw new InvalidInputException("All examples have the same prompt, so none has a completion of another; KTO needs several prompts.");
+            IReadOnlyList<int> foreign = [.. Examples[other].Completions[0].Take(Math.Max(1, maxLength - example.Prompt.Count))];
+            return example with
+            {
+                Completions = [.. example.Completions.SkipLast(example.MismatchedCount), foreign],
+                MismatchedCount = 1,
+                ReferenceLogProbs = null,
+            };
+        }));
+    }
 
     /// <summary>One seed out of two numbers (SplitMix64's finalizer). Random takes a seed and its negative for the same, so it
     /// is given the upper 31 bits.</summary>

@@ -6,7 +6,8 @@ namespace Dpo;
 /// <remarks>
 /// A completion is stored once however many pairs it takes part in. The usual (prompt, chosen, rejected) row has two
 /// completions and the one pair (0, 1); four samples ranked by a reward have four completions and six pairs. Supervised
-/// fine-tuning uses the same type with one completion and no pair.
+/// fine-tuning uses the same type with one completion and no pair. What more is known of the completions, a ranking, scores or
+/// labels, serves the losses that want it.
 /// </remarks>
 /// <param name="Prompt">The text the completions continue. It is tokenized on its own, so a separating space belongs to
 /// the completions.</param>
@@ -19,6 +20,22 @@ public sealed record PreferenceExample(string Prompt, IReadOnlyList<string> Comp
         : this(prompt, [chosen, rejected], [new PreferencePair(0, 1)])
     {
     }
+
+    /// <summary>All completions in order of preference, the best first, as indices into <see cref="Completions"/>: what
+    /// <see cref="PlackettLuceLoss"/> trains on. Null where they were not ranked.</summary>
+    public IReadOnlyList<int>? Ranking { get; init; }
+
+    /// <summary>A score for every completion, the higher the better: what <see cref="RpoLoss"/> trains on. Null where they were not
+    /// scored.</summary>
+    public IReadOnlyList<float>? Scores { get; init; }
+
+    /// <summary>Whether each completion is desirable: what <see cref="KtoLoss"/> trains on. Null where they were not
+    /// labelled.</summary>
+    public IReadOnlyList<bool>? Labels { get; init; }
+
+    /// <summary>Rows of a file the example stands for: one for each of its comparisons, but one for a ranking or scores of
+    /// them all.</summary>
+    public int RowCount => Ranking is not null || Scores is not null ? 1 : Math.Max(1, Pairs.Count);
 
     /// <summary>Where the example came from, such as <c>train.jsonl:12</c>; null where it came from no file.</summary>
     public string? Source { get; init; }

@@ -1,12 +1,21 @@
 namespace Dpo;
 
 /// <summary>
-/// Reads JSON Lines of <c>{"prompt": …, "chosen": …, "rejected": …}</c>, the plainest format of preference data.
+/// Reads JSON Lines of <c>{"prompt": …, "chosen": …, "rejected": …}</c>, the plainest format of preference data, and its kin:
+/// scored pairs, rankings, and completions labelled apart.
 /// </summary>
 /// <remarks>
-/// The texts are taken as they stand, so a space between prompt and completion belongs to the completions. Other fields are
-/// ignored. Bad rows: malformed JSON or UTF-8, a field missing or not a text, a completion of nothing but white space, and
-/// completions that are identical.
+/// <para>Beside <c>prompt</c> a row has</para>
+/// <list type="bullet">
+/// <item><c>chosen</c> and <c>rejected</c>; with <c>score_chosen</c> and <c>score_rejected</c>, numbers, the pair is scored;</item>
+/// <item><c>completions</c>, two or more texts, and <c>ranking</c>, their indices from 0, the best first; or <c>scores</c>, a
+/// number for each. Every completion makes a pair with each that is ranked or scored lower; scores without ties make a
+/// ranking;</item>
+/// <item><c>completion</c> and <c>label</c>, true where it is desirable (TRL's unpaired format).</item>
+/// </list>
+/// <para>The texts are taken as they stand, so a space between prompt and completion belongs to the completions. Other fields are
+/// ignored. Bad rows: malformed JSON or UTF-8, a field missing or of another type, a completion of nothing but white space,
+/// completions that are identical, and completions that all have one score.</para>
 /// </remarks>
 public static class PreferenceJsonLines
 {
@@ -18,5 +27,12 @@ public static class PreferenceJsonLines
     /// refused.</exception>
     public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
         JsonRows.Read(path, report, badRows, (row, source) =>
-            JsonRows.Comparison(row.Text("prompt"), row.Text("chosen"), row.Text("rejected"), source));
+        {
+            var prompt = row.Text("prompt");
+            if (row.TryGetProperty("completions", out var completions))
+                return RatedRows.Ranked(prompt, completions, row, source);
+            if (row.TryGetProperty("completion", out _))
+                return RatedRows.Labelled(prompt, row.Text("completion"), row, source);
+            return RatedRows.Scored(JsonRows.Comparison(prompt, row.Text("chosen"), row.Text("rejected"), source), row);
+        });
 }

@@ -27,18 +27,21 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     /// <param name="predicting">Those that predict something, each once, <c>[R]</c>, int64.</param>
     /// <param name="rows">Every target's entry of <paramref name="predicting"/>, <c>[M]</c>, int64.</param>
     /// <param name="targets">The target tokens, <c>[M]</c>, int64.</param>
-    public static Tensor LogProbs(OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets)
+    /// <param name="logSquaredProbs">Where it is given, <c>[R]</c>, fp32, log Σ p² of every entry of <paramref name="predicting"/>
+    /// is written into it.</param>
+    public static Tensor LogProbs(
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor? logSquaredProbs = null)
     {
         return is_grad_enabled()
-            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets)
-            : Forward(head, hidden, predicting, rows, targets).LogProbs;
+            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, logSquaredProbs!)
+            : Forward(head, hidden, predicting, rows, targets, logSquaredProbs).LogProbs;
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         var (hidden, predicting, rows, targets) = ((Tensor)vars[0], (Tensor)vars[4], (Tensor)vars[5], (Tensor)vars[6]);
         var head = new OutputHead((Tensor)vars[1], (Tensor?)vars[2], (double?)vars[3]);
-        var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets);
+        var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets, (Tensor?)vars[7]);
         ctx.save_for_backward([hidden, predicting, rows, targets, logSumExp]);
         ctx.save_data(nameof(OutputHead), head);
         return logProbs;
@@ -51,17 +54,17 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var saved = ctx.get_saved_variables();
             var head = (OutputHead)ctx.get_data(nameof(OutputHead));
             var (hidden, weight, bias) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output);
-            return [hidden!, weight!, bias!, null!, null!, null!, null!];
+            return [hidden!, weight!, bias!, null!, null!, null!, null!, null!];
         }
         catch (Exception e)
         {
             BackwardFailure.Keep(e);
-            return [null!, null!, null!, null!, null!, null!, null!];
+            return [null!, null!, null!, null!, null!, null!, null!, null!];
         }
     }
 
     private static (Tensor LogProbs, Tensor LogSumExp) Forward(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor? logSquaredProbs)
     {
         using var scope = NewDisposeScope();
         var logSumExp = empty(predicting.shape, float32, hidden.device);
@@ -69,15 +72,21 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         {
             var maximum = full(some.shape, double.NegativeInfinity, float32, hidden.device);
             var sum = zeros_like(maximum);
+            var sumOfSquares = logSquaredProbs is null ? null : zeros_like(maximum);
             ForEachBlock(head, hidden.index_select(0, some), block =>
             {
                 // The sum of exponentials so far is kept relative to the largest logit so far.
                 var (maximumSoFar, sumSoFar) = (maximum.narrow(0, block.Row, block.Rows), sum.narrow(0, block.Row, block.Rows));
                 var larger = block.Logits.amax([1]).maximum(maximumSoFar);
-                sumSoFar.mul_((maximumSoFar - larger).exp_()).add_(block.Logits.sub_(larger.unsqueeze(1)).exp_().sum(1));
+                var shrinkage = (maximumSoFar - larger).exp_();
+                var exponentials = block.Logits.sub_(larger.unsqueeze(1)).exp_();
+                sumSoFar.mul_(shrinkage).add_(exponentials.sum(1));
+                sumOfSquares?.narrow(0, block.Row, block.Rows).mul_(shrinkage.pow_(2)).add_(exponentials.pow_(2).sum(1));
                 maximumSoFar.copy_(larger);
             });
-            logSumExp.narrow(0, first, some.shape[0]).copy_(sum.log_().add_(maximum));
+            var logSum = sum.log_();
+            logSquaredProbs?.narrow(0, first, some.shape[0]).copy_(sumOfSquares!.log_().sub_(2 * logSum));
+            logSumExp.narrow(0, first, some.shape[0]).copy_(logSum.add_(maximum));
         });
 
         var logProbs = empty_like(targets, float32);

@@ -9,11 +9,14 @@ namespace Dpo;
 /// </remarks>
 public sealed class CompletionLogProbs
 {
-    /// <summary>Sums up values <c>[M]</c> of the tokens of a layout's completions, whatever they were computed by: those of a
-    /// model and those of a file give the same sums to the bit.</summary>
-    internal CompletionLogProbs(Tensor perToken, SequenceLayout layout)
+    /// <summary>Makes them of the values of tokens, however those were computed: values of a model and of a file give the same
+    /// sums to the bit.</summary>
+    /// <param name="perToken">See <see cref="PerToken"/>.</param>
+    /// <param name="offsets">See <see cref="Offsets"/>; every completion has at least one token.</param>
+    public CompletionLogProbs(Tensor perToken, IReadOnlyList<int> offsets)
     {
-        var offsets = layout.CompletionOffsets;
+        ArgumentNullException.ThrowIfNull(perToken);
+        ArgumentNullException.ThrowIfNull(offsets);
         var counts = offsets.Zip(offsets.Skip(1), (begin, end) => (long)(end - begin)).ToArray();
         PerToken = perToken;
         Sums = stack(perToken.split(counts).Select(completion => completion.sum()));
@@ -34,13 +37,20 @@ public sealed class CompletionLogProbs
     public IReadOnlyList<int> Offsets { get; }
 
     /// <summary>
+    /// log Σ_v p(v)² of the distribution each token was predicted from, <c>[M]</c>, detached: the logarithm of the probability
+    /// that a token drawn from it has on average. Null unless it was asked for (<see cref="WpoLoss"/>).
+    /// </summary>
+    public Tensor? LogSquaredProbs { get; init; }
+
+    /// <summary>
     /// Computes them. The output head runs only on the rows that predict a completion's token. Gradients flow where grad mode
     /// is on.
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="batch">The batch, on the model's device.</param>
+    /// <param name="logSquaredProbs">Whether <see cref="LogSquaredProbs"/> is computed too.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
-    public static CompletionLogProbs Compute(CausalLanguageModel model, BatchTensors batch)
+    public static CompletionLogProbs Compute(CausalLanguageModel model, BatchTensors batch, bool logSquaredProbs = false)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
@@ -50,10 +60,19 @@ public sealed class CompletionLogProbs
         var hidden = model.call(batch.Ids, layout);
         var predicting = tensor(layout.PredictingRows, device: batch.Ids.device);
         var rows = tensor(layout.PredictionOfToken, device: batch.Ids.device);
-        var perToken = model.Head.Weight is null
-            ? PlainLogProbs(hidden.index_select(0, predicting).to(float32), rows, batch.Targets)
-            : ChunkedHead.LogProbs(model.Head, hidden, predicting, rows, batch.Targets);
-        return new(perToken, layout);
+        if (model.Head.Weight is null)
+        {
+            hidden = hidden.index_select(0, predicting).to(float32);
+            return new(PlainLogProbs(hidden, rows, batch.Targets), layout.CompletionOffsets)
+            {
+                LogSquaredProbs = logSquaredProbs ? (2 * hidden.detach().log_softmax(1)).logsumexp(1).index_select(0, rows) : null,
+            };
+        }
+        var ofRows = logSquaredProbs ? empty(predicting.shape, float32, hidden.device) : null;
+        return new(ChunkedHead.LogProbs(model.Head, hidden, predicting, rows, batch.Targets, ofRows), layout.CompletionOffsets)
+        {
+            LogSquaredProbs = ofRows?.index_select(0, rows),
+        };
     }
 
     /// <summary>The same for hidden states that are the logits.</summary>

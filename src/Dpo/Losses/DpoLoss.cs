@@ -12,27 +12,32 @@ namespace Dpo;
 /// chosen and one rejected value for every pair.</para>
 /// <para>β·(log π − log π_ref) is the implicit reward: how much more the policy likes a completion than the reference does.
 /// It is 0, and the loss ln 2, while the two are equal. The log-probability of chosen completions often falls during
-/// training while the margin grows: only the difference is trained.</para>
+/// training while the margin grows: only the difference is trained. An SFT term (<see cref="CombinedLoss"/>) holds it up.</para>
+/// <para>TRL's <c>sigmoid</c> is this loss without label smoothing, which TRL does not apply to it.</para>
 /// </remarks>
-public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor Losses, Tensor Rewards)>
+public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor Losses, Tensor Rewards)>, IPairLoss
 {
+    private readonly FDivergence divergence;
+
     /// <summary>Creates the loss.</summary>
     /// <param name="beta">β &gt; 0: how strongly the policy is held to the reference. The paper uses 0.1, and 0.5 for TL;DR.</param>
     /// <param name="labelSmoothing">ε in [0, ½): the share of preferences taken to be the wrong way round (conservative DPO,
     /// as in the paper's code): −(1−ε) log σ(βΔ) − ε log σ(−βΔ).</param>
     /// <param name="referenceFree">The loss takes a reference that gives every completion the same probability; the rewards it
     /// reports are still measured against the reference given.</param>
+    /// <param name="divergence">Takes the log-ratio r to the score s = f(r) that stands in its place, so that Δ = s_w − s_l;
+    /// reverse KL, s = r, by default.</param>
     /// <exception cref="ArgumentOutOfRangeException">β or ε is outside its range.</exception>
-    public DpoLoss(double beta = 0.1, double labelSmoothing = 0, bool referenceFree = false)
+    /// <exception cref="ArgumentException">A divergence is given to a reference-free loss, which has no log-ratio.</exception>
+    public DpoLoss(double beta = 0.1, double labelSmoothing = 0, bool referenceFree = false, FDivergence? divergence = null)
         : base(nameof(DpoLoss))
     {
-        if (!(beta > 0 && double.IsFinite(beta)))
-            throw new ArgumentOutOfRangeException(nameof(beta), beta, "β must be a number above 0.");
-        if (!(labelSmoothing >= 0 && labelSmoothing < 0.5))
-            throw new ArgumentOutOfRangeException(nameof(labelSmoothing), labelSmoothing, "Label smoothing must lie in [0, 0.5).");
-        Beta = beta;
-        LabelSmoothing = labelSmoothing;
+        Beta = LossArgument.Beta(beta);
+        LabelSmoothing = LossArgument.LabelSmoothing(labelSmoothing);
         ReferenceFree = referenceFree;
+        if (referenceFree && divergence is not null)
+            throw new ArgumentException("A reference-free loss has no log-ratio to take the divergence of; leave one of the two out.", nameof(divergence));
+        this.divergence = divergence ?? FDivergence.ReverseKl;
     }
 
     /// <summary>β.</summary>
@@ -73,13 +78,24 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
         return (losses, Rewards(policyChosen, referenceChosen), Rewards(policyRejected, referenceRejected));
     }
 
+    /// <summary>The losses of pairs as the trainer gives them; the same as <see cref="ForPairs"/>'s.</summary>
+    /// <param name="pairs">The log-probabilities, <c>[P]</c> each.</param>
+    /// <returns>The loss of every pair, <c>[P]</c>, not reduced.</returns>
+    public Tensor Losses(PairLogProbs pairs)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        return ReferenceFree
+            ? Losses(pairs.PolicyChosen, pairs.PolicyRejected)
+            : Losses(pairs.ChosenRatios, pairs.RejectedRatios);
+    }
+
     private Tensor LogRatios(Tensor policy, Tensor reference) => ReferenceFree ? policy : policy - reference.detach();
 
     private Tensor Rewards(Tensor policy, Tensor reference) => Beta * (policy.detach() - reference.detach());
 
     private Tensor Losses(Tensor chosenRatios, Tensor rejectedRatios)
     {
-        var margins = Beta * (chosenRatios - rejectedRatios);
+        var margins = Beta * (divergence.Score(chosenRatios) - divergence.Score(rejectedRatios));
         var losses = -nn.functional.logsigmoid(margins);
         // −log σ(−x) = x − log σ(x), so smoothing by ε moves the loss by ε·x.
         return LabelSmoothing == 0 ? losses : losses + LabelSmoothing * margins;

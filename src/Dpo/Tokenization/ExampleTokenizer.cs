@@ -77,7 +77,7 @@ public sealed class ExampleTokenizer
         var keepStart = Truncation == Truncation.KeepStart;
         if (prompt.Count == 0 || (keepStart && prompt.Count >= MaxLength))
         {
-            report.Drop(prompt.Count == 0 ? EmptyPrompt : PromptTooLong, example.Source, Math.Max(1, example.Pairs.Count));
+            report.Drop(prompt.Count == 0 ? EmptyPrompt : PromptTooLong, example.Source, example.RowCount);
             return null;
         }
 
@@ -89,7 +89,13 @@ public sealed class ExampleTokenizer
             var room = MaxLength - (keepStart ? prompt.Count : MaxPromptLength);
             completions = [.. completions.Select(completion => Cut(completion, room, keepEnd: false))];
         }
-        return new TokenizedExample(prompt, completions, example.Pairs) { Source = example.Source };
+        return new TokenizedExample(prompt, completions, example.Pairs)
+        {
+            Ranking = example.Ranking,
+            Scores = example.Scores,
+            Labels = example.Labels,
+            Source = example.Source,
+        };
     }
 
     private static IReadOnlyList<int> Cut(IReadOnlyList<int> ids, int length, bool keepEnd)

@@ -16,6 +16,20 @@ public sealed record TokenizedExample(
     /// <summary>Where the example came from, such as <c>train.jsonl:12</c>; null where it came from no file.</summary>
     public string? Source { get; init; }
 
+    /// <summary>The completions in order of preference, the best first, as indices into <see cref="Completions"/>; null where they
+    /// were not ranked.</summary>
+    public IReadOnlyList<int>? Ranking { get; init; }
+
+    /// <summary>The score of every completion, mismatched ones aside; null where they were not scored.</summary>
+    public IReadOnlyList<float>? Scores { get; init; }
+
+    /// <summary>Whether each completion, mismatched ones aside, is desirable; null where they were not labelled.</summary>
+    public IReadOnlyList<bool>? Labels { get; init; }
+
+    /// <summary>So many completions, the last ones, belong to other prompts: KTO measures the policy's distance to the reference
+    /// by them (<see cref="PreferenceData.WithMismatches"/>).</summary>
+    public int MismatchedCount { get; init; }
+
     /// <summary>
     /// For every completion the log-probability of each of its tokens under the reference, in nats; null until
     /// <see cref="Dpo.ReferenceLogProbs"/> computed or loaded them. Where they are there, no reference is run.
@@ -25,11 +39,12 @@ public sealed record TokenizedExample(
     /// <summary>Tokens of the prompt, once, and of all completions: what the example counts in a budget of tokens.</summary>
     internal int TokenCount => Prompt.Count + Completions.Sum(ids => ids.Count);
 
-    /// <summary>The example supervised fine-tuning takes: every completion that was chosen in some pair, and no pair.</summary>
-    public TokenizedExample ChosenOnly() => this with
+    /// <summary>The example supervised fine-tuning takes: every completion that was chosen in some pair, ranked best or labelled
+    /// desirable, and nothing else.</summary>
+    public TokenizedExample ChosenOnly()
     {
-        Completions = [.. Pairs.Select(pair => pair.Chosen).Distinct().Select(index => Completions[index])],
-        Pairs = [],
-        ReferenceLogProbs = null,
-    };
+        var desirable = (Labels ?? []).Index().Where(label => label.Item).Select(label => label.Index);
+        var chosen = Pairs.Select(pair => pair.Chosen).Concat((Ranking ?? []).Take(1)).Concat(desirable).Distinct();
+        return new TokenizedExample(Prompt, [.. chosen.Select(index => Completions[index])], []) { Source = Source };
+    }
 }

@@ -3,12 +3,19 @@ using static TorchSharp.torch;
 
 namespace Dpo;
 
-/// <summary>Trains a policy on preferences with Direct Preference Optimization (Rafailov et al. 2023).</summary>
-/// <remarks>The loss of a step is the mean over the pairs of its batch, however the batch is cut into micro-batches.</remarks>
+/// <summary>Trains a policy on preferences with Direct Preference Optimization (Rafailov et al. 2023), or with any other loss of
+/// its family.</summary>
+/// <remarks>
+/// <para>The loss of a step is the batch's, however that is cut into micro-batches: the mean over its pairs for most losses. One
+/// that couples the batch (<see cref="IPreferenceLoss.IsBatchCoupled"/>) costs a second forward pass where a batch has several
+/// micro-batches.</para>
+/// <para>Rewards and log-probabilities are reported of chosen and rejected completions, or, where data have labels instead of
+/// pairs, of desirable and undesirable ones.</para>
+/// </remarks>
 public sealed class DpoTrainer : Trainer
 {
     private readonly PolicyReferencePair pair;
-    private readonly DpoLoss loss;
+    private readonly IPreferenceLoss loss;
 
     /// <summary>Creates the trainer.</summary>
     /// <param name="pair">The models; they stay the caller's to dispose.</param>
@@ -19,7 +26,7 @@ public sealed class DpoTrainer : Trainer
     /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
     public DpoTrainer(
         PolicyReferencePair pair,
-        DpoLoss? loss = null,
+        IPreferenceLoss? loss = null,
         TrainingOptions? options = null,
         optim.Optimizer? optimizer = null,
         ILogger? logger = null)
@@ -29,30 +36,48 @@ public sealed class DpoTrainer : Trainer
         this.loss = loss ?? new DpoLoss();
     }
 
-    private protected override IReadOnlyList<string> MetricNames { get; } =
-    [
-        "loss", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected",
-    ];
+    private protected override bool IsBatchCoupled => loss.IsBatchCoupled;
 
-    private protected override int CountIn(PreferenceBatch batch) => batch.PairCount > 0
-        ? batch.PairCount
-        : throw new InvalidInputException(
-            "A batch holds no pair of a chosen and a rejected completion, so DPO has nothing to learn from it; SftTrainer trains on completions alone.");
+    private protected override bool UsesLogSquaredProbs => loss.UsesLogSquaredProbs;
 
-    private protected override (Tensor Loss, Tensor Metrics) Forward(BatchTensors batch)
+    private protected override CompletionLogProbs? Reference(BatchTensors part) =>
+        loss.UsesReference ? pair.ReferenceLogProbs(part) : null;
+
+    private protected override IReadOnlyList<string?> MetricNames(PreferenceCounts whole)
     {
-        var (policy, reference) = pair.LogProbs(batch);
-        var (losses, rewards) = loss.call(policy.Sums, reference.Sums, batch.Chosen, batch.Rejected);
-        var sum = losses.sum();
+        var (chosen, rejected) = whole.Pairs > 0 ? (whole.Pairs, whole.Pairs) : (whole.Desirable, whole.Undesirable);
+        string? If(bool measured, string name) => measured ? name : null;
+        return
+        [
+            "loss", If(chosen > 0, "rewards/chosen"), If(rejected > 0, "rewards/rejected"),
+            If(chosen > 0 && rejected > 0, "rewards/margins"), If(whole.Pairs > 0, "rewards/accuracies"),
+            If(chosen > 0, "logps/chosen"), If(rejected > 0, "logps/rejected"),
+        ];
+    }
 
-        var logProbs = policy.Sums.detach();
-        var (chosen, rejected) = (rewards.index_select(0, batch.Chosen), rewards.index_select(0, batch.Rejected));
+    private protected override (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
+    {
+        var share = loss.Share(part, whole);
+        var rewards = loss.Rewards(part);
+        var (logProbs, known) = (part.Policy.Sums.detach(), part.Preferences);
+        var paired = whole.Pairs > 0;
+        var (chosen, rejected) = paired ? (known.Chosen, known.Rejected) : (known.Desirable, known.Undesirable);
+        // Where there is nothing to average, 0 is divided by 1, and not reported.
+        var (chosenCount, rejectedCount) = paired
+            ? (whole.Pairs, whole.Pairs)
+            : (Math.Max(1, whole.Desirable), Math.Max(1, whole.Undesirable));
+        Tensor Average(Tensor values, Tensor indices, int count) => values.index_select(0, indices).sum() / count;
+
+        var (chosenReward, rejectedReward) = (Average(rewards, chosen, chosenCount), Average(rewards, rejected, rejectedCount));
+        var accuracy = paired
+            ? rewards.index_select(0, chosen).gt(rewards.index_select(0, rejected)).sum(float32) / chosenCount
+            : zeros_like(share);
         var metrics = stack(
         [
-            sum.detach(), chosen.sum(), rejected.sum(), (chosen - rejected).sum(), chosen.gt(rejected).sum(float32),
-            logProbs.index_select(0, batch.Chosen).sum(), logProbs.index_select(0, batch.Rejected).sum(),
+            share.detach(), chosenReward, rejectedReward, chosenReward - rejectedReward, accuracy,
+            Average(logProbs, chosen, chosenCount), Average(logProbs, rejected, rejectedCount),
         ]);
-        return (sum, metrics);
+        return (share, metrics);
     }
 
     private static PolicyReferencePair NotNull(PolicyReferencePair pair)

@@ -102,7 +102,7 @@ public sealed class PolicyReferencePair : IDisposable
         ArgumentNullException.ThrowIfNull(batch);
         using var noGrad = no_grad();
         if (batch.ReferencePerToken is { } perToken)
-            return new CompletionLogProbs(perToken, batch.Layout);
+            return new CompletionLogProbs(perToken, batch.Layout.CompletionOffsets);
         RequireReference();
         if (reference is not null)
             return CompletionLogProbs.Compute(reference, batch);

@@ -11,8 +11,6 @@ namespace Dpo;
 /// <remarks>The loss is the mean cross-entropy of a completion token, in nats; prompts are not trained on.</remarks>
 public sealed class SftTrainer : Trainer
 {
-    private readonly CausalLanguageModel model;
-
     /// <summary>Creates the trainer.</summary>
     /// <param name="model">The model to train; it stays the caller's to dispose.</param>
     /// <param name="options">How to train; the paper's settings by default.</param>
@@ -20,15 +18,17 @@ public sealed class SftTrainer : Trainer
     /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
     public SftTrainer(
         CausalLanguageModel model, TrainingOptions? options = null, optim.Optimizer? optimizer = null, ILogger? logger = null)
-        : base(model, options, optimizer, logger) => this.model = model;
-
-    private protected override IReadOnlyList<string> MetricNames { get; } = ["loss"];
-
-    private protected override int CountIn(PreferenceBatch batch) => batch.CompletionTokenCount;
-
-    private protected override (Tensor Loss, Tensor Metrics) Forward(BatchTensors batch)
+        : base(model, options, optimizer, logger)
     {
-        var loss = -CompletionLogProbs.Compute(model, batch).PerToken.sum();
-        return (loss, loss.detach().unsqueeze(0));
+    }
+
+    private protected override CompletionLogProbs? Reference(BatchTensors part) => null;
+
+    private protected override IReadOnlyList<string?> MetricNames(PreferenceCounts whole) => ["loss"];
+
+    private protected override (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
+    {
+        var share = -part.Policy.PerToken.sum() / whole.CompletionTokens;
+        return (share, share.detach().unsqueeze(0));
     }
 }

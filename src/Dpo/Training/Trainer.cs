@@ -35,15 +35,25 @@ public abstract class Trainer : IDisposable
         this.optimizer = optimizer ?? Optimizers.Create(parameters, this.options);
     }
 
-    /// <summary>The names of what <see cref="Forward"/> measures; the first is the loss.</summary>
-    private protected abstract IReadOnlyList<string> MetricNames { get; }
+    /// <summary>Whether the loss of a part of a batch depends on the other parts.</summary>
+    private protected virtual bool IsBatchCoupled => false;
 
-    /// <summary>What the sums that <see cref="Forward"/> answers with are divided by, counted over the whole batch.</summary>
-    private protected abstract int CountIn(PreferenceBatch batch);
+    /// <summary>Whether the loss takes <see cref="CompletionLogProbs.LogSquaredProbs"/>.</summary>
+    private protected virtual bool UsesLogSquaredProbs => false;
 
-    /// <summary>Computes a micro-batch.</summary>
-    /// <returns>Its summed loss, a scalar with its graph, and the sums of every metric, <c>[metrics]</c>.</returns>
-    private protected abstract (Tensor Loss, Tensor Metrics) Forward(BatchTensors batch);
+    /// <summary>What the reference says of a micro-batch, without gradients; null where there is no need of it.</summary>
+    private protected abstract CompletionLogProbs? Reference(BatchTensors part);
+
+    /// <summary>Measures a micro-batch.</summary>
+    /// <param name="part">Its log-probabilities.</param>
+    /// <param name="whole">What the whole batch, or all held-out data, holds.</param>
+    /// <returns>The part's share of the whole's loss, a scalar with its graph, and of every metric, a vector, the loss
+    /// first: shares add up to the whole's averages.</returns>
+    private protected abstract (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole);
+
+    /// <summary>Names the metrics of a whole, in the order of <see cref="Measure"/>; null where there is nothing to
+    /// average.</summary>
+    private protected abstract IReadOnlyList<string?> MetricNames(PreferenceCounts whole);
 
     /// <summary>Trains, and evaluates on held-out data where there is any.</summary>
     /// <param name="data">What to train on.</param>
@@ -92,28 +102,23 @@ public abstract class Trainer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(data);
         using var noGrad = no_grad();
-        var (sums, count) = (new double[MetricNames.Count], 0);
-        foreach (var batch in data.Batches(options.BatchSize))
-        {
-            Accumulate(batch, sums, backward: null);
-            count += CountIn(batch);
-        }
-        return MetricNames.Zip(sums).ToDictionary(metric => "eval_" + metric.First, metric => metric.Second / count);
+        var whole = PreferenceCounts.Of(data.Examples);
+        var sums = data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false)).Aggregate(Add);
+        return Metrics(whole, sums).ToDictionary(metric => "eval_" + metric.Key, metric => metric.Value);
     }
 
     private Dictionary<string, double> Step(PreferenceBatch batch, int step, int totalSteps)
     {
         // Users' optimizers may leave behind handles to gradients and intermediate values; state they keep out of the scope.
         using var scope = NewDisposeScope();
-        var sums = new double[MetricNames.Count];
-        var count = CountIn(batch);
+        var counts = batch.Counts;
         optimizer.zero_grad();
-        Accumulate(batch, sums, backward: loss => (loss / count).backward());
+        var sums = Run(batch, counts, train: true);
         BackwardFailure.Rethrow();
         var gradNorm = GradientNorm.Clip(parameters, options.MaxGradNorm);
         if (!double.IsFinite(sums[0]) || !double.IsFinite(gradNorm))
             throw new NotFiniteNumberException(
-                $"Step {step + 1} has loss {sums[0] / count} and gradient norm {gradNorm}; the update was not made. Its examples: " +
+                $"Step {step + 1} has loss {sums[0]} and gradient norm {gradNorm}; the update was not made. Its examples: " +
                 $"{string.Join(", ", batch.Examples.Select(example => example.Source ?? "unnamed"))}.");
 
         var learningRate = options.LearningRate * options.Schedule(step, totalSteps);
@@ -121,24 +126,45 @@ public abstract class Trainer : IDisposable
             group.LearningRate = learningRate;
         optimizer.step();
 
-        var values = MetricNames.Zip(sums).ToDictionary(metric => metric.First, metric => metric.Second / count);
+        var values = Metrics(counts, sums);
         values["grad_norm"] = gradNorm;
         values["learning_rate"] = learningRate;
         return values;
     }
 
-    /// <summary>Runs a batch part by part and adds up what was measured.</summary>
-    private void Accumulate(PreferenceBatch batch, double[] sums, Action<Tensor>? backward)
+    private Dictionary<string, double> Metrics(PreferenceCounts whole, double[] sums) =>
+        MetricNames(whole).Zip(sums).Where(metric => metric.First is not null).ToDictionary(metric => metric.First!, metric => metric.Second);
+
+    /// <summary>Runs a batch part by part, in training with the backward pass, and adds up what was measured.</summary>
+    private double[] Run(PreferenceBatch batch, PreferenceCounts whole, bool train)
     {
-        foreach (var part in batch.Split(options.MicroBatchTokens, options.MicroBatchSize))
-        {
-            using var scope = NewDisposeScope();
-            var (loss, metrics) = Forward(part.To(model.Device));
-            backward?.Invoke(loss);
-            foreach (var (index, value) in metrics.cpu().data<float>().Index())
-                sums[index] += value;
-        }
+        PreferenceBatch[] parts = [.. batch.Split(options.MicroBatchTokens, options.MicroBatchSize)];
+        return parts.Length > 1 && IsBatchCoupled
+            ? CoupledParts.Run(parts, Forward, part => Measure(part, whole), train ? Policy : null, model.Device)
+            : parts.Select(part =>
+            {
+                using var scope = NewDisposeScope();
+                var (loss, metrics) = Measure(Forward(part.To(model.Device)), whole);
+                if (train)
+                    loss.backward();
+                return Values(metrics);
+            }).Aggregate(Add);
     }
+
+    /// <summary>Metrics out of their tensor.</summary>
+    internal static double[] Values(Tensor metrics) => [.. metrics.cpu().data<float>().Select(value => (double)value)];
+
+    private static double[] Add(double[] sums, double[] values) => [.. sums.Zip(values, (sum, value) => sum + value)];
+
+    /// <summary>The log-probabilities of a part. The reference's first: it may run on the policy's parameters, whose values may not
+    /// change once the policy's graph holds on to them.</summary>
+    private PreferenceLogProbs Forward(BatchTensors part)
+    {
+        var reference = Reference(part);
+        return new PreferenceLogProbs(Policy(part), reference, part.Preferences);
+    }
+
+    private CompletionLogProbs Policy(BatchTensors part) => CompletionLogProbs.Compute(model, part, UsesLogSquaredProbs);
 
     /// <summary>Disposes the optimizer, where the trainer made it; the models are their owner's.</summary>
     public void Dispose()

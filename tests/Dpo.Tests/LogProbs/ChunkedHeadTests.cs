@@ -65,6 +65,29 @@ public class ChunkedHeadTests
         AssertNear(expected, actual, 1e-5);
     }
 
+    [Theory]
+    [InlineData(false, null)]
+    [InlineData(true, 5.0)]
+    public void The_sum_of_squared_probabilities_is_that_of_the_whole_matrix(bool bias, double? softCap)
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias);
+        var head = new OutputHead(problem.Weight, problem.Bias, softCap);
+        var expected = (2 * head.Logits(problem.Hidden.index_select(0, problem.Predicting)).log_softmax(1)).logsumexp(1).ToDoubles();
+        double[] Compute(out Tensor logProbs)
+        {
+            var squared = empty(Rows);
+            logProbs = ChunkedHead.LogProbs(head, problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds, squared);
+            Assert.False(squared.requires_grad);
+            return squared.ToDoubles();
+        }
+        Numbers.AssertClose(expected, Compute(out var withGradients), 1e-5, "log Σ p²");
+        var without = problem.Run(p => ChunkedHead.LogProbs(head, p.Hidden, p.Predicting, p.TargetRows, p.TargetIds));
+        AssertNear(without, problem.Run(_ => withGradients), 0);
+        using var noGrad = no_grad();
+        Numbers.AssertClose(expected, Compute(out _), 1e-5, "log Σ p² without gradients");
+    }
+
     [Fact]
     public void Without_gradients_the_values_are_the_same_to_the_bit()
     {

@@ -1,0 +1,83 @@
+using System.Text.Json;
+
+namespace Dpo;
+
+/// <summary>The rows of <see cref="PreferenceJsonLines"/> that say more of completions than which of two was preferred.</summary>
+internal static class RatedRows
+{
+    /// <summary>Adds the scores of a row's pair, where it has them.</summary>
+    public static PreferenceExample Scored(PreferenceExample pair, JsonElement row)
+    {
+        var (hasChosen, hasRejected) = (row.TryGetProperty("score_chosen", out var chosen), row.TryGetProperty("score_rejected", out var rejected));
+        if (hasChosen != hasRejected)
+            throw new BadRowException(hasChosen ? "no field 'score_rejected'" : "no field 'score_chosen'");
+        return hasChosen ? pair with { Scores = [Number(chosen, "score_chosen"), Number(rejected, "score_rejected")] } : pair;
+    }
+
+    /// <summary>A completion that was labelled by itself.</summary>
+    public static PreferenceExample Labelled(string prompt, string completion, JsonElement row, string source)
+    {
+        RequireText(completion);
+        if (!row.TryGetProperty("label", out var label))
+            throw new BadRowException("no field 'label'");
+        if (label.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
+            throw new BadRowException("'label' is neither true nor false");
+        return new PreferenceExample(prompt, [completion], []) { Labels = [label.GetBoolean()], Source = source };
+    }
+
+    /// <summary>Completions in order of preference, or each with its score.</summary>
+    public static PreferenceExample Ranked(string prompt, JsonElement list, JsonElement row, string source)
+    {
+        if (list.ValueKind != JsonValueKind.Array || list.GetArrayLength() < 2)
+            throw new BadRowException("'completions' is no list of two or more");
+        string[] completions = [.. list.EnumerateArray().Select(item =>
+            item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new BadRowException("a completion is not a text"))];
+        foreach (var completion in completions)
+            RequireText(completion);
+        if (completions.Distinct(StringComparer.Ordinal).Count() < completions.Length)
+            throw new BadRowException("identical completions");
+
+        var scores = row.TryGetProperty("scores", out var scoreList) ? Numbers(scoreList, "scores", completions.Length) : null;
+        var ranking = row.TryGetProperty("ranking", out var rankingList) ? Ranking(rankingList, completions.Length) : null;
+        if (scores is null && ranking is null)
+            throw new BadRowException("neither a field 'ranking' nor 'scores'");
+        // Scores without ties are a ranking too.
+        if (ranking is null && scores!.Distinct().Count() == scores!.Length)
+            ranking = [.. Enumerable.Range(0, completions.Length).OrderByDescending(index => scores[index])];
+
+        int[] places = ranking is null ? [] : [.. Enumerable.Range(0, ranking.Length).OrderBy(place => ranking[place])];
+        bool Better(int one, int two) => ranking is null ? scores![one] > scores[two] : places[one] < places[two];
+        var indices = Enumerable.Range(0, completions.Length);
+        PreferencePair[] pairs =
+            [.. from chosen in indices from rejected in indices where Better(chosen, rejected) select new PreferencePair(chosen, rejected)];
+        if (pairs.Length == 0)
+            throw new BadRowException("all completions have one score");
+        return new PreferenceExample(prompt, completions, pairs) { Ranking = ranking, Scores = scores, Source = source };
+    }
+
+    private static int[] Ranking(JsonElement list, int count)
+    {
+        int[] order = [.. Numbers(list, "ranking", count).Select(index => index == Math.Floor(index) ? (int)index : -1)];
+        return order.Order().SequenceEqual(Enumerable.Range(0, count))
+            ? order
+            : throw new BadRowException("'ranking' does not hold the index of every completion once");
+    }
+
+    private static void RequireText(string completion)
+    {
+        if (string.IsNullOrWhiteSpace(completion))
+            throw new BadRowException("empty completion");
+    }
+
+    private static float[] Numbers(JsonElement list, string name, int count)
+    {
+        if (list.ValueKind != JsonValueKind.Array || list.GetArrayLength() != count)
+            throw new BadRowException($"'{name}' does not hold a number for every completion");
+        return [.. list.EnumerateArray().Select(item => Number(item, name))];
+    }
+
+    private static float Number(JsonElement value, string name) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetSingle(out var number) && float.IsFinite(number)
+            ? number
+            : throw new BadRowException($"'{name}' holds what is no number");
+}

@@ -1,0 +1,26 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// <c>bco_pair</c>: −ls(βs_w) − ls(−βs_l), Binary Classifier Optimization (Jung et al. 2024): a classifier that tells chosen from
+/// rejected completions by their reward.
+/// </summary>
+/// <remarks>As TRL has it today. The paper, and TRL before, subtract a running mean of rewards from both.</remarks>
+/// <param name="beta">β &gt; 0.</param>
+/// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
+public sealed class BcoPairLoss(double beta = 0.1, FDivergence? divergence = null) : IPairLoss
+{
+    private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
+
+    /// <inheritdoc/>
+    public double Beta { get; } = LossArgument.Beta(beta);
+
+    /// <inheritdoc/>
+    public Tensor Losses(PairLogProbs pairs)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        return -nn.functional.logsigmoid(Beta * divergence.Score(pairs.ChosenRatios))
+            - nn.functional.logsigmoid(-Beta * divergence.Score(pairs.RejectedRatios));
+    }
+}

@@ -1,0 +1,40 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>A weighted sum of losses, as TRL's <c>loss_type</c> with several names and <c>loss_weights</c>: <c>sigmoid</c> and
+/// <c>sft</c> with weight 1 each, for instance. Each is averaged over what it is averaged over alone.</summary>
+public sealed class CombinedLoss : IPreferenceLoss
+{
+    /// <summary>Combines losses. The first one's rewards are reported.</summary>
+    /// <param name="terms">Two or more losses, each with its weight, a finite number other than 0.</param>
+    /// <exception cref="ArgumentException">There is but one, or a weight is 0 or not finite.</exception>
+    public CombinedLoss(params IReadOnlyList<(IPreferenceLoss Loss, double Weight)> terms)
+    {
+        ArgumentNullException.ThrowIfNull(terms);
+        if (terms.Count < 2)
+            throw new ArgumentException("A combination needs at least two losses.", nameof(terms));
+        if (terms.FirstOrDefault(term => term.Weight == 0 || !double.IsFinite(term.Weight)) is { Loss: { } loss })
+            throw new ArgumentException($"The weight of {loss.GetType().Name} must be a finite number other than 0.", nameof(terms));
+        Terms = terms;
+    }
+
+    /// <summary>The losses and their weights.</summary>
+    public IReadOnlyList<(IPreferenceLoss Loss, double Weight)> Terms { get; }
+
+    /// <inheritdoc/>
+    public bool UsesReference => Terms.Any(term => term.Loss.UsesReference);
+
+    /// <inheritdoc/>
+    public bool IsBatchCoupled => Terms.Any(term => term.Loss.IsBatchCoupled);
+
+    /// <inheritdoc/>
+    public bool UsesLogSquaredProbs => Terms.Any(term => term.Loss.UsesLogSquaredProbs);
+
+    /// <inheritdoc/>
+    public Tensor Share(PreferenceLogProbs part, PreferenceCounts batch) =>
+        Terms.Select(term => term.Weight * term.Loss.Share(part, batch)).Aggregate((sum, share) => sum + share);
+
+    /// <inheritdoc/>
+    public Tensor Rewards(PreferenceLogProbs part) => Terms[0].Loss.Rewards(part);
+}

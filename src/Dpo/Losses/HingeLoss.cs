@@ -1,0 +1,25 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// <c>hinge</c>: max(0, 1 − βΔ), the loss of a support vector machine (SLiC-HF, Zhao et al. 2023, with DPO's reward, as in RSO,
+/// Liu et al. 2024). A pair whose margin βΔ reaches 1 is not trained on.
+/// </summary>
+/// <param name="beta">β &gt; 0; 1/β is the margin of log-ratios that is asked for.</param>
+/// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
+public sealed class HingeLoss(double beta = 0.1, FDivergence? divergence = null) : IPairLoss
+{
+    private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
+
+    /// <inheritdoc/>
+    public double Beta { get; } = LossArgument.Beta(beta);
+
+    /// <inheritdoc/>
+    public Tensor Losses(PairLogProbs pairs)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        var margins = divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios);
+        return nn.functional.relu(1 - Beta * margins);
+    }
+}

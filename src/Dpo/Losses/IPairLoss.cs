@@ -1,0 +1,41 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>A loss of pairs of a chosen and a rejected completion; a batch's loss is the mean over its pairs.</summary>
+/// <remarks>
+/// A loss of your own is a class with two members:
+/// <code>
+/// sealed class SquaredHinge(double beta) : IPairLoss
+/// {
+///     public double Beta => beta;
+///     public Tensor Losses(PairLogProbs pairs) => (1 - Beta * pairs.Margins).clamp_min(0).square();
+/// }
+/// </code>
+/// Throughout the family, r_w and r_l are the log-ratios log π − log π_ref of the chosen and the rejected completion, s = f(r)
+/// their scores under an <see cref="FDivergence"/> (s = r by default), Δ = s_w − s_l, n the length of a completion in tokens,
+/// and ls = log σ. All losses are computed in the precision of the log-probabilities, in forms that stay finite however far
+/// policy and reference are apart.
+/// </remarks>
+public interface IPairLoss : IPreferenceLoss
+{
+    /// <summary>β: what log-ratios are multiplied by to be rewards.</summary>
+    public double Beta { get; }
+
+    /// <summary>The loss of every pair.</summary>
+    /// <param name="pairs">The log-probabilities, <c>[P]</c> each.</param>
+    /// <returns><c>[P]</c>, not reduced, with its graph.</returns>
+    public Tensor Losses(PairLogProbs pairs);
+
+    /// <summary>What <see cref="Losses"/> is given of a batch: the sums over tokens, unless a loss looks at single
+    /// tokens.</summary>
+    public PairLogProbs PairsOf(PreferenceLogProbs part) => part.Pairs();
+
+    Tensor IPreferenceLoss.Share(PreferenceLogProbs part, PreferenceCounts batch) => batch.Pairs > 0
+        ? Losses(PairsOf(part)).sum() / batch.Pairs
+        : throw new InvalidInputException(
+            "A batch holds no pair of a chosen and a rejected completion, so a loss of pairs has nothing to learn from it; " +
+            "SftTrainer trains on completions alone.");
+
+    Tensor IPreferenceLoss.Rewards(PreferenceLogProbs part) => (Beta * part.LogRatios).detach();
+}

@@ -1,0 +1,46 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// A loss on preferences: a pure function of log-probabilities. <see cref="DpoTrainer"/> takes any of them. A loss of pairs,
+/// as most are, is an <see cref="IPairLoss"/>: one method.
+/// </summary>
+/// <remarks>
+/// A batch may be computed in parts. Each part answers with its share: the sum of its losses divided by the count of the whole
+/// batch. Shares add up to the batch's loss, and so do their gradients:
+/// <code>
+/// foreach (var part in batch.Split(maxTokens: 4096))
+/// {
+///     using var scope = NewDisposeScope();
+///     var tokens = part.To(device);
+///     var (policy, reference) = pair.LogProbs(tokens);
+///     loss.Share(new PreferenceLogProbs(policy, reference, tokens.Preferences), batch.Counts).backward();
+/// }
+/// </code>
+/// </remarks>
+public interface IPreferenceLoss
+{
+    /// <summary>Whether the reference is to be computed.</summary>
+    public bool UsesReference => true;
+
+    /// <summary>
+    /// Whether the loss of a part depends on the rest of the batch in more than its counts, as a sort or a mean over the batch
+    /// does. Such a loss must be given the whole batch at once; the trainer then computes the parts twice, first without
+    /// gradients, so that memory stays bounded and the result does not depend on how the batch was cut.
+    /// </summary>
+    public bool IsBatchCoupled => false;
+
+    /// <summary>Whether <see cref="CompletionLogProbs.LogSquaredProbs"/> is to be computed.</summary>
+    public bool UsesLogSquaredProbs => false;
+
+    /// <summary>A part's share of the batch's loss.</summary>
+    /// <param name="part">The part's log-probabilities.</param>
+    /// <param name="batch">What the whole batch holds.</param>
+    /// <returns>A scalar with its graph.</returns>
+    /// <exception cref="InvalidInputException">The batch holds nothing the loss could learn from.</exception>
+    public Tensor Share(PreferenceLogProbs part, PreferenceCounts batch);
+
+    /// <summary>The reward of every completion that the loss implies, <c>[S]</c>, detached; what metrics report.</summary>
+    public Tensor Rewards(PreferenceLogProbs part);
+}

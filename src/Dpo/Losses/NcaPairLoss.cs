@@ -1,0 +1,27 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// <c>nca_pair</c>: −ls(βs_w) − ½ ls(−βs_w) − ½ ls(−βs_l), Noise Contrastive Alignment (Chen et al. 2024) of a pair. Holds up
+/// the likelihood of the chosen completion itself, where DPO trains the difference only.
+/// </summary>
+/// <param name="beta">β &gt; 0.</param>
+/// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
+public sealed class NcaPairLoss(double beta = 0.1, FDivergence? divergence = null) : IPairLoss
+{
+    private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
+
+    /// <inheritdoc/>
+    public double Beta { get; } = LossArgument.Beta(beta);
+
+    /// <inheritdoc/>
+    public Tensor Losses(PairLogProbs pairs)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        var chosen = Beta * divergence.Score(pairs.ChosenRatios);
+        var rejected = Beta * divergence.Score(pairs.RejectedRatios);
+        return -nn.functional.logsigmoid(chosen)
+            - 0.5 * (nn.functional.logsigmoid(-chosen) + nn.functional.logsigmoid(-rejected));
+    }
+}

@@ -1,0 +1,49 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>What the loss of pairs is a function of: one value for each pair in each tensor, <c>[P]</c>.</summary>
+/// <param name="PolicyChosen">log π of the chosen completion, summed over its tokens.</param>
+/// <param name="PolicyRejected">log π of the rejected completion.</param>
+/// <param name="ReferenceChosen">log π_ref of the chosen completion; null where the loss does without a reference.</param>
+/// <param name="ReferenceRejected">log π_ref of the rejected completion.</param>
+/// <param name="ChosenCounts">Tokens of the chosen completion, n_w; null where they are not known, which losses that divide by
+/// them refuse.</param>
+/// <param name="RejectedCounts">Tokens of the rejected completion, n_l.</param>
+/// <param name="ScoreGaps">The chosen completion's score less the rejected one's; null where they were not scored.</param>
+public sealed record PairLogProbs(
+    Tensor PolicyChosen,
+    Tensor PolicyRejected,
+    Tensor? ReferenceChosen = null,
+    Tensor? ReferenceRejected = null,
+    Tensor? ChosenCounts = null,
+    Tensor? RejectedCounts = null,
+    Tensor? ScoreGaps = null)
+{
+    /// <summary>What each pair's loss is multiplied by, detached; null for 1. <see cref="WpoLoss"/> fills it in.</summary>
+    public Tensor? Weights { get; init; }
+
+    /// <summary>r_w = log π − log π_ref of the chosen completion. No gradient flows into the reference.</summary>
+    public Tensor ChosenRatios => PolicyChosen - (ReferenceChosen ?? throw PreferenceLogProbs.NoReference()).detach();
+
+    /// <summary>r_l = log π − log π_ref of the rejected completion.</summary>
+    public Tensor RejectedRatios => PolicyRejected - (ReferenceRejected ?? throw PreferenceLogProbs.NoReference()).detach();
+
+    /// <summary>Δ = r_w − r_l.</summary>
+    public Tensor Margins => ChosenRatios - RejectedRatios;
+
+    /// <summary>log π_ref of the chosen completion less that of the rejected one.</summary>
+    public Tensor ReferenceMargins => (ReferenceChosen ?? throw PreferenceLogProbs.NoReference()).detach()
+        - (ReferenceRejected ?? throw PreferenceLogProbs.NoReference()).detach();
+
+    /// <summary>Divides values of the chosen completions by their lengths.</summary>
+    /// <exception cref="InvalidOperationException">The lengths are not known.</exception>
+    public Tensor PerChosenToken(Tensor values) => values / (ChosenCounts ?? throw NoCounts());
+
+    /// <summary>Divides values of the rejected completions by their lengths.</summary>
+    /// <exception cref="InvalidOperationException">The lengths are not known.</exception>
+    public Tensor PerRejectedToken(Tensor values) => values / (RejectedCounts ?? throw NoCounts());
+
+    private static InvalidOperationException NoCounts() => new(
+        "The loss divides by the completions' lengths, and these were not given.");
+}

@@ -1,0 +1,31 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// <c>robust</c>: [−(1−ε) ls(βΔ) + ε ls(−βΔ)] / (1 − 2ε), robust DPO (Chowdhury et al. 2024, Eq. 12): in expectation over labels
+/// of which a share ε was flipped, the loss of DPO on the true ones.
+/// </summary>
+/// <param name="beta">β &gt; 0.</param>
+/// <param name="labelSmoothing">ε in [0, ½): the share of labels that are the wrong way round. At ½ the labels say nothing, and
+/// the loss divides by 0.</param>
+/// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
+public sealed class RobustLoss(double beta = 0.1, double labelSmoothing = 0.1, FDivergence? divergence = null) : IPairLoss
+{
+    private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
+
+    /// <inheritdoc/>
+    public double Beta { get; } = LossArgument.Beta(beta);
+
+    /// <summary>ε.</summary>
+    public double LabelSmoothing { get; } = LossArgument.LabelSmoothing(labelSmoothing);
+
+    /// <inheritdoc/>
+    public Tensor Losses(PairLogProbs pairs)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        var margins = Beta * (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios));
+        return (LabelSmoothing * nn.functional.logsigmoid(-margins) - (1 - LabelSmoothing) * nn.functional.logsigmoid(margins))
+            / (1 - 2 * LabelSmoothing);
+    }
+}

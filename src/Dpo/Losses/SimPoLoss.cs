@@ -1,0 +1,39 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// <c>simpo</c>: −ls(β(a_w − a_l) − γ), where a = log π(y|x)/n is the mean log-probability of a completion's tokens (SimPO, Meng
+/// et al. 2024, Eq. 6). Without a reference.
+/// </summary>
+/// <remarks>The reported rewards are β·a, as TRL's CPO trainer reports them.</remarks>
+/// <param name="beta">β &gt; 0; the paper takes 2 to 10.</param>
+/// <param name="gamma">γ ≥ 0: the margin of rewards that is asked for; the paper takes 0.3 to 5, the default is TRL's.</param>
+public sealed class SimPoLoss(double beta = 2, double gamma = 0.5) : IPairLoss
+{
+    /// <inheritdoc/>
+    public double Beta { get; } = LossArgument.Beta(beta);
+
+    /// <summary>γ.</summary>
+    public double Gamma { get; } = gamma >= 0 && double.IsFinite(gamma)
+        ? gamma
+        : throw new ArgumentOutOfRangeException(nameof(gamma), gamma, "γ must be a number of at least 0.");
+
+    /// <inheritdoc/>
+    public bool UsesReference => false;
+
+    /// <inheritdoc/>
+    public Tensor Losses(PairLogProbs pairs)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        var margins = pairs.PerChosenToken(pairs.PolicyChosen) - pairs.PerRejectedToken(pairs.PolicyRejected);
+        return -nn.functional.logsigmoid(Beta * margins - Gamma);
+    }
+
+    /// <inheritdoc/>
+    public Tensor Rewards(PreferenceLogProbs part)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        return (Beta * part.Policy.Sums / part.Policy.Counts).detach();
+    }
+}

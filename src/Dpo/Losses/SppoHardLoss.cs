@@ -1,0 +1,25 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// <c>sppo_hard</c>: (s_w − 1/(2β))² + (s_l + 1/(2β))², Self-Play Preference Optimization (Wu et al. 2024) with hard labels: a win
+/// counts as probability 1, a loss as 0.
+/// </summary>
+/// <param name="beta">β &gt; 0 (1/η in the paper).</param>
+/// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
+public sealed class SppoHardLoss(double beta = 0.1, FDivergence? divergence = null) : IPairLoss
+{
+    private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
+
+    /// <inheritdoc/>
+    public double Beta { get; } = LossArgument.Beta(beta);
+
+    /// <inheritdoc/>
+    public Tensor Losses(PairLogProbs pairs)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        var target = 1 / (2 * Beta);
+        return (divergence.Score(pairs.ChosenRatios) - target).square() + (divergence.Score(pairs.RejectedRatios) + target).square();
+    }
+}

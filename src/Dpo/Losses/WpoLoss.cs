@@ -1,0 +1,51 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// WPO (Zhou et al. 2024, Eq. 2; TRL's <c>use_weighting</c>): weights every pair by how likely the policy itself is to say its
+/// completions, so that data of other models count as if they were its own. Any loss of pairs takes its place inside.
+/// </summary>
+/// <remarks>
+/// The weight is min(1, w(chosen)·w(rejected)), detached, where w is the exponential of the mean over a completion's tokens of
+/// log π(y_t) − log Σ_v π(v)²: a token's probability against that which a token drawn from the policy has on average.
+/// </remarks>
+/// <param name="loss">The loss whose pairs are weighted; one that couples the batch has no loss of a single pair, and is
+/// refused.</param>
+public sealed class WpoLoss(IPairLoss loss) : IPairLoss
+{
+    private readonly IPairLoss loss = loss is { IsBatchCoupled: true }
+        ? throw new ArgumentException($"{loss.GetType().Name} sorts the batch, so its losses belong to no pair that could be weighted.", nameof(loss))
+        : loss;
+
+    /// <inheritdoc/>
+    public double Beta => loss.Beta;
+
+    /// <inheritdoc/>
+    public bool UsesReference => loss.UsesReference;
+
+    /// <inheritdoc/>
+    public bool UsesLogSquaredProbs => true;
+
+    /// <inheritdoc/>
+    public Tensor Losses(PairLogProbs pairs)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        return loss.Losses(pairs) * (pairs.Weights ?? throw new InvalidOperationException("The pairs carry no weights; take them from PairsOf."));
+    }
+
+    /// <inheritdoc/>
+    public PairLogProbs PairsOf(PreferenceLogProbs part)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        var policy = part.Policy;
+        var likelihoods = policy.PerToken.detach() - (policy.LogSquaredProbs ?? throw new InvalidOperationException(
+            "WPO needs the policy's LogSquaredProbs; ask CompletionLogProbs.Compute for them."));
+        var means = new CompletionLogProbs(likelihoods, policy.Offsets).Sums / policy.Counts;
+        var weights = means.index_select(0, part.Preferences.Chosen) + means.index_select(0, part.Preferences.Rejected);
+        return loss.PairsOf(part) with { Weights = weights.exp().clamp_max(1) };
+    }
+
+    /// <inheritdoc/>
+    public Tensor Rewards(PreferenceLogProbs part) => loss.Rewards(part);
+}

@@ -1,0 +1,70 @@
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+public class LossOptionsTests
+{
+    public static TheoryData<LossOptions, string> Invalid => new()
+    {
+        { new() { Names = ["dpo"] }, "The loss 'dpo' is not known; the losses are sigmoid, hinge, ipo, ipo_sum, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm, sft, simpo, orpo, kto, rpo_sq, rpo_bwd_kl, rpo_fwd_kl, plackett_luce, unlikelihood." },
+        { new() { Names = ["robust"], LabelSmoothing = 0.5 }, "Label smoothing must lie in [0, 0.5)." },
+        { new() { Names = ["exo_pair"] }, "Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3." },
+        { new() { Names = ["hinge"], LabelSmoothing = 0.1 }, "The loss 'hinge' has no label smoothing; leave it out, or take one of sigmoid, exo_pair, robust, aot, aot_unpaired." },
+        { new() { Names = ["apo_zero"], Divergence = FDivergence.JensenShannon }, "The loss 'apo_zero' is no function of scores, so it takes no divergence (js_divergence); leave it out, or take one of sigmoid, hinge, ipo, exo_pair, nca_pair, robust, bco_pair, sppo_hard, apo_down, discopop, sigmoid_norm." },
+        { new() { Names = ["aot"], UseWeighting = true }, "AotLoss sorts the batch, so its losses belong to no pair that could be weighted." },
+        { new() { Names = ["kto"], LdAlpha = 0.5 }, "'kto' is no loss of pairs, so length desensitization and WPO's weights do not apply to it; leave them out." },
+        { new() { LdAlpha = 1.5 }, "α must lie in [0, 1]." },
+        { new() { Beta = 0 }, "β must be a number above 0." },
+        { new() { Names = ["unlikelihood"], UnlikelihoodAlpha = -0.1 }, "α must lie in [0, 1]." },
+        { new() { Names = ["simpo"], SimPoGamma = double.NaN }, "γ must be a number of at least 0." },
+        { new() { Names = ["discopop"], DiscoPopTemperature = 0 }, "τ must be a number above 0." },
+        { new() { Names = ["kto"], DesirableWeight = -1 }, "The weight must be a number of at least 0." },
+        { new() { Names = ["rpo_sq"], ScoreScale = 0 }, "The scale of scores must be a number above 0." },
+        { new() { Names = [] }, "There are 0 losses and 0 weights; name at least one loss, and give one weight for each or none." },
+        { new() { Names = ["sigmoid", "sft"], Weights = [1] }, "There are 2 losses and 1 weights; name at least one loss, and give one weight for each or none." },
+        { new() { Names = ["sigmoid", "sft"], Weights = [1, 0] }, "The weight of SftLoss must be a finite number other than 0." },
+    };
+
+    [Theory]
+    [MemberData(nameof(Invalid))]
+    public void Invalid_combinations_are_refused_with_the_reason(LossOptions options, string message) =>
+        Assert.Equal(message, Assert.Throws<InvalidInputException>(options.Create).Message);
+
+    [Fact]
+    public void What_is_refused_by_name_is_refused_by_constructors()
+    {
+        Assert.Throws<ArgumentOutOfRangeException>(() => new RobustLoss(labelSmoothing: 0.5));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new ExoPairLoss(labelSmoothing: 0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => FDivergence.Alpha(double.NaN));
+        Assert.Throws<ArgumentException>(() => new DpoLoss(referenceFree: true, divergence: FDivergence.ForwardKl));
+        Assert.Throws<ArgumentException>(() => new CombinedLoss((new SftLoss(), 1)));
+    }
+
+    [Fact]
+    public void A_loss_that_lacks_what_it_needs_says_so()
+    {
+        using var scope = NewDisposeScope();
+        var (one, pairs) = (zeros(1), new PairLogProbs(zeros(1), zeros(1), zeros(1), zeros(1)));
+        Assert.Equal("The loss divides by the completions' lengths, and these were not given.", Assert.Throws<InvalidOperationException>(() => new IpoLoss().Losses(pairs)).Message);
+        Assert.StartsWith("The loss compares the policy with a reference", Assert.Throws<InvalidOperationException>(() => new HingeLoss().Losses(new(one, one))).Message, StringComparison.Ordinal);
+        Assert.StartsWith("RPO draws rewards to scores, and not every completion has one", Assert.Throws<InvalidInputException>(() => new RpoLoss().Losses(pairs)).Message, StringComparison.Ordinal);
+        using var dpo = new DpoLoss();
+        Assert.StartsWith("The pairs carry no weights", Assert.Throws<InvalidOperationException>(() => new WpoLoss(dpo).Losses(pairs)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Weights_and_wrappers_are_applied_to_what_they_belong_to()
+    {
+        var combined = Assert.IsType<CombinedLoss>(new LossOptions { Names = ["sigmoid", "sft"], Weights = [0.5, 2], LdAlpha = 0.25 }.Create());
+        Assert.Equal([0.5, 2], combined.Terms.Select(term => term.Weight));
+        Assert.Equal(0.25, Assert.IsType<LengthDesensitizedLoss>(combined.Terms[0].Loss).Alpha);
+        Assert.IsType<SftLoss>(combined.Terms[1].Loss);
+        Assert.True(combined.UsesReference);
+        Assert.False(combined.IsBatchCoupled);
+        Assert.True(new LossOptions { Names = ["aot", "sft"] }.Create().IsBatchCoupled);
+        Assert.True(new LossOptions { UseWeighting = true }.Create().UsesLogSquaredProbs);
+        Assert.False(new LossOptions { Names = ["simpo", "sft"] }.Create().UsesReference);
+        Assert.IsType<CombinedLoss>(new LossOptions { Names = ["sigmoid", "sft"] }.Create());
+        Assert.IsType<DpoLoss>(new LossOptions().Create());
+    }
+}

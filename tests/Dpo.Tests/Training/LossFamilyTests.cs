@@ -1,0 +1,199 @@
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+/// <summary>The trainer with every loss of the family: a batch's gradient does not depend on how it was cut.</summary>
+public class LossFamilyTests
+{
+    /// <summary>Random examples with all that is known of completions: pairs, a ranking and scores, or labels.</summary>
+    private static PreferenceData Data(int count, bool labelled)
+    {
+        var random = new Random(3);
+        int[] Ids(int most) => [.. Enumerable.Range(0, random.Next(1, most + 1)).Select(_ => random.Next(1, 40))];
+        var data = new PreferenceData(Enumerable.Range(0, count).Select(_ =>
+        {
+            var completions = Enumerable.Range(0, random.Next(2, 5)).Select(_ => (int[])[.. Ids(6), 0]).ToArray();
+            if (labelled)
+                return new TokenizedExample(Ids(8), completions, []) { Labels = [.. completions.Select(_ => random.Next(2) == 1)] };
+            var ranking = Enumerable.Range(0, completions.Length).ToArray();
+            random.Shuffle(ranking);
+            var pairs = ranking.Zip(ranking.Skip(1), (better, worse) => new PreferencePair(better, worse));
+            return new TokenizedExample(Ids(8), completions, [.. pairs])
+            {
+                Ranking = ranking,
+                Scores = [.. completions.Select(_ => random.NextSingle())],
+            };
+        }));
+        return labelled ? data.WithMismatches() : data;
+    }
+
+    /// <summary>A policy that has moved away from its reference, so that no log-ratio is 0.</summary>
+    private static PolicyReferencePair Pair() => new(new Gpt2(TrainerTests.Shape, seed: 6), new Gpt2(TrainerTests.Shape, seed: 5));
+
+    /// <summary>The metrics of one step, and its gradient.</summary>
+    private static (TrainingMetrics Metrics, double[] Gradient) Step(LossOptions options, PreferenceData data, int microBatchSize, int microBatchTokens)
+    {
+        using var pair = Pair();
+        using var sgd = optim.SGD(pair.Policy.parameters(), 0);
+        using var trainer = new DpoTrainer(pair, options.Create(), TrainerTests.Options with
+        {
+            BatchSize = int.MaxValue,
+            Steps = 1,
+            Schedule = (_, _) => 0,
+            MaxGradNorm = double.PositiveInfinity,
+            MicroBatchSize = microBatchSize,
+            MicroBatchTokens = microBatchTokens,
+        }, sgd);
+        var steps = new List<TrainingMetrics>();
+        trainer.Train(data, data, new Recorder(steps));
+        return (steps.Single(), [.. pair.Policy.parameters().SelectMany(parameter => parameter.grad!.flatten().ToDoubles())]);
+    }
+
+    public static TheoryData<string> Names =>
+        [.. LossOptions.AllNames, "sigmoid sft", "aot sft", "ld hinge", "wpo sigmoid", "wpo ld apo_zero sft", "ld aot_unpaired"];
+
+    internal static LossOptions Named(string text)
+    {
+        var names = text.Split(' ');
+        return new LossOptions
+        {
+            Names = [.. names.Where(name => name is not ("ld" or "wpo"))],
+            Beta = 0.3,
+            LabelSmoothing = text.Contains("exo_pair", StringComparison.Ordinal) ? 0.1 : 0,
+            LdAlpha = names.Contains("ld") ? 0.4 : null,
+            UseWeighting = names.Contains("wpo"),
+            Weights = [.. names.Where(name => name is not ("ld" or "wpo")).Select((_, index) => 1 - 0.3 * index)],
+        };
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Gradients_and_metrics_do_not_depend_on_how_a_batch_is_cut(string name)
+    {
+        var data = Data(8, labelled: name == "kto");
+        var (metrics, gradient) = Step(Named(name), data, int.MaxValue, int.MaxValue);
+        var norm = Math.Sqrt(gradient.Sum(value => value * value));
+        Assert.InRange(norm, 1e-4, 1e6);
+        foreach (var (size, tokens) in new[] { (1, int.MaxValue), (3, int.MaxValue), (int.MaxValue, 1), (int.MaxValue, 70) })
+        {
+            var (cutMetrics, cutGradient) = Step(Named(name), data, size, tokens);
+            var difference = Math.Sqrt(gradient.Zip(cutGradient, (a, b) => (a - b) * (a - b)).Sum());
+            Assert.True(difference <= 1e-5 * norm, $"{name}, {size}, {tokens}: {difference} of {norm}");
+            Assert.Equal(metrics.Values.Keys, cutMetrics.Values.Keys);
+            foreach (var (key, value) in metrics.Values)
+                Numbers.AssertClose(value, cutMetrics[key], 2e-5, $"{name}, {key}");
+        }
+        // Nothing moved, so evaluation measures what the step measured.
+        Numbers.AssertClose(metrics["loss"], metrics["eval_loss"], 1e-5, name);
+    }
+
+    /// <summary>The gradient of every loss against one computed in the open: all log-probabilities at once, and the loss of them.</summary>
+    [Theory]
+    [InlineData("aot")]
+    [InlineData("kto")]
+    [InlineData("sigmoid sft")]
+    [InlineData("wpo ld apo_zero sft")]
+    [InlineData("plackett_luce")]
+    public void Gradients_equal_those_of_the_loss_written_out(string name)
+    {
+        var data = Data(6, labelled: name == "kto");
+        var (metrics, actual) = Step(Named(name), data, 1, int.MaxValue);
+
+        using var scope = NewDisposeScope();
+        using var pair = Pair();
+        var (batch, loss) = (new PreferenceBatch(data.Examples), Named(name).Create());
+        var tokens = batch.To(CPU);
+        var share = loss.Share(
+            new(CompletionLogProbs.Compute(pair.Policy, tokens, logSquaredProbs: true), pair.ReferenceLogProbs(tokens), tokens.Preferences), batch.Counts);
+        share.backward();
+        Numbers.AssertClose(share.item<float>(), metrics["loss"], 1e-5, "loss");
+        double[] expected = [.. pair.Policy.parameters().SelectMany(parameter => parameter.grad!.flatten().ToDoubles())];
+        var norm = Math.Sqrt(expected.Sum(value => value * value));
+        Assert.True(Math.Sqrt(expected.Zip(actual, (a, b) => (a - b) * (a - b)).Sum()) <= 1e-5 * norm);
+    }
+
+    /// <summary>Counts the forward passes.</summary>
+    private sealed class Counting : nn.Module<Tensor, Tensor>
+    {
+        private readonly TorchSharp.Modules.Embedding embedding = nn.Embedding(40, 40);
+
+        public int Calls { get; private set; }
+
+        public Counting()
+            : base(nameof(Counting)) => RegisterComponents();
+
+        public override Tensor forward(Tensor ids)
+        {
+            Calls++;
+            return embedding.call(ids);
+        }
+    }
+
+    [Theory]
+    [InlineData("sigmoid", int.MaxValue, 2)]
+    [InlineData("sigmoid", 1, 8)]
+    [InlineData("sigmoid sft", 1, 8)]
+    [InlineData("simpo", 1, 4)]
+    [InlineData("aot", int.MaxValue, 2)]
+    [InlineData("aot", 1, 12)]
+    public void Only_a_loss_that_couples_a_cut_batch_takes_a_second_forward_pass(string name, int microBatchSize, int calls)
+    {
+        var module = new Counting();
+        using var pair = new PolicyReferencePair(new LogitsModel(module));
+        using var trainer = new DpoTrainer(pair, Named(name).Create(), TrainerTests.Options with { Steps = 1, MicroBatchSize = microBatchSize, BatchSize = 100 });
+        trainer.Train(Data(4, labelled: false));
+        Assert.Equal(calls, module.Calls);
+    }
+
+    [Fact]
+    public void A_loss_without_a_reference_trains_after_the_reference_was_released()
+    {
+        using var pair = Pair();
+        pair.ReleaseReference();
+        var steps = new List<TrainingMetrics>();
+        using var trainer = new DpoTrainer(pair, new SimPoLoss(), TrainerTests.Options with { Steps = 30 });
+        trainer.Train(Data(8, labelled: false), progress: new Recorder(steps));
+        Assert.True(steps[^1]["rewards/margins"] > steps[0]["rewards/margins"] + 1);
+    }
+
+    [Fact]
+    public void Labelled_data_report_desirable_and_undesirable_completions()
+    {
+        var data = Data(8, labelled: true);
+        var (metrics, _) = Step(Named("kto"), data, 2, int.MaxValue);
+        Assert.Equal(
+            ["loss", "rewards/chosen", "rewards/rejected", "rewards/margins", "logps/chosen", "logps/rejected", "grad_norm", "learning_rate", "epoch", "num_tokens"],
+            metrics.Values.Keys.Where(key => !key.StartsWith("eval_", StringComparison.Ordinal)));
+
+        var onlyGood = new PreferenceData(data.Examples.Select(example => example with { Labels = [.. example.Labels!.Select(_ => true)] }));
+        Assert.DoesNotContain("rewards/rejected", Step(Named("kto"), onlyGood, 2, int.MaxValue).Metrics.Values.Keys);
+
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var pair = Pair();
+        var (policy, reference) = pair.LogProbs(new PreferenceBatch(data.Examples).To(CPU));
+        var (rewards, logProbs) = ((0.3 * (policy.Sums - reference.Sums)).ToDoubles(), policy.Sums.ToDoubles());
+        bool?[] labels = [.. data.Examples.SelectMany(example => example.Labels!.Select(label => (bool?)label).Append(null))];
+        double Mean(double[] values, bool label) => values.Where((_, index) => labels[index] == label).Average();
+        Numbers.AssertClose(Mean(rewards, true), metrics["rewards/chosen"], 1e-5);
+        Numbers.AssertClose(Mean(rewards, false), metrics["rewards/rejected"], 1e-5);
+        Numbers.AssertClose(Mean(rewards, true) - Mean(rewards, false), metrics["rewards/margins"], 1e-5);
+        Numbers.AssertClose(Mean(logProbs, true), metrics["logps/chosen"], 1e-5);
+    }
+
+    [Fact]
+    public void Data_without_what_a_loss_needs_are_refused()
+    {
+        var (paired, labelled) = (Data(4, labelled: false), Data(4, labelled: true));
+        string Refusal(string name, PreferenceData data) =>
+            Assert.Throws<InvalidInputException>(() => Step(Named(name), data, int.MaxValue, int.MaxValue)).Message;
+        Assert.Equal("A batch holds no completion labelled desirable or undesirable, so KTO has nothing to learn from it; give 'completion' and 'label' in every row.", Refusal("kto", paired));
+        var unmatched = new PreferenceData(labelled.Examples.Select(example => example with { Completions = [.. example.Completions.SkipLast(1)], MismatchedCount = 0 }));
+        Assert.Equal("A batch holds no completion of another prompt, by which KTO measures the KL; train on PreferenceData.WithMismatches().", Refusal("kto", unmatched));
+        Assert.StartsWith("A batch holds no pair of a chosen and a rejected completion, so a loss of pairs", Refusal("hinge", labelled), StringComparison.Ordinal);
+        Assert.StartsWith("A batch holds no chosen completion for the SFT term", Refusal("sft", labelled), StringComparison.Ordinal);
+        Assert.StartsWith("A batch holds no ranking", Refusal("plackett_luce", labelled), StringComparison.Ordinal);
+        var unscored = new PreferenceData(paired.Examples.Select((example, index) => index == 2 ? example with { Scores = null } : example));
+        Assert.StartsWith("RPO draws rewards to scores", Refusal("rpo_sq", unscored), StringComparison.Ordinal);
+    }
+}
