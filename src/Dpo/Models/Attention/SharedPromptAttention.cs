@@ -39,7 +39,7 @@ internal sealed class SharedPromptAttention : Attention
         var outputs = new Tensor[rows.Length];
         for (var example = 0; example < rows.Length; example++)
             outputs[example] = Softmax(
-                Heads(queries[example]), Shared(keys[example]), Shared(values[example]), mask[example], style).flatten(0, 1).transpose(0, 1);
+                Heads(queries[example]), Shared(keys[example]), Shared(values[example]), mask[example], causal: mask[example] is null, style).flatten(0, 1).transpose(0, 1);
         return cat(outputs).flatten(1);
 
         // A batch entry per key head, so that the query heads which share it see it through a view: [kv heads, groups, T, size].

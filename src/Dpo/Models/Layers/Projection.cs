@@ -6,13 +6,46 @@ namespace Dpo;
 /// <summary>A linear layer of a transformer, <c>[N, in] → [N, out]</c>, computed in its input's precision whatever the weight's.</summary>
 internal abstract class Projection : nn.Module
 {
+    private Tensor? heldWeight;
+    private Tensor? heldBias;
+
     protected Projection(string name)
         : base(name)
     {
     }
 
     /// <summary>Applies the layer.</summary>
-    public abstract Tensor Forward(Tensor x);
+    public Tensor Forward(Tensor x)
+    {
+        if (heldWeight is not null && heldWeight.dtype == x.dtype)
+            return Product(x, heldWeight, heldBias);
+        var (weight, bias) = Parameters;
+        return Product(x, weight.to(x.dtype), bias?.to(x.dtype));
+    }
+
+    /// <summary>Keeps weight and bias in a precision, so that they are not cast in every call, until <see cref="Release"/>. What the
+    /// parameters become in between has no effect.</summary>
+    public void Hold(ScalarType dtype)
+    {
+        Release();
+        var (weight, bias) = Parameters;
+        heldWeight = weight.detach().to(dtype).DetachFromDisposeScope();
+        heldBias = bias?.detach().to(dtype).DetachFromDisposeScope();
+    }
+
+    /// <summary>Frees what <see cref="Hold"/> keeps.</summary>
+    public void Release()
+    {
+        heldWeight?.Dispose();
+        heldBias?.Dispose();
+        (heldWeight, heldBias) = (null, null);
+    }
+
+    /// <summary>Weight and bias, as the layer's kind stores them.</summary>
+    protected abstract (Tensor Weight, Tensor? Bias) Parameters { get; }
+
+    /// <summary>The layer with a weight and a bias of the input's precision.</summary>
+    protected abstract Tensor Product(Tensor x, Tensor weight, Tensor? bias);
 }
 
 /// <summary>A linear layer as most architectures store it: the weight is <c>[out, in]</c>.</summary>
@@ -35,7 +68,9 @@ internal sealed class LinearLayer : Projection
     /// <summary>The bias, or null.</summary>
     public Tensor? Bias => bias;
 
-    public override Tensor Forward(Tensor x) => nn.functional.linear(x, weight.to(x.dtype), bias?.to(x.dtype));
+    protected override (Tensor Weight, Tensor? Bias) Parameters => (weight, bias);
+
+    protected override Tensor Product(Tensor x, Tensor weight, Tensor? bias) => nn.functional.linear(x, weight, bias);
 }
 
 /// <summary>A linear layer as GPT-2 stores it: the weight is <c>[in, out]</c>.</summary>
@@ -52,5 +87,7 @@ internal sealed class Conv1D : Projection
         RegisterComponents();
     }
 
-    public override Tensor Forward(Tensor x) => addmm(bias.to(x.dtype), x, weight.to(x.dtype), beta: 1, alpha: 1);
+    protected override (Tensor Weight, Tensor? Bias) Parameters => (weight, bias);
+
+    protected override Tensor Product(Tensor x, Tensor weight, Tensor? bias) => addmm(bias!, x, weight, beta: 1, alpha: 1);
 }
