@@ -13,10 +13,10 @@ internal sealed class HeldWeights : IDisposable
     public HeldWeights(Transformer model)
     {
         using var scope = NewDisposeScope();
-        projections = [.. model.modules().OfType<Projection>()];
+        var head = model.Head;
+        projections = [.. model.modules().OfType<Projection>().Where(layer => !(layer is LinearLayer linear && ReferenceEquals(linear.Weight, head.Weight)))];
         foreach (var projection in projections)
             projection.Hold(model.ComputeType);
-        var head = model.Head;
         Head = head with
         {
             Weight = head.Weight!.detach().to(model.ComputeType).DetachFromDisposeScope(),

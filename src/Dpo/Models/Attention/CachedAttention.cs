@@ -46,10 +46,8 @@ internal sealed class CachedAttention : Attention, IDisposable
         var lengths = tensor(promptLengths.Select(length => (long)length).ToArray(), device: device);
         positions = (lengths - 1).repeat_interleave(samples, 0).DetachFromDisposeScope();
         if (promptLengths.Any(length => length < width))
-        {
-            var columns = arange(isShared ? width : capacity, device: device);
-            mask = SharedPromptMask.Additive(columns.ge((width - lengths).unsqueeze(1)), dtype).view(promptLengths.Count, 1, 1, -1).DetachFromDisposeScope();
-        }
+            mask = SharedPromptMask.Additive(arange(width, device: device).ge((width - lengths).unsqueeze(1)), dtype)
+                .repeat_interleave(samples, 0).view(-1, 1, 1, width).DetachFromDisposeScope();
     }
 
     public override Tensor Positions => positions;
@@ -86,7 +84,7 @@ internal sealed class CachedAttention : Attention, IDisposable
         using var scope = NewDisposeScope();
         var (ofPrompts, ofSequences) = (Index(prompts), Index(sequences));
         positions = Select(positions, ofSequences)!;
-        mask = Select(mask, ofPrompts);
+        mask = Select(mask, ofSequences);
         for (var layer = 0; layer < keys.Length; layer++)
         {
             keys[layer] = Select(keys[layer], ofSequences);
@@ -108,50 +106,42 @@ internal sealed class CachedAttention : Attention, IDisposable
     public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value, AttentionStyle style = default)
     {
         var (count, keyHeads, size) = (key.shape[0], key.shape[1], key.shape[2]);
-        var (ownKeys, ownValues) = (Write(ref keys[layer], key), Write(ref values[layer], value));
+        Write(ref keys[layer], key);
+        Write(ref values[layer], value);
         // Query heads that share a key head become rows of it, so that keys are not copied.
-        var rows = query.view(count, keyHeads, -1, size);
+        var rows = query.view(count, keyHeads, -1, size) * (style.Scale ?? 1 / Math.Sqrt(size));
 
+        // One softmax over the prompt's columns, where they are apart, and a sequence's own, but for those the window hides.
         var before = isShared ? width : 0;
         var hidden = style.Window is { } window ? Math.Max(0, before + column + 1 - window) : 0;
-        if (isShared && hidden < width)
-            return AttendShared(layer, rows, ownKeys.narrow(2, 0, column + 1), ownValues.narrow(2, 0, column + 1), hidden, style);
-
-        var (first, seen) = (hidden - before, before + column + 1 - hidden);
-        var ownMask = isShared ? null : mask?.narrow(3, first, seen);
-        return Softmax(rows, ownKeys.narrow(2, first, seen), ownValues.narrow(2, first, seen), ownMask, causal: false, style).reshape(count, -1);
-    }
-
-    /// <summary>One softmax over the prompt's columns, but those hidden, and a sequence's own.</summary>
-    private Tensor AttendShared(int layer, Tensor query, Tensor ownKeys, Tensor ownValues, int hidden, AttentionStyle style)
-    {
-        var seen = width - hidden;
-        var (prompts, groups) = (promptKeys[layer]!.shape[0], query.shape[2]);
-        var samples = query.shape[0] / prompts;
-
-        query = query * (style.Scale ?? 1 / Math.Sqrt(query.shape[3]));
-        var ofPrompt = matmul(Together(query), promptKeys[layer]!.narrow(2, hidden, seen).transpose(2, 3));
-        var ofOwn = Together(matmul(query, ownKeys.transpose(2, 3)));
-        var scores = cat([ofPrompt, ofOwn], 3).to(float32);
+        var (first, apart) = (Math.Max(0, hidden - before), Math.Max(0, before - hidden));
+        var own = column + 1 - first;
+        var scores = Products(keys[layer]!.narrow(2, first, own), rows);
+        if (apart > 0)
+            scores = cat([Apart(Products(promptKeys[layer]!.narrow(2, hidden, apart), Together(rows))), scores], 3);
         if (style.SoftCap is { } cap)
-            scores = (scores / cap).tanh_().mul_(cap);
-        if (mask is not null)
-            scores.narrow(3, 0, seen).add_(mask.narrow(3, hidden, seen));
-        var weights = scores.softmax(3).to(ownValues.dtype).split([seen, ownKeys.shape[2]], 3);
-        var output = Apart(matmul(weights[0], promptValues[layer]!.narrow(2, hidden, seen))) + matmul(Apart(weights[1]), ownValues);
-        return output.reshape(query.shape[0], -1);
+            scores = (scores.to(float32) / cap).tanh_().mul_(cap);
+        if (mask is not null && hidden < width)
+            scores.narrow(3, 0, width - hidden).add_(mask.narrow(3, hidden, width - hidden));
+        var weights = scores.softmax(3, float32).to(value.dtype);
+        var output = matmul(weights.narrow(3, apart, own), values[layer]!.narrow(2, first, own));
+        if (apart > 0)
+            output += Apart(matmul(Together(weights.narrow(3, 0, apart)), promptValues[layer]!.narrow(2, hidden, apart)));
+        return output.reshape(count, -1);
 
-        // [P·K, kv heads, groups, x] → [P, kv heads, K·groups, x], and back.
-        Tensor Together(Tensor x) => x.view(prompts, samples, x.shape[1], groups, x.shape[3]).transpose(1, 2).flatten(2, 3);
-        Tensor Apart(Tensor x) => x.unflatten(2, samples, groups).transpose(1, 2).flatten(0, 1);
+        // [P·K, kv heads, groups, x] → [P, kv heads, K·groups, x], so that a prompt's sequences are rows of one product; and back.
+        Tensor Together(Tensor x) => x.unflatten(0, promptKeys[layer]!.shape[0], -1).transpose(1, 2).flatten(2, 3);
+        Tensor Apart(Tensor x) => x.unflatten(2, -1, rows.shape[2]).transpose(1, 2).flatten(0, 1);
+
+        // Keys times query: the order in which bf16 products of so few rows are fast.
+        static Tensor Products(Tensor keys, Tensor rows) => matmul(keys, rows.transpose(2, 3)).transpose(2, 3);
     }
 
     /// <summary>Writes the new tokens' entries into their column.</summary>
-    private Tensor Write(ref Tensor? cache, Tensor entries)
+    private void Write(ref Tensor? cache, Tensor entries)
     {
         cache ??= Empty(entries.shape[0], capacity, entries);
         cache.select(2, column).copy_(entries);
-        return cache;
     }
 
     private static Tensor Empty(long sequences, int columns, Tensor like) =>
