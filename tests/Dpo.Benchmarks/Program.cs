@@ -8,11 +8,13 @@ var command = new RootCommand("Measures what a step of DPO costs, against the al
     HeadCommand.Create(),
     AttentionCommand.Create(),
     OptimizerCommand.Create(),
+    GenerateCommand.Create(),
     ChildProcess.Command<StepRequest, Measurement>(StepCommand.Child, StepWorker.Run),
     ChildProcess.Command<GemmRequest, double>(GemmPeak.Child, GemmPeak.Measure),
     ChildProcess.Command<HeadRequest, Measurement>(HeadCommand.Child, HeadCommand.Measure),
     ChildProcess.Command<AttentionRequest, Measurement>(AttentionCommand.Child, AttentionCommand.Measure),
     ChildProcess.Command<SharingRequest, Measurement>(Sharing.Child, Sharing.Measure),
+    ChildProcess.Command<GenerateRequest, GenerateMeasurement>(GenerateCommand.Child, GenerateCommand.Measure),
     ChildProcess.Command<OptimizerRequest, Measurement>(OptimizerCommand.Child, OptimizerCommand.Measure),
 };
 return SampleProgram.Run(command, args);
