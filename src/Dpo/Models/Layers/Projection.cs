@@ -29,7 +29,7 @@ internal abstract class Projection : nn.Module
     {
         Release();
         var (weight, bias) = Parameters;
-        heldWeight = weight.detach().to(dtype).DetachFromDisposeScope();
+        heldWeight = Held(weight.detach(), dtype).DetachFromDisposeScope();
         heldBias = bias?.detach().to(dtype).DetachFromDisposeScope();
     }
 
@@ -40,6 +40,9 @@ internal abstract class Projection : nn.Module
         heldBias?.Dispose();
         (heldWeight, heldBias) = (null, null);
     }
+
+    /// <summary>The weight in a precision, laid out in memory as its product is fastest.</summary>
+    protected virtual Tensor Held(Tensor weight, ScalarType dtype) => weight.to(dtype);
 
     /// <summary>Weight and bias, as the layer's kind stores them.</summary>
     protected abstract (Tensor Weight, Tensor? Bias) Parameters { get; }
@@ -88,6 +91,10 @@ internal sealed class Conv1D : Projection
     }
 
     protected override (Tensor Weight, Tensor? Bias) Parameters => (weight, bias);
+
+    /// <remarks>A bf16 product of few rows is faster by a fifth where a row of memory holds one output's weights.</remarks>
+    protected override Tensor Held(Tensor weight, ScalarType dtype) =>
+        weight.dtype == dtype ? weight : weight.t().to(dtype).contiguous().t();
 
     protected override Tensor Product(Tensor x, Tensor weight, Tensor? bias) => addmm(bias!, x, weight, beta: 1, alpha: 1);
 }
