@@ -26,7 +26,7 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
     // Preferences: four continuations of every prefix, and all six pairs of them, the better rewarded one chosen.
     var scorer = new Scorer(classifier, tokenizer);
     var prefixes = Reviews.Prefixes(training, tokenizer, settings.Prefixes, settings.Seed);
-    var samples = Sampling.Continue(policy, tokenizer, [.. prefixes.SelectMany(prefix => Enumerable.Repeat(prefix, 4))], settings);
+    var samples = Sampling.Continue(policy, tokenizer, prefixes, settings, samples: 4);
     var preferences = new PreferenceData(prefixes.Select((prefix, index) => scorer.Rank(prefix, samples[(4 * index)..(4 * index + 4)])).OfType<TokenizedExample>());
     Terminal.Line($"{preferences.Examples.Count} prefixes with {preferences.Examples.Sum(example => example.Pairs.Count)} pairs.");
 

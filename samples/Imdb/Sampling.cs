@@ -1,13 +1,23 @@
 namespace Dpo.Samples;
 
-/// <summary>Continuations of prefixes, sampled in groups that bound the cache's memory.</summary>
+/// <summary>Continuations of prefixes.</summary>
 internal static class Sampling
 {
-    private const int GroupSize = 256;
+    private const int BatchSize = 256;
 
-    /// <summary>One continuation for each prefix.</summary>
+    /// <summary>Some continuations of each prefix, those of the first prefix first.</summary>
     public static IReadOnlyList<int>[] Continue(
-        Transformer model, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prefixes, ImdbSettings settings) =>
-        [.. prefixes.Chunk(GroupSize).SelectMany((group, index) => Sampler.Sample(
-            model, group, settings.MaxNewTokens, tokenizer.EndOfTextId, settings.Temperature, seed: settings.Seed + index))];
+        Transformer model, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prefixes, ImdbSettings settings, int samples = 1)
+    {
+        var options = new SamplingOptions
+        {
+            MaxNewTokens = settings.MaxNewTokens,
+            Temperature = settings.Temperature,
+            SamplesPerPrompt = samples,
+            EndOfTextIds = [tokenizer.EndOfTextId],
+            BatchSize = BatchSize,
+            Seed = settings.Seed,
+        };
+        return [.. Sampler.Sample(model, prefixes, options).Select(generation => generation.Tokens)];
+    }
 }

@@ -25,13 +25,32 @@ public class TensorCountTests
         Assert.True(memory[^1] < memory[29] + (64 << 20), $"{memory[29]} grew to {memory[^1]}");
     }
 
-    [Fact]
-    public void Sampling_leaves_no_tensor_behind()
+    [Theory]
+    [InlineData(Precision.Float32)]
+    [InlineData(Precision.BFloat16)]
+    public void Sampling_leaves_no_tensor_behind(Precision precision)
     {
-        using var model = new Gpt2(TrainerTests.Shape);
-        void Sample() => Sampler.Sample(model, [[1, 2, 3], [4], [2, 2]], 8, endOfTextId: 0, seed: 5);
+        using var model = new Gpt2(TrainerTests.Shape) { Precision = precision };
+        void Sample()
+        {
+            foreach (var samples in (int[])[1, 3])
+            {
+                Sampler.Sample(model, [[1, 2, 3], [4], [2, 2]], new SamplingOptions
+                {
+                    MaxNewTokens = 8,
+                    EndOfTextIds = [0, 1, 2, 3],
+                    SamplesPerPrompt = samples,
+                    RepetitionPenalty = 1.1,
+                    TopP = 0.9,
+                    Seed = 5,
+                });
+            }
+        }
         Sample();
         TensorCount.AssertFlat(Sample);
+        // An exception on the way out leaves nothing either.
+        TensorCount.AssertFlat(() => Assert.Throws<NotSupportedException>(() =>
+            Sampler.Sample(model, [[1, 2]], new() { MaxNewTokens = 3 }, onToken: _ => throw new NotSupportedException())));
     }
 
     [Fact]

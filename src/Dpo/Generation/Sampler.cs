@@ -3,74 +3,147 @@ using static TorchSharp.torch;
 namespace Dpo;
 
 /// <summary>Samples completions from a model, with a key/value cache.</summary>
+/// <remarks>
+/// <para>The same arguments on the same machine give the same completions, and no random state but the call's own is touched.
+/// What decides a draw is a number that follows from the seed, the sequence and the token's place alone; sequences are numbered
+/// through all prompts and their samples, so that K samples of a prompt are what the prompt given K times would have. What
+/// else is computed beside a sequence (<see cref="SamplingOptions.BatchSize"/>, other prompts, those that have ended) changes its
+/// logits by rounding only, which changes a token only where a draw, or a tie of greedy choice, lies that close to the border.</para>
+/// <para>At <see cref="Precision.BFloat16"/> the weights are cast once a call and released at its end: memory for half the model.</para>
+/// </remarks>
 public static class Sampler
 {
-    /// <summary>
-    /// Continues every prompt until its end-of-text token or the limit. The same arguments on the same machine give the same
-    /// tokens; no random state but the call's own is touched.
-    /// </summary>
-    /// <param name="model">The model.</param>
-    /// <param name="prompts">Prompts of one token or more, of any lengths. For several samples of a prompt, give it several
-    /// times.</param>
-    /// <param name="maxNewTokens">The most tokens of a completion, at least 1; with the longest prompt they must fit the
-    /// model's positions.</param>
-    /// <param name="endOfTextId">The token that ends a completion, or null to always sample up to the limit.</param>
-    /// <param name="temperature">What the logits are divided by; 0 takes the likeliest token each time.</param>
-    /// <param name="seed">Seeds the draws.</param>
-    /// <returns>Each prompt's completion: the new tokens only, the end-of-text token included where it was drawn.</returns>
-    /// <exception cref="ArgumentException">A prompt is empty, or prompt and completion exceed the model's positions.</exception>
-    public static IReadOnlyList<IReadOnlyList<int>> Sample(
-        Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, int maxNewTokens, int? endOfTextId, double temperature = 1, int seed = 0)
+    /// <summary>Prompts are read in parts of about so many tokens, which bounds the memory of activations.</summary>
+    private const int PromptTokens = 4096;
+
+    /// <summary>Continues prompts that are tokens.</summary>
+    /// <param name="model">The model. Its weights must not change meanwhile.</param>
+    /// <param name="prompts">Prompts of one token or more, of any lengths.</param>
+    /// <param name="options">How to draw and when to stop; the defaults where null.</param>
+    /// <param name="tokenizer">The model's tokenizer, where stop strings or text are wanted.</param>
+    /// <param name="onToken">Called for every token as soon as it is sampled: step by step, and within a step in the order of the
+    /// result, for those of a batch that go on.</param>
+    /// <returns>All samples of the first prompt, then of the next.</returns>
+    /// <exception cref="InvalidInputException">A prompt has no token or one outside the vocabulary, prompt and completion exceed the
+    /// model's positions, or stop strings are given without a tokenizer.</exception>
+    /// <exception cref="ArgumentException">An option is outside its range.</exception>
+    public static IReadOnlyList<Generation> Sample(
+        Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
+        Action<GeneratedToken>? onToken = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
-        ArgumentOutOfRangeException.ThrowIfLessThan(maxNewTokens, 1);
-        ArgumentOutOfRangeException.ThrowIfNegative(temperature);
-        var longest = prompts.Max(prompt => prompt.Count);
-        if (prompts.Any(prompt => prompt.Count == 0))
-            throw new ArgumentException("A prompt has no token to continue from.", nameof(prompts));
-        if (longest + maxNewTokens > model.MaxPositions)
-            throw new ArgumentException(
-                $"A prompt of {longest} tokens and {maxNewTokens} new ones exceed the model's {model.MaxPositions} positions.", nameof(prompts));
+        options ??= new SamplingOptions();
+        options.Validate();
+        Check(model, prompts, options, tokenizer);
+        var endOfText = options.EndOfTextIds ?? (tokenizer is null ? [] : [tokenizer.EndOfTextId]);
 
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        using var cache = new CachedAttention(model.LayerCount, prompts.Count, longest + maxNewTokens);
-        using var generator = new Generator((ulong)seed, model.Device);
-        var lengths = tensor(prompts.Select(prompt => (long)prompt.Count).ToArray(), device: model.Device);
-        var hidden = Read(model, cache, prompts, longest).index_select(0, arange(prompts.Count, device: model.Device) * longest + lengths - 1);
-
-        var completions = prompts.Select(_ => new List<int>()).ToArray();
-        for (var step = 0; ; step++)
+        using var weights = new HeldWeights(model);
+        var generations = new List<Generation>();
+        var samplesAtOnce = Math.Min(options.SamplesPerPrompt, options.BatchSize);
+        foreach (var promptsAtOnce in Enumerable.Range(0, prompts.Count).Chunk(options.BatchSize / samplesAtOnce))
         {
-            using var stepScope = NewDisposeScope();
-            var next = Draw(model.Head.Logits(hidden).to(float32), temperature, generator);
-            var open = false;
-            foreach (var (id, completion) in next.cpu().data<long>().Zip(completions))
+            var sequences = promptsAtOnce.ToDictionary(prompt => prompt, _ => new List<SampledSequence>());
+            foreach (var samples in Enumerable.Range(0, options.SamplesPerPrompt).Chunk(samplesAtOnce))
             {
-                if (completion.Count < step || (step > 0 && completion[^1] == endOfTextId))
-                    continue;
-                completion.Add((int)id);
-                open |= id != endOfTextId;
+                var batch = promptsAtOnce.SelectMany(prompt => samples.Select(sample =>
+                    new SampledSequence(prompt, sample, options, endOfText, tokenizer, onToken))).ToArray();
+                Run(model, weights.Head, [.. promptsAtOnce.Select(prompt => prompts[prompt])], batch, options);
+                foreach (var sequence in batch)
+                    sequences[sequence.PromptIndex].Add(sequence);
             }
-            if (!open || step + 1 == maxNewTokens)
-                return completions;
+            generations.AddRange(sequences.Values.SelectMany(ofPrompt => ofPrompt.Select(sequence => sequence.ToGeneration())));
+        }
+        return generations;
+    }
 
-            cache.Advance(lengths + step);
-            hidden = model.HiddenStates(next, cache).MoveToOuterDisposeScope();
+    /// <summary>Continues prompts that are text.</summary>
+    /// <param name="model">The model. Its weights must not change meanwhile.</param>
+    /// <param name="tokenizer">The model's tokenizer. Special tokens spelled in a prompt stay text.</param>
+    /// <param name="prompts">Prompts of one token or more, of any lengths.</param>
+    /// <param name="options">How to draw and when to stop; the defaults where null.</param>
+    /// <param name="onToken">Called for every token as soon as it is sampled, as in the other overload.</param>
+    /// <returns>All samples of the first prompt, then of the next, each with its text.</returns>
+    /// <exception cref="InvalidInputException">As in the other overload.</exception>
+    /// <exception cref="ArgumentException">An option is outside its range.</exception>
+    public static IReadOnlyList<Generation> Sample(
+        Transformer model, TextTokenizer tokenizer, IReadOnlyList<string> prompts, SamplingOptions? options = null, Action<GeneratedToken>? onToken = null)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        ArgumentNullException.ThrowIfNull(prompts);
+        return Sample(model, [.. prompts.Select(prompt => tokenizer.Encode(prompt))], options, tokenizer, onToken);
+    }
+
+    private static void Check(Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer)
+    {
+        if (options.StopStrings.Count > 0 && tokenizer is null)
+            throw new InvalidInputException("Stop strings are found in text, but no tokenizer was given; give the model's.");
+        foreach (var (index, prompt) in prompts.Index())
+        {
+            if (prompt.Count == 0)
+                throw new InvalidInputException($"Prompt {index} has no token to continue from; begin it with one, such as the end-of-text token.");
+            if (prompt.Where(id => id < 0 || id >= model.VocabularySize).Take(1).ToArray() is [var outside])
+                throw new InvalidInputException(
+                    $"Prompt {index} holds the token {outside}, but the model's vocabulary has {model.VocabularySize} entries; use the model's tokenizer.");
+            if (prompt.Count + options.MaxNewTokens > model.MaxPositions)
+                throw new InvalidInputException(
+                    $"Prompt {index} has {prompt.Count} tokens, which with {options.MaxNewTokens} new ones exceed the model's {model.MaxPositions} positions; shorten either.");
         }
     }
 
-    /// <summary>Runs the prompts, padded on the right to the longest, into the cache; answers with the hidden states of every
-    /// cell.</summary>
-    private static Tensor Read(Transformer model, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts, int longest)
+    /// <summary>Samples a batch to its end.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="head">Its head.</param>
+    /// <param name="prompts">P prompts.</param>
+    /// <param name="sequences">Their K completions each, prompt by prompt.</param>
+    /// <param name="options">How to draw.</param>
+    private static void Run(
+        Transformer model, OutputHead head, IReadOnlyList<IReadOnlyList<int>> prompts, SampledSequence[] sequences, SamplingOptions options)
     {
-        var cells = prompts.SelectMany(prompt => Enumerable.Range(0, longest).Select(cell => (long)prompt[Math.Min(cell, prompt.Count - 1)]));
-        cache.Advance(arange(longest, device: model.Device).repeat(prompts.Count));
-        return model.HiddenStates(tensor(cells.ToArray(), device: model.Device), cache);
+        using var scope = NewDisposeScope();
+        var samples = sequences.Length / prompts.Count;
+        using var cache = new CachedAttention(
+            model.LayerCount, [.. prompts.Select(prompt => prompt.Count)], samples, options.MaxNewTokens - 1, model.Device, model.ComputeType);
+        using var seen = options.RepetitionPenalty == 1 ? null : new SeenTokens(prompts, samples, options.MaxNewTokens, model.Device);
+        var places = new BatchPlaces(sequences, samples);
+        var hidden = ReadPrompts(model, cache, prompts).repeat_interleave(samples, 0);
+        while (true)
+        {
+            using var stepScope = NewDisposeScope();
+            var (ids, logProbs) = TokenDraw.Draw(head.Logits(hidden).to(float32), places.Uniforms(), seen?.Tokens, options);
+            if (!places.Append(ids.cpu().data<long>().ToArray(), logProbs.cpu().data<float>().ToArray()))
+                return;
+            seen?.Append(ids);
+            if (places.Compact() is var (promptsKept, kept))
+            {
+                cache.Keep(promptsKept, kept);
+                seen?.Keep(kept);
+                ids = ids.index_select(0, tensor(kept.Select(place => (long)place).ToArray(), device: ids.device));
+            }
+            cache.Advance();
+            hidden.Dispose();
+            hidden = model.HiddenStates(ids, cache).MoveToOuterDisposeScope();
+        }
     }
 
-    private static Tensor Draw(Tensor logits, double temperature, Generator generator) => temperature == 0
-        ? logits.argmax(1)
-        : multinomial((logits / temperature).softmax(1), 1, generator: generator).squeeze(1);
+    /// <summary>Runs the prompts into the cache; answers with the hidden state of each one's last token, <c>[P, D]</c>.</summary>
+    private static Tensor ReadPrompts(Transformer model, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts)
+    {
+        var last = new List<Tensor>();
+        for (var first = 0; first < prompts.Count;)
+        {
+            using var scope = NewDisposeScope();
+            var tokens = 0;
+            var part = prompts.Skip(first).TakeWhile((prompt, index) => (tokens += prompt.Count) <= PromptTokens || index == 0).ToArray();
+            var layout = new SequenceLayout([.. part.Select(prompt => new ExampleLengths(prompt.Count, [1]))]);
+            var ids = tensor(part.SelectMany(prompt => prompt.Select(id => (long)id)).ToArray(), device: model.Device);
+            var hidden = model.HiddenStates(ids, new PromptAttention(model.AttentionOver(layout, model.Device), layout, cache, first));
+            // A completion's first token is predicted from its prompt's last row.
+            last.Add(hidden.index_select(0, tensor(layout.PredictingRows, device: model.Device)).MoveToOuterDisposeScope());
+            first += part.Length;
+        }
+        return cat(last);
+    }
 }

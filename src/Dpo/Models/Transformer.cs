@@ -75,10 +75,13 @@ public abstract class Transformer : CausalLanguageModel
         if (longest > MaxPositions)
             throw new InvalidInputException(
                 $"A sequence has {longest} tokens, but the model has {MaxPositions} positions; shorten it with a smaller maximum length.");
-        return HiddenStates(ids, ids.device.type == TorchSharp.DeviceType.CPU
-            ? new SharedPromptAttention(layout, ids.device, ComputeType, Windows)
-            : new BucketedAttention(layout, ids.device, ComputeType, Windows));
+        return HiddenStates(ids, AttentionOver(layout, ids.device));
     }
+
+    /// <summary>The attention that suits the device; it belongs to the current dispose scope.</summary>
+    internal Attention AttentionOver(SequenceLayout layout, Device device) => device.type == TorchSharp.DeviceType.CPU
+        ? new SharedPromptAttention(layout, device, ComputeType, Windows)
+        : new BucketedAttention(layout, device, ComputeType, Windows);
 
     /// <summary>
     /// Writes <c>config.json</c> and <c>model.safetensors</c> (fp32) as transformers loads them; the tokenizer's files are

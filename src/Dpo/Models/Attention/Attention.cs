@@ -22,21 +22,24 @@ internal abstract class Attention
     /// <param name="query"><c>[B, H, T, size]</c>.</param>
     /// <param name="key"><c>[B, H, S, size]</c>.</param>
     /// <param name="value"><c>[B, H, S, size]</c>.</param>
-    /// <param name="mask">True where visible, or what is added to the scores; null where it is causal and nothing else.</param>
+    /// <param name="mask">True where visible, or what is added to the scores; null for none.</param>
+    /// <param name="causal">Whether a row sees the columns up to its own number; only without a mask.</param>
     /// <param name="style">Scale and soft cap.</param>
     /// <returns><c>[B, H, T, size]</c>.</returns>
-    protected static Tensor Softmax(Tensor query, Tensor key, Tensor value, Tensor? mask, AttentionStyle style)
+    protected static Tensor Softmax(Tensor query, Tensor key, Tensor value, Tensor? mask, bool causal, AttentionStyle style)
     {
         // TorchSharp's fused attention always scales by 1/√size.
         var fused = 1 / Math.Sqrt(query.shape[^1]);
         if (style.Scale is { } scale && scale != fused)
             query *= scale / fused;
         if (style.SoftCap is not { } cap)
-            return nn.functional.scaled_dot_product_attention(query, key, value, mask, is_casual: mask is null);
+            return nn.functional.scaled_dot_product_attention(query, key, value, mask, is_casual: causal);
 
         var scores = (matmul(query, key.transpose(2, 3)).to(float32) * (fused / cap)).tanh() * cap;
-        mask ??= ones(scores.shape[2], scores.shape[3], ScalarType.Bool, scores.device).tril();
-        scores = mask.dtype == ScalarType.Bool ? scores.masked_fill(mask.logical_not(), double.NegativeInfinity) : scores + mask;
+        if (causal)
+            mask = ones(scores.shape[2], scores.shape[3], ScalarType.Bool, scores.device).tril();
+        if (mask is not null)
+            scores = mask.dtype == ScalarType.Bool ? scores.masked_fill(mask.logical_not(), double.NegativeInfinity) : scores + mask;
         return matmul(scores.softmax(3).to(value.dtype), value);
     }
 
@@ -53,6 +56,6 @@ internal abstract class Attention
             query = query.unflatten(1, -1, groups).flatten(2, 3);
             mask = mask.unsqueeze(2).expand(-1, -1, groups, -1, -1).flatten(2, 3);
         }
-        return Softmax(query, key, value, mask, style).reshape(-1, heads, rows, value.shape[3]).transpose(1, 2).flatten(2).flatten(0, 1);
+        return Softmax(query, key, value, mask, causal: false, style).reshape(-1, heads, rows, value.shape[3]).transpose(1, 2).flatten(2).flatten(0, 1);
     }
 }

@@ -62,7 +62,7 @@ internal sealed class SharedPromptAttention : Attention
 
         // A batch entry per key head, so that the query heads which share it see it through a view: [kv heads, groups, T, size].
         Tensor Attend(Tensor q, Tensor k, Tensor v, Tensor? m) => Softmax(
-            q.unflatten(1, keyHeads, groups).permute(1, 2, 0, 3), Shared(k), Shared(v), m, style).flatten(0, 1).transpose(0, 1);
+            q.unflatten(1, keyHeads, groups).permute(1, 2, 0, 3), Shared(k), Shared(v), m, causal: m is null, style).flatten(0, 1).transpose(0, 1);
         Tensor Shared(Tensor x) => x.transpose(0, 1).unsqueeze(1).expand(-1, groups, -1, -1);
     }
 

@@ -18,7 +18,7 @@ internal sealed class FrozenProduct : autograd.SingleTensorFunction<FrozenProduc
         var (x, weight, layer) = ((Tensor)vars[0], (Tensor)vars[1], (Projection)vars[2]);
         ctx.save_for_backward([weight]);
         ctx.save_data(nameof(Projection), layer);
-        return layer.Product(x, weight.to(x.dtype)).MoveToOuterDisposeScope();
+        return layer.Product(x, weight.to(x.dtype), layer.Bias?.to(x.dtype)).MoveToOuterDisposeScope();
     }
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)

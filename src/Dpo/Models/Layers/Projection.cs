@@ -15,6 +15,8 @@ internal abstract class Projection : nn.Module
 
     private LoraLayer? lora;
     private Tensor? merged;
+    private Tensor? heldWeight;
+    private Tensor? heldBias;
 
     private protected Projection(string name, long[] shape, long? biases)
         : base(name)
@@ -39,20 +41,32 @@ internal abstract class Projection : nn.Module
     /// <summary>Applies the layer.</summary>
     public Tensor Forward(Tensor x)
     {
-        var effective = merged ?? weight;
-        // Autograd would keep a cast weight for the backward pass: as large as the weight, in every layer.
-        var frozen = !effective.requires_grad && bias is not { requires_grad: true };
-        var output = is_grad_enabled() && x.requires_grad && frozen && effective.dtype != x.dtype
-            ? FrozenProduct.Apply(this, x, effective)
-            : Product(x, effective.to(x.dtype));
+        var output = heldWeight is not null && heldWeight.dtype == x.dtype ? Product(x, heldWeight, heldBias) : Product(x);
         return lora is null || merged is not null ? output : lora.AddTo(output, x, training);
     }
 
-    /// <summary>The layer with a weight of the input's type in place of its own.</summary>
-    public abstract Tensor Product(Tensor x, Tensor weight);
+    /// <summary>The layer with a weight and a bias of the input's type in place of its own.</summary>
+    public abstract Tensor Product(Tensor x, Tensor weight, Tensor? bias);
 
     /// <summary>A weight of this layer as <c>[out, in]</c>, a view.</summary>
     public Tensor AsMatrix(Tensor weight) => IsTransposed ? weight.t() : weight;
+
+    /// <summary>Keeps weight and bias in a precision, so that they are not cast in every call, until <see cref="Release"/>. What the
+    /// parameters become in between has no effect.</summary>
+    public void Hold(ScalarType dtype)
+    {
+        Release();
+        heldWeight = Held((merged ?? weight).detach(), dtype).DetachFromDisposeScope();
+        heldBias = bias?.detach().to(dtype).DetachFromDisposeScope();
+    }
+
+    /// <summary>Frees what <see cref="Hold"/> keeps.</summary>
+    public void Release()
+    {
+        heldWeight?.Dispose();
+        heldBias?.Dispose();
+        (heldWeight, heldBias) = (null, null);
+    }
 
     /// <summary>Lays an adapter over the layer, which owns it from here on.</summary>
     public void Attach(LoraLayer adapter)
@@ -100,10 +114,25 @@ internal abstract class Projection : nn.Module
         return rounded;
     }
 
+    /// <summary>The weight in a precision, laid out in memory as its product is fastest.</summary>
+    private protected virtual Tensor Held(Tensor weight, ScalarType dtype) => weight.to(dtype);
+
+    private Tensor Product(Tensor x)
+    {
+        var effective = merged ?? weight;
+        // Autograd would keep a cast weight for the backward pass: as large as the weight, in every layer.
+        return is_grad_enabled() && x.requires_grad && !effective.requires_grad && effective.dtype != x.dtype
+            ? FrozenProduct.Apply(this, x, effective)
+            : Product(x, effective.to(x.dtype), bias?.to(x.dtype));
+    }
+
     protected override void Dispose(bool disposing)
     {
         if (disposing)
+        {
             Unmerge();
+            Release();
+        }
         base.Dispose(disposing);
     }
 }
@@ -118,7 +147,7 @@ internal sealed class LinearLayer : Projection
 
     public override bool IsTransposed => false;
 
-    public override Tensor Product(Tensor x, Tensor weight) => nn.functional.linear(x, weight, bias?.to(x.dtype));
+    public override Tensor Product(Tensor x, Tensor weight, Tensor? bias) => nn.functional.linear(x, weight, bias);
 }
 
 /// <summary>A linear layer as GPT-2 stores it: the weight is <c>[in, out]</c>.</summary>
@@ -131,5 +160,9 @@ internal sealed class Conv1D : Projection
 
     public override bool IsTransposed => true;
 
-    public override Tensor Product(Tensor x, Tensor weight) => addmm(bias!.to(x.dtype), x, weight, beta: 1, alpha: 1);
+    /// <remarks>A bf16 product of few rows is faster by a fifth where a row of memory holds one output's weights.</remarks>
+    private protected override Tensor Held(Tensor weight, ScalarType dtype) =>
+        weight.dtype == dtype ? weight : weight.t().to(dtype).contiguous().t();
+
+    public override Tensor Product(Tensor x, Tensor weight, Tensor? bias) => addmm(bias!, x, weight, beta: 1, alpha: 1);
 }

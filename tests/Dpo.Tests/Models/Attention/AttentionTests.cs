@@ -76,42 +76,51 @@ public class AttentionTests
         Assert.Equal(bucketed + 1, Tensors(() => new BucketedAttention(layout, CPU, float32, 7)));
     }
 
-    /// <summary>Two sequences: their first tokens together, of unequal number, then one token each a time.</summary>
+    /// <summary>Prompts of any lengths and K sequences of each, which grow by a token a time; halfway some of them leave.</summary>
     [Fact]
     public void With_a_cache_every_new_token_sees_what_it_would_in_the_whole_sequence() =>
-        Gen.Select(Gen.Int[1, 5], Gen.Int[1, 5], Style, HeadCounts).Sample((first, second, style, heads) =>
+        Gen.Select(Gen.Int[1, 7].Array[1, 4], Gen.Int[1, 3], Style, HeadCounts).Sample((lengths, samples, style, heads) =>
         {
             using var scope = NewDisposeScope();
             using var noGrad = no_grad();
-            const int more = 5;
-            var inputs = Inputs(first + second + 2 * more, heads);
-            var layout = new SequenceLayout([new(first + more, []), new(second + more, [])]);
+            const int more = 6;
+            // A completion's last token has no row.
+            var layout = new SequenceLayout([.. lengths.Select(length => new ExampleLengths(length, [.. Enumerable.Repeat(more + 1, samples)]))]);
+            var prompts = new SequenceLayout([.. lengths.Select(length => new ExampleLengths(length, []))]);
+            var inputs = Inputs(layout.RowCount, heads);
             var expected = WrittenOut(Visible(layout, style.Window), inputs[0], inputs[1], inputs[2], style);
+            var starts = lengths.Select((_, prompt) => lengths.Take(prompt).Sum(length => length + samples * more)).ToArray();
 
-            using var cache = new CachedAttention(layers: 1, sequences: 2, capacity: Math.Max(first, second) + more);
-            var start = first + more;
-            Tensor Attend(params IEnumerable<int> rows)
+            using var cache = new CachedAttention(layers: 1, lengths, samples, more, CPU, float32);
+            void AssertAttends(Attention attention, IReadOnlyList<int> rows)
             {
                 var index = tensor(rows.Select(row => (long)row).ToArray());
                 var step = inputs.Select(input => input.index_select(0, index)).ToArray();
-                return cache.Attend(0, step[0], step[1], step[2], style);
+                Assert.Equal(rows.Select(row => layout.Positions[row]), attention.Positions.data<long>());
+                Numbers.AssertClose(
+                    expected.index_select(0, index).flatten().ToDoubles(), attention.Attend(0, step[0], step[1], step[2], style).flatten().ToDoubles(), 2e-5,
+                    $"rows {string.Join(", ", rows)}");
             }
 
-            // The shorter prompt's cells past its end hold what belongs to no token of it.
-            var longest = Math.Max(first, second);
-            cache.Advance(arange(longest).repeat(2));
-            var prompts = Attend([.. Enumerable.Range(0, longest).Select(row => Math.Min(row, first - 1)),
-                .. Enumerable.Range(0, longest).Select(row => start + Math.Min(row, second - 1))]).view(2, longest, -1);
-            AssertRows(expected, 0, prompts[0].narrow(0, 0, first));
-            AssertRows(expected, start, prompts[1].narrow(0, 0, second));
+            AssertAttends(
+                new PromptAttention(new SharedPromptAttention(prompts, CPU, float32, Windows), prompts, cache, firstPrompt: 0),
+                [.. lengths.SelectMany((length, prompt) => Enumerable.Range(starts[prompt], length))]);
+            var sequences = lengths.SelectMany((length, prompt) => Enumerable.Range(0, samples).Select(sample =>
+                starts[prompt] + length + sample * more)).ToArray();
             for (var step = 0; step < more; step++)
             {
-                cache.Advance(tensor(new long[] { first + step, second + step }));
-                var next = Attend(first + step, start + second + step);
-                AssertRows(expected, first + step, next.narrow(0, 0, 1));
-                AssertRows(expected, start + second + step, next.narrow(0, 1, 1));
+                if (step == more / 2)
+                {
+                    // The last prompt goes, and each one's first sequence where there are more.
+                    int[] kept = [.. Enumerable.Range(0, Math.Max(1, lengths.Length - 1))];
+                    int[] places = [.. kept.SelectMany(prompt => Enumerable.Range(0, samples).Skip(samples > 1 ? 1 : 0).Select(sample => prompt * samples + sample))];
+                    cache.Keep(kept, places);
+                    sequences = [.. places.Select(place => sequences[place])];
+                }
+                cache.Advance();
+                AssertAttends(cache, [.. sequences.Select(first => first + step)]);
             }
-        }, iter: 60, threads: 1);
+        }, iter: 150, threads: 1);
 
     private static Gen<T> OneOf<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(index => values[index]);
 

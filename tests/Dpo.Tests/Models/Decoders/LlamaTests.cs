@@ -84,8 +84,8 @@ public class LlamaTests
         var expected = JsonDocument.Parse(File.ReadAllText(Path.Combine(source, "expected.json"))).RootElement;
         var (prompt, story) = (expected.GetProperty("greedy").GetProperty("prompt_ids").Ints(), expected.GetProperty("greedy").GetProperty("ids").Ints());
 
-        var sampled = Sampler.Sample(model, [prompt], story.Length - prompt.Length, endOfTextId: null, temperature: 0);
-        Assert.Equal(story[prompt.Length..], sampled[0]);
+        var sampled = Sampler.Sample(model, [prompt], new() { MaxNewTokens = story.Length - prompt.Length, Temperature = 0 });
+        Assert.Equal(story[prompt.Length..], sampled[0].Tokens);
 
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();

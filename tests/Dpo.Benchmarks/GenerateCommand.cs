@@ -1,0 +1,165 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Text.Json;
+using Dpo.Samples;
+using Spectre.Console;
+using static TorchSharp.torch;
+
+namespace Dpo.Benchmarks;
+
+/// <summary>What to measure: generation of a batch, and the bare linear layers of the same model and batch.</summary>
+internal sealed record GenerateRequest(string Shape, int Batch, bool BFloat16, bool Greedy);
+
+/// <summary>Seconds of every token step: of generation, and of the linear layers alone.</summary>
+internal sealed record GenerateMeasurement(double[] Step, double[] Linear)
+{
+    /// <summary>The smaller times of two runs: what disturbs a run only ever adds to it.</summary>
+    public GenerateMeasurement Best(GenerateMeasurement other) =>
+        new([.. Step.Zip(other.Step, Math.Min)], [.. Linear.Zip(other.Linear, Math.Min)]);
+}
+
+/// <summary><c>generate</c>: a token step of generation against the bare linear layers of one.</summary>
+internal static class GenerateCommand
+{
+    public const string Child = "generate-child";
+
+    private const int PromptTokens = 32;
+    private const int NewTokens = 48;
+
+    /// <summary>The first steps, in which code is compiled, are not counted.</summary>
+    private const int WarmUp = 4;
+
+    public static Command Create()
+    {
+        var command = new Command("generate", "A token step of generation with the key/value cache, against the bare linear layers of one.");
+        var shape = ModelShapes.Option();
+        var batch = new Option<int[]>("--batch")
+        {
+            Description = "Sequences at once, separated by commas. [default: 1,32]",
+            HelpName = "N,N,…",
+            CustomParser = result => Sizes(result.Tokens[0].Value) ?? Refuse(result),
+        };
+        var runs = CliOption.Whole("--runs", "Rounds over all rows; the smallest times count. [default: 3]");
+        var json = CliOption.Path("--json", "FILE", "Also write the figures as JSON.");
+        command.Options.Add(shape);
+        command.Options.Add(batch);
+        command.Options.Add(runs);
+        command.Options.Add(json);
+        command.SetAction(parsed => Run(
+            parsed.GetValue(shape)!, parsed.GetResult(batch) is null ? [1, 32] : parsed.GetValue(batch)!, parsed.GetValue(runs) ?? 3, parsed.GetValue(json)));
+        return command;
+
+        static int[]? Sizes(string text)
+        {
+            var sizes = text.Split(',').Select(part => int.TryParse(part, out var size) ? size : 0).ToArray();
+            return sizes.All(size => size >= 1) ? sizes : null;
+        }
+
+        static int[] Refuse(System.CommandLine.Parsing.ArgumentResult result)
+        {
+            result.AddError($"--batch {result.Tokens[0].Value}: the value must be whole numbers of at least 1, separated by commas");
+            return [];
+        }
+    }
+
+    private static void Run(string shape, int[] batches, int runs, string? json)
+    {
+        GenerateRequest[] requests =
+        [
+            .. from batch in batches
+               from bf16 in (bool[])[false, true]
+               from greedy in (bool[])[true, false]
+               select new GenerateRequest(shape, batch, bf16, greedy),
+        ];
+        var best = new GenerateMeasurement?[requests.Length];
+        for (var round = 1; round <= runs; round++)
+        {
+            for (var row = 0; row < requests.Length; row++)
+            {
+                var measured = ChildProcess.Run<GenerateRequest, GenerateMeasurement>(Child, requests[row]);
+                best[row] = best[row]?.Best(measured) ?? measured;
+            }
+            Console.Error.WriteLine($"Round {round} of {runs}.");
+        }
+
+        var rows = requests.Zip(best, (request, measurement) => new
+        {
+            batch = request.Batch,
+            precision = request.BFloat16 ? "bf16" : "fp32",
+            draw = request.Greedy ? "greedy" : "temperature 1",
+            step_ms = 1e3 * measurement!.Step.Average(),
+            linear_ms = 1e3 * measurement.Linear.Average(),
+            share = measurement.Linear.Sum() / measurement.Step.Sum(),
+        }).ToArray();
+        var table = Report.Table("batch", "precision", "draw", "ms a token step", "ms its linear layers alone", "share", "tokens/s");
+        foreach (var row in rows)
+            table.AddRow($"{row.batch}", row.precision, row.draw, $"{row.step_ms:0.00}", $"{row.linear_ms:0.00}", $"{row.share:P1}", $"{1e3 * row.batch / row.step_ms:0}");
+        Report.Line($"Generation: {shape}, prompts of {PromptTokens} tokens, {NewTokens} new ones, {get_num_threads()} threads.");
+        Report.Show(table);
+        if (json is not null)
+            File.WriteAllText(json, JsonSerializer.Serialize(new { shape, threads = get_num_threads(), rows }) + "\n");
+    }
+
+    public static GenerateMeasurement Measure(GenerateRequest request)
+    {
+        using var model = new Gpt2(ModelShapes.Config(request.Shape)) { Precision = request.BFloat16 ? Precision.BFloat16 : Precision.Float32 };
+        var linear = new LinearLayers(model, request.Batch);
+        var random = new Random(0);
+        var prompts = Enumerable.Range(0, request.Batch).Select(_ => (IReadOnlyList<int>)[.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(model.VocabularySize))]).ToArray();
+        var options = new SamplingOptions { MaxNewTokens = NewTokens, BatchSize = request.Batch, Temperature = request.Greedy ? 0 : 1 };
+
+        var (step, bare) = (new List<double>(), new List<double>());
+        var clock = new Stopwatch();
+        var told = 0;
+        // The last sequence's token ends a step. What runs in between is left out of its time.
+        Sampler.Sample(model, prompts, options, onToken: _ =>
+        {
+            if (++told % request.Batch != 0)
+                return;
+            if (clock.IsRunning)
+                step.Add(clock.Elapsed.TotalSeconds);
+            clock.Restart();
+            linear.Run();
+            if (told > request.Batch)
+                bare.Add(clock.Elapsed.TotalSeconds);
+            clock.Restart();
+        });
+        return new GenerateMeasurement([.. step.Skip(WarmUp)], [.. bare.Skip(WarmUp)]);
+    }
+
+    /// <summary>The matrix products of a token step, with the weights that generation holds at the time.</summary>
+    private sealed class LinearLayers
+    {
+        private readonly (Projection Layer, Tensor Input)[] layers;
+        private readonly OutputHead head;
+        private readonly Tensor headInput;
+
+        public LinearLayers(Transformer model, int batch)
+        {
+            using var generator = new Generator(0);
+            Tensor Input(long width) => randn([batch, width], generator: generator).to(model.ComputeType);
+            using var noGrad = no_grad();
+            layers = [.. model.modules().OfType<Projection>().Select(layer => (layer, Input(Inputs(layer))))];
+            headInput = Input(model.Head.Weight!.shape[1]);
+            head = model.Head with { Weight = model.Head.Weight!.detach().to(model.ComputeType) };
+        }
+
+        /// <summary>Repeats them once.</summary>
+        public void Run()
+        {
+            foreach (var (layer, input) in layers)
+            {
+                using var scope = NewDisposeScope();
+                layer.Forward(input);
+            }
+            using var headScope = NewDisposeScope();
+            head.Logits(headInput);
+        }
+
+        private static long Inputs(Projection layer)
+        {
+            var weight = layer.parameters().Single(parameter => parameter.dim() == 2);
+            return layer is Conv1D ? weight.shape[0] : weight.shape[1];
+        }
+    }
+}
