@@ -9,7 +9,7 @@ internal static class ModelFolder
     public static Transformer Load(string folder, Device device)
     {
         if (!Directory.Exists(folder))
-            throw new InvalidInputException($"{folder}: there is no such model folder; give one that holds config.json and model.safetensors.");
+            throw new InvalidInputException($"{folder}: there is no such model folder; give one that holds config.json and the weights.");
         var config = ModelConfig.Read(folder);
         Transformer model = config.ModelType switch
         {
