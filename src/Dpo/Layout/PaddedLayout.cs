@@ -10,7 +10,7 @@ internal sealed class PaddedLayout
     {
         var sequences = new List<long[]>();
         FlatOfRow = new long[layout.RowCount];
-        Length = layout.Examples.Max(example => example.PromptLength + example.CompletionLengths.DefaultIfEmpty(1).Max() - 1);
+        Length = layout.Examples.Max(example => example.LongestSequence);
 
         var start = 0;
         foreach (var (promptLength, completionLengths) in layout.Examples)

@@ -4,7 +4,11 @@ namespace Dpo;
 /// <param name="PromptLength">Tokens of the prompt.</param>
 /// <param name="CompletionLengths">Tokens of each completion, the end-of-text token included; may be empty where only the
 /// prompt is to be run through a model.</param>
-public readonly record struct ExampleLengths(int PromptLength, IReadOnlyList<int> CompletionLengths);
+public readonly record struct ExampleLengths(int PromptLength, IReadOnlyList<int> CompletionLengths)
+{
+    /// <summary>The most tokens a model sees of one sequence: the prompt and a completion without its last token.</summary>
+    internal int LongestSequence => PromptLength + CompletionLengths.DefaultIfEmpty(1).Max() - 1;
+}
 
 /// <summary>
 /// Where prompts and completions begin and end among the tokens of a micro-batch laid end to end.

@@ -51,6 +51,9 @@ public abstract class Transformer : CausalLanguageModel
     /// <summary>Whether a stored tensor holds nothing a parameter needs: a constant, or a copy of a tied weight.</summary>
     internal abstract bool IsDerived(string tensor);
 
+    /// <summary>The sliding windows that layers attend through, each once; none where all see their whole past.</summary>
+    internal virtual IEnumerable<int> Windows => [];
+
     /// <summary>The data type of activations that enter a matrix product.</summary>
     internal ScalarType ComputeType => Precision == Precision.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
 
@@ -68,8 +71,8 @@ public abstract class Transformer : CausalLanguageModel
             throw new InvalidInputException(
                 $"A sequence has {longest} tokens, but the model has {MaxPositions} positions; shorten it with a smaller maximum length.");
         return HiddenStates(ids, ids.device.type == TorchSharp.DeviceType.CPU
-            ? new SharedPromptAttention(layout, ids.device, ComputeType)
-            : new BucketedAttention(layout, ids.device, ComputeType));
+            ? new SharedPromptAttention(layout, ids.device, ComputeType, Windows)
+            : new BucketedAttention(layout, ids.device, ComputeType, Windows));
     }
 
     /// <summary>

@@ -76,31 +76,4 @@ public class SharedPromptTests
             }
         }, iter: 100, threads: 1);
     }
-
-    /// <summary>The strategy for GPUs, on the CPU: outputs and gradients equal the walk from example to example.</summary>
-    [Fact]
-    public void Bucketed_attention_equals_attention_example_by_example()
-    {
-        Example.Array[1, 9].Sample(examples =>
-        {
-            using var scope = NewDisposeScope();
-            var layout = new PreferenceBatch(examples).To(CPU).Layout;
-            var inputs = Enumerable.Range(0, 3).Select(_ => randn(layout.RowCount, 2, 4, requires_grad: true)).ToArray();
-            var weights = randn(layout.RowCount, 8);
-
-            double[][] Run(Attention attention)
-            {
-                foreach (var input in inputs)
-                    input.grad?.zero_();
-                var output = attention.Attend(0, inputs[0], inputs[1], inputs[2]);
-                (output * weights).sum().backward();
-                return [output.flatten().ToDoubles(), attention.Positions.ToDoubles(), .. inputs.Select(input => input.grad!.flatten().ToDoubles())];
-            }
-
-            var expected = Run(new SharedPromptAttention(layout, CPU, float32));
-            var actual = Run(new BucketedAttention(layout, CPU, float32));
-            for (var index = 0; index < expected.Length; index++)
-                Numbers.AssertClose(expected[index], actual[index], 1e-5, $"{index}");
-        }, iter: 100, threads: 1);
-    }
 }

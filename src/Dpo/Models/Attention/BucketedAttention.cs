@@ -15,7 +15,11 @@ internal sealed class BucketedAttention : Attention
     private readonly Tensor cellOfRow;
 
     /// <summary>Makes the positions, indices and masks, which all layers share; they belong to the current dispose scope.</summary>
-    public BucketedAttention(SequenceLayout layout, Device device, ScalarType dtype)
+    /// <param name="layout">Where prompts and completions lie.</param>
+    /// <param name="device">The device of the queries.</param>
+    /// <param name="dtype">The data type of the queries.</param>
+    /// <param name="windows">The sliding windows that layers will ask for.</param>
+    public BucketedAttention(SequenceLayout layout, Device device, ScalarType dtype, params IEnumerable<int> windows)
     {
         Positions = tensor(layout.Positions, device: device);
         var starts = new int[layout.Examples.Count];
@@ -39,20 +43,23 @@ internal sealed class BucketedAttention : Attention
                 }
             }
             cell += gather.Length;
-            buckets.Add(new Bucket(width, tensor(gather, device: device), Mask(layout, members, width, device, dtype)));
+            var longest = members.Max(example => layout.Examples[example].LongestSequence);
+            var masks = new Dictionary<int, Tensor> { [SharedPromptMask.NoWindow] = Mask(layout, members, width, SharedPromptMask.NoWindow, device, dtype) };
+            foreach (var window in windows)
+                masks[window] = window >= longest ? masks[SharedPromptMask.NoWindow] : Mask(layout, members, width, window, device, dtype);
+            buckets.Add(new Bucket(width, tensor(gather, device: device), masks));
         }
         cellOfRow = tensor(cells, device: device);
     }
 
     public override Tensor Positions { get; }
 
-    public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value)
+    public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value, AttentionStyle style = default)
     {
         var outputs = buckets.ConvertAll(bucket =>
         {
             Tensor Heads(Tensor x) => x.index_select(0, bucket.RowOfCell).view(-1, bucket.Width, x.shape[1], x.shape[2]).transpose(1, 2);
-            var output = nn.functional.scaled_dot_product_attention(Heads(query), Heads(key), Heads(value), bucket.Mask);
-            return output.transpose(1, 2).flatten(2).flatten(0, 1);
+            return GroupedSoftmax(Heads(query), Heads(key), Heads(value), bucket.Masks[style.Window ?? SharedPromptMask.NoWindow], style);
         });
         return cat(outputs).index_select(0, cellOfRow);
     }
@@ -74,19 +81,19 @@ internal sealed class BucketedAttention : Attention
         yield return (width, members);
     }
 
-    private static Tensor Mask(SequenceLayout layout, List<int> members, int width, Device device, ScalarType dtype)
+    private static Tensor Mask(SequenceLayout layout, List<int> members, int width, int window, Device device, ScalarType dtype)
     {
         using var scope = NewDisposeScope();
         var visible = zeros(members.Count, 1, width, width, @bool, device);
-        // Every row sees the first column, so that the softmax of a padding row is defined.
-        visible.narrow(3, 0, 1).fill_(true);
         foreach (var (place, example) in members.Index())
         {
             var rows = layout.RowsOf(example);
-            visible[place, 0].narrow(0, 0, rows).narrow(1, 0, rows).copy_(SharedPromptMask.Visible(layout.Examples[example], device));
+            // Padding rows see the first column, so that their softmax is defined.
+            visible[place, 0].narrow(0, rows, width - rows).narrow(1, 0, 1).fill_(true);
+            visible[place, 0].narrow(0, 0, rows).narrow(1, 0, rows).copy_(SharedPromptMask.Visible(layout.Examples[example], window, device));
         }
         return SharedPromptMask.Additive(visible, dtype).MoveToOuterDisposeScope();
     }
 
-    private sealed record Bucket(int Width, Tensor RowOfCell, Tensor Mask);
+    private sealed record Bucket(int Width, Tensor RowOfCell, Dictionary<int, Tensor> Masks);
 }

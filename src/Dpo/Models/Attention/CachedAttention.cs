@@ -44,14 +44,22 @@ internal sealed class CachedAttention : Attention, IDisposable
         visible = arange(columns, device: next.device).le(next.view(sequences, 1, -1, 1)).DetachFromDisposeScope();
     }
 
-    public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value)
+    public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value, AttentionStyle style = default)
     {
-        var output = nn.functional.scaled_dot_product_attention(
-            Heads(query), Store(ref keys[layer], Heads(key)), Store(ref values[layer], Heads(value)), visible);
-        return output.transpose(1, 2).flatten(2).flatten(0, 1);
+        return GroupedSoftmax(
+            Heads(query), Store(ref keys[layer], Heads(key)), Store(ref values[layer], Heads(value)), Mask(style.Window), style);
 
         // [B · T, heads, size] → [B, heads, T, size]
         Tensor Heads(Tensor x) => x.view(sequences, -1, x.shape[1], x.shape[2]).transpose(1, 2);
+    }
+
+    /// <summary>The columns that the new tokens see, <c>[B, 1, T, columns]</c>.</summary>
+    private Tensor Mask(int? window)
+    {
+        if (window is not { } size || size >= visible.shape[^1])
+            return visible;
+        var columns = arange(visible.shape[^1], device: visible.device);
+        return visible.logical_and(columns.gt(positions.view(sequences, 1, -1, 1) - size));
     }
 
     /// <summary>Writes the new tokens' entries into their columns and answers with all columns in use.</summary>

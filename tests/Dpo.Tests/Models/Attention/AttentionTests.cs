@@ -1,0 +1,136 @@
+using CsCheck;
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+/// <summary>Every strategy against attention written out over all pairs of rows.</summary>
+public class AttentionTests
+{
+    private const int HeadSize = 4;
+
+    private static readonly int[] Windows = [1, 3, 6, 50];
+
+    private static readonly Gen<ExampleLengths> Example =
+        from prompt in Gen.Int[1, 9]
+        from completions in Gen.Int[1, 7].Array[0, 4]
+        select new ExampleLengths(prompt, completions);
+
+    private static readonly Gen<AttentionStyle> Style =
+        from scale in OneOf<double?>(null, 0.3, 1)
+        from softCap in OneOf<double?>(null, 0.8, 5)
+        from window in OneOf([null, .. Windows.Select(window => (int?)window)])
+        select new AttentionStyle(scale, softCap, window);
+
+    private static readonly Gen<(int KeyHeads, int Heads)> HeadCounts =
+        from keyHeads in Gen.Int[1, 3]
+        from groups in Gen.Int[1, 3]
+        select (keyHeads, keyHeads * groups);
+
+    [Fact]
+    public void Outputs_and_gradients_equal_attention_written_out() =>
+        Gen.Select(Example.Array[1, 6], Style, HeadCounts).Sample((examples, style, heads) =>
+        {
+            using var scope = NewDisposeScope();
+            var layout = new SequenceLayout(examples);
+            var inputs = Inputs(layout.RowCount, heads);
+            var weights = randn(layout.RowCount, heads.Heads * HeadSize);
+
+            double[][] Run(Func<Tensor, Tensor, Tensor, Tensor> attend)
+            {
+                foreach (var input in inputs)
+                    input.grad = null;
+                var output = attend(inputs[0], inputs[1], inputs[2]);
+                (output * weights).sum().backward();
+                return [output.flatten().ToDoubles(), .. inputs.Select(input => input.grad!.flatten().ToDoubles())];
+            }
+
+            var expected = Run((query, key, value) => WrittenOut(Visible(layout, style.Window), query, key, value, style));
+            foreach (var attention in (Attention[])[
+                new SharedPromptAttention(layout, CPU, float32, Windows), new BucketedAttention(layout, CPU, float32, Windows)])
+            {
+                Assert.Equal(layout.Positions, attention.Positions.data<long>().ToArray());
+                var actual = Run((query, key, value) => attention.Attend(0, query, key, value, style));
+                foreach (var (index, name) in ((string[])["output", "query", "key", "value"]).Index())
+                    Numbers.AssertClose(expected[index], actual[index], 2e-5, $"{attention.GetType().Name}, {name}");
+            }
+        }, iter: 150, threads: 1);
+
+    /// <summary>Two sequences: their first tokens together, of unequal number, then one token each a time.</summary>
+    [Fact]
+    public void With_a_cache_every_new_token_sees_what_it_would_in_the_whole_sequence() =>
+        Gen.Select(Gen.Int[1, 5], Gen.Int[1, 5], Style, HeadCounts).Sample((first, second, style, heads) =>
+        {
+            using var scope = NewDisposeScope();
+            using var noGrad = no_grad();
+            const int more = 5;
+            var inputs = Inputs(first + second + 2 * more, heads);
+            var layout = new SequenceLayout([new(first + more, []), new(second + more, [])]);
+            var expected = WrittenOut(Visible(layout, style.Window), inputs[0], inputs[1], inputs[2], style);
+
+            using var cache = new CachedAttention(layers: 1, sequences: 2, capacity: Math.Max(first, second) + more);
+            var start = first + more;
+            Tensor Attend(params IEnumerable<int> rows)
+            {
+                var index = tensor(rows.Select(row => (long)row).ToArray());
+                var step = inputs.Select(input => input.index_select(0, index)).ToArray();
+                return cache.Attend(0, step[0], step[1], step[2], style);
+            }
+
+            // The shorter prompt's cells past its end hold what belongs to no token of it.
+            var longest = Math.Max(first, second);
+            cache.Advance(arange(longest).repeat(2));
+            var prompts = Attend([.. Enumerable.Range(0, longest).Select(row => Math.Min(row, first - 1)),
+                .. Enumerable.Range(0, longest).Select(row => start + Math.Min(row, second - 1))]).view(2, longest, -1);
+            AssertRows(expected, 0, prompts[0].narrow(0, 0, first));
+            AssertRows(expected, start, prompts[1].narrow(0, 0, second));
+            for (var step = 0; step < more; step++)
+            {
+                cache.Advance(tensor(new long[] { first + step, second + step }));
+                var next = Attend(first + step, start + second + step);
+                AssertRows(expected, first + step, next.narrow(0, 0, 1));
+                AssertRows(expected, start + second + step, next.narrow(0, 1, 1));
+            }
+        }, iter: 60, threads: 1);
+
+    private static Gen<T> OneOf<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(index => values[index]);
+
+    private static void AssertRows(Tensor expected, int start, Tensor actual) => Numbers.AssertClose(
+        expected.narrow(0, start, actual.shape[0]).flatten().ToDoubles(), actual.flatten().ToDoubles(), 2e-5, $"from row {start}");
+
+    private static Tensor[] Inputs(int rows, (int KeyHeads, int Heads) heads) =>
+    [
+        (randn(rows, heads.Heads, HeadSize) * 2).detach().requires_grad_(),
+        randn(rows, heads.KeyHeads, HeadSize, requires_grad: true),
+        randn(rows, heads.KeyHeads, HeadSize, requires_grad: true),
+    ];
+
+    /// <summary>Row by row from the definition: the same example, no later position, the prompt or the same completion, less
+    /// than a window away.</summary>
+    private static Tensor Visible(SequenceLayout layout, int? window)
+    {
+        var places = new List<(int Example, int Completion, int Position)>();
+        foreach (var (example, (promptLength, completions)) in layout.Examples.Index())
+        {
+            places.AddRange(Enumerable.Range(0, promptLength).Select(position => (example, -1, position)));
+            foreach (var (completion, length) in completions.Index())
+                places.AddRange(Enumerable.Range(0, length - 1).Select(token => (example, completion, promptLength + token)));
+        }
+        var visible = places.SelectMany(row => places.Select(column => row.Example == column.Example
+            && (column.Completion == -1 || column.Completion == row.Completion)
+            && column.Position <= row.Position && row.Position - column.Position < (window ?? int.MaxValue)));
+        return tensor(visible.ToArray()).view(places.Count, places.Count);
+    }
+
+    private static Tensor WrittenOut(Tensor visible, Tensor query, Tensor key, Tensor value, AttentionStyle style)
+    {
+        var groups = query.shape[1] / key.shape[1];
+        var outputs = Enumerable.Range(0, (int)query.shape[1]).Select(head =>
+        {
+            var scores = query.select(1, head).matmul(key.select(1, head / groups).t()) * (style.Scale ?? 1 / Math.Sqrt(HeadSize));
+            if (style.SoftCap is { } cap)
+                scores = cap * (scores / cap).tanh();
+            return scores.masked_fill(visible.logical_not(), double.NegativeInfinity).softmax(1).matmul(value.select(1, head / groups));
+        });
+        return cat([.. outputs], 1);
+    }
+}
