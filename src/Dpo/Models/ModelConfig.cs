@@ -6,7 +6,7 @@ namespace Dpo;
 
 /// <summary>
 /// A model folder's <c>config.json</c>: typed, checked access to the fields an architecture asks for, and all the others kept,
-/// so that a saved model carries them on. A field that is null counts as absent.
+/// so that a saved model carries them on. A field that is null counts as absent; a dot reaches into an object.
 /// </summary>
 internal sealed class ModelConfig
 {
@@ -36,6 +36,9 @@ internal sealed class ModelConfig
         var path = Path.Combine(folder, FileName);
         return new ModelConfig(StrictJson.ReadFile(path), path);
     }
+
+    /// <summary>Whether the field is there and not null.</summary>
+    public bool Has(string field) => Find(field) is not null;
 
     /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent.</summary>
     public int Int(string field, int? fallback = null, int minimum = 1)
@@ -143,8 +146,17 @@ internal sealed class ModelConfig
         return string.Join('\n', lines);
     }
 
-    private JsonElement? Find(string field) =>
-        fields.TryGetProperty(field, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    private JsonElement? Find(string field)
+    {
+        var (place, dot) = (fields, field.LastIndexOf('.'));
+        if (dot >= 0)
+        {
+            if (Find(field[..dot]) is not { } group)
+                return null;
+            place = group.ValueKind == JsonValueKind.Object ? group : throw Wrong(field[..dot], "it must be an object");
+        }
+        return place.TryGetProperty(field[(dot + 1)..], out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    }
 
     public InvalidInputException Wrong(string field, string requirement)
     {

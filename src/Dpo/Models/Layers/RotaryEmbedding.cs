@@ -1,0 +1,64 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>Which entries of a head are turned together: entry i with i + half (GPT-NeoX, Llama and their kin), or each even
+/// one with the odd one after it (GPT-J).</summary>
+internal enum RotaryPairs
+{
+    Halves,
+    Neighbours,
+}
+
+/// <summary>
+/// Rotary position embedding (Su et al. 2021): pair i of a query or key at position p is turned by the angle p·fᵢ with
+/// fᵢ = θ^(−2i/size), so that dot products depend on differences of positions alone.
+/// </summary>
+/// <remarks>Frequencies and angles are computed in fp32 by the operations transformers takes, since at high positions the
+/// rounding of a frequency shows.</remarks>
+internal sealed class RotaryEmbedding
+{
+    private readonly float[] frequencies;
+    private readonly RotaryPairs pairs;
+
+    /// <summary>Computes the frequencies.</summary>
+    /// <param name="size">How many of a head's entries are turned, from the first on: an even number; the rest stays.</param>
+    /// <param name="parameters">θ, and how frequencies are stretched to more positions.</param>
+    /// <param name="pairs">Which entries make a pair.</param>
+    public RotaryEmbedding(int size, RotaryParameters parameters, RotaryPairs pairs = RotaryPairs.Halves)
+    {
+        using var scope = NewDisposeScope();
+        this.pairs = pairs;
+        var plain = 1 / pow(parameters.Theta, arange(0, size, 2).to(float32) / size);
+        frequencies = [.. parameters.Stretch(plain).data<float>()];
+    }
+
+    /// <summary>The rotation of tokens at <paramref name="positions"/>, <c>[N]</c>: made once, it serves the queries and keys of
+    /// all layers. It belongs to the current dispose scope.</summary>
+    public Rotation At(Tensor positions)
+    {
+        using var scope = NewDisposeScope();
+        var angles = positions.to(float32).view(-1, 1, 1) * tensor(frequencies, device: positions.device);
+        return new Rotation(angles.cos().MoveToOuterDisposeScope(), angles.sin().MoveToOuterDisposeScope(), pairs);
+    }
+}
+
+/// <summary>A rotation of every token's pairs; see <see cref="RotaryEmbedding"/>.</summary>
+/// <param name="Cos">Cosines of the angles, <c>[N, 1, pairs]</c>, fp32.</param>
+/// <param name="Sin">Sines of the angles, <c>[N, 1, pairs]</c>, fp32.</param>
+/// <param name="Pairs">Which entries make a pair.</param>
+internal sealed record Rotation(Tensor Cos, Tensor Sin, RotaryPairs Pairs)
+{
+    /// <summary>Turns queries or keys <c>[N, heads, head size]</c>; computed in fp32, answered in <paramref name="dtype"/>.</summary>
+    public Tensor Apply(Tensor x, ScalarType dtype)
+    {
+        var half = Cos.shape[2];
+        var turned = 2 * half;
+        var parts = x.shape[2] == turned ? [x] : x.split([turned, x.shape[2] - turned], 2);
+        var pair = Pairs == RotaryPairs.Halves ? parts[0].split(half, 2) : parts[0].unflatten(2, half, 2).unbind(3);
+        var first = (pair[0] * Cos - pair[1] * Sin).to(dtype);
+        var second = (pair[1] * Cos + pair[0] * Sin).to(dtype);
+        var rotated = Pairs == RotaryPairs.Halves ? cat([first, second], 2) : stack([first, second], 3).flatten(2);
+        return parts.Length == 1 ? rotated : cat([rotated, parts[1].to(dtype)], 2);
+    }
+}
