@@ -14,7 +14,9 @@ internal static class ModelFolder
         Transformer model = config.ModelType switch
         {
             "gpt2" => new Gpt2(Gpt2Config.From(config), config),
-            _ => throw config.Wrong("model_type", "Dpo implements gpt2"),
+            "gptj" => new GptJ(config),
+            "gpt_neox" => new GptNeoX(config),
+            _ => throw config.Wrong("model_type", "Dpo implements gpt2, gptj and gpt_neox"),
         };
         try
         {

@@ -101,17 +101,9 @@ internal sealed class Gpt2Body : nn.Module
 
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
-        // A scope a block: what autograd does not keep is freed at once, and without gradients that is everything.
         using var scope = NewDisposeScope();
-        var hidden = wte.call(ids) + wpe.call(attention.Positions);
-        foreach (var block in h)
-        {
-            using var blockScope = NewDisposeScope();
-            var output = checkpoint
-                ? Checkpoint.Run(hidden, input => block.Forward(input, attention, computeType))
-                : block.Forward(hidden, attention, computeType);
-            hidden = output.MoveToOuterDisposeScope();
-        }
+        var hidden = BlockStack.Run(
+            wte.call(ids) + wpe.call(attention.Positions), h, checkpoint, (block, input) => block.Forward(input, attention, computeType));
         return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }

@@ -82,16 +82,8 @@ internal sealed class RobertaEncoder : nn.Module
         RegisterComponents();
     }
 
-    public Tensor Forward(Tensor hidden, Tensor mask)
-    {
-        using var scope = NewDisposeScope();
-        foreach (var block in layer)
-        {
-            using var blockScope = NewDisposeScope();
-            hidden = block.Forward(hidden, mask).MoveToOuterDisposeScope();
-        }
-        return hidden.MoveToOuterDisposeScope();
-    }
+    public Tensor Forward(Tensor hidden, Tensor mask) =>
+        BlockStack.Run(hidden, layer, checkpoint: false, (block, input) => block.Forward(input, mask));
 }
 
 internal sealed class RobertaLayer : nn.Module
