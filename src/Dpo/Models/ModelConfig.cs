@@ -40,6 +40,9 @@ internal sealed class ModelConfig
     /// <summary>Whether the field is there and not null.</summary>
     public bool Has(string field) => Find(field) is not null;
 
+    /// <summary>Whether the file has the field, be it null: not for those within objects.</summary>
+    public bool Names(string field) => fields.TryGetProperty(field, out _);
+
     /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent.</summary>
     public int Int(string field, int? fallback = null, int minimum = 1)
     {
@@ -84,6 +87,12 @@ internal sealed class ModelConfig
             ? text.GetString()!
             : throw Wrong(field, "it must be a string");
     }
+
+    /// <summary>A list of texts.</summary>
+    public IReadOnlyList<string> Strings(string field) =>
+        Find(field) is { ValueKind: JsonValueKind.Array } list && list.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
+            ? [.. list.EnumerateArray().Select(item => item.GetString()!)]
+            : throw Wrong(field, "it must be a list of strings");
 
     /// <summary>A text that must be one of those implemented: no model is computed otherwise than it was trained.</summary>
     public string OneOf(string field, string? fallback, params string[] implemented)

@@ -16,7 +16,13 @@ internal static class ModelFolder
             "gpt2" => new Gpt2(Gpt2Config.From(config), config),
             "gptj" => new GptJ(config),
             "gpt_neox" => new GptNeoX(config),
-            _ => throw config.Wrong("model_type", "Dpo implements gpt2, gptj and gpt_neox"),
+            "llama" => new Llama(config),
+            "mistral" => new Mistral(config),
+            "qwen2" => new Qwen2(config),
+            "qwen3" => new Qwen3(config),
+            "gemma2" => new Gemma2(config),
+            "phi3" => new Phi3(config),
+            _ => throw config.Wrong("model_type", "Dpo implements gpt2, gptj, gpt_neox, llama, mistral, qwen2, qwen3, gemma2 and phi3"),
         };
         try
         {

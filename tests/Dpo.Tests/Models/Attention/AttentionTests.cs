@@ -53,7 +53,7 @@ public class AttentionTests
                 foreach (var (index, name) in ((string[])["output", "query", "key", "value"]).Index())
                     Numbers.AssertClose(expected[index], actual[index], 2e-5, $"{attention.GetType().Name}, {name}");
             }
-        }, iter: 150, threads: 1);
+        }, iter: 80, threads: 1);
 
     /// <summary>Two sequences: their first tokens together, of unequal number, then one token each a time.</summary>
     [Fact]
