@@ -20,7 +20,11 @@ internal sealed class SharedPromptAttention : Attention
     {
         Positions = tensor(layout.Positions, device: device);
         rows = [.. Enumerable.Range(0, layout.Examples.Count).Select(example => (long)layout.RowsOf(example))];
-        Tensor Mask(ExampleLengths example, int window) => SharedPromptMask.Additive(SharedPromptMask.Visible(example, window, device), dtype);
+        Tensor Mask(ExampleLengths example, int window)
+        {
+            using var scope = NewDisposeScope();
+            return SharedPromptMask.Additive(SharedPromptMask.Visible(example, window, device), dtype).MoveToOuterDisposeScope();
+        }
         var whole = masks[SharedPromptMask.NoWindow] = [.. layout.Examples.Select(example =>
             IsCausal(example) ? null : Mask(example, SharedPromptMask.NoWindow))];
         foreach (var window in windows)

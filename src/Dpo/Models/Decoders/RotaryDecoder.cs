@@ -7,6 +7,10 @@ namespace Dpo;
 /// Decoders of Llama's kind: rotary positions, RMS norms, gated feed-forward layers, under Hugging Face's parameter names.
 /// Dropout is not implemented: the paper trains without.
 /// </summary>
+/// <remarks><see cref="CausalLanguageModel.Load"/> makes them of a folder. Fields of <c>config.json</c> that change what is
+/// computed are honoured or refused by name and value, in the spelling of transformers 5 (<c>rope_parameters</c>) and the older
+/// one (<c>rope_theta</c>, <c>rope_scaling</c>); of rotary scaling <c>default</c>, <c>linear</c> and <c>llama3</c> are
+/// implemented.</remarks>
 public abstract class RotaryDecoder : Transformer
 {
     private readonly DecoderConfig config;

@@ -25,7 +25,8 @@ public class DecoderConfigTests
     [InlineData("gemma2", "hidden_activation", "\"gelu\"", "is \"gelu\"; Dpo implements gelu_pytorch_tanh for gemma2.")]
     [InlineData("gemma2", "use_bidirectional_attention", "true", "is true; Dpo implements false for gemma2.")]
     [InlineData("gemma2", "attn_logit_softcapping", null, "is missing; it must be a finite number of at least 0.")]
-    [InlineData("gemma2", "final_logit_softcapping", "0", "is 0; it must be above 0, or null for none.")]
+    [InlineData("gemma2", "final_logit_softcapping", "0", "is 0; it must be above 0.")]
+    [InlineData("gemma2", "query_pre_attn_scalar", "0.0", "is 0.0; it must be above 0.")]
     [InlineData("phi3", "hidden_act", "\"gelu\"", "is \"gelu\"; Dpo implements silu for phi3.")]
     public void What_is_not_implemented_is_refused_by_field_and_value(string architecture, string field, string? value, string message)
     {
