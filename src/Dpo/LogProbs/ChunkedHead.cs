@@ -14,30 +14,32 @@ namespace Dpo;
 internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
 {
     // 512 rows and 2,048 columns are enough for the matrix product's full speed, and the block's 4 MB stay in the cache for the
-    // element-wise work.
+    // element-wise work. Hidden states are copied together for a few blocks, so that a weight is cast once for all of them.
     private const int BlockRows = 512;
     private const int BlockColumns = 2048;
+    private const int GatheredRows = 4 * BlockRows;
 
     public override string Name => nameof(ChunkedHead);
 
     /// <summary>log p(target) for every target, <c>[M]</c>, fp32.</summary>
     /// <param name="head">The output head; it has a weight.</param>
-    /// <param name="hidden">The rows' hidden states, <c>[R, D]</c>.</param>
-    /// <param name="rows">Every target's row, <c>[M]</c>, int64.</param>
+    /// <param name="hidden">Hidden states, <c>[N, D]</c>.</param>
+    /// <param name="predicting">Those that predict something, each once, <c>[R]</c>, int64.</param>
+    /// <param name="rows">Every target's entry of <paramref name="predicting"/>, <c>[M]</c>, int64.</param>
     /// <param name="targets">The target tokens, <c>[M]</c>, int64.</param>
-    public static Tensor LogProbs(OutputHead head, Tensor hidden, Tensor rows, Tensor targets)
+    public static Tensor LogProbs(OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets)
     {
         return is_grad_enabled()
-            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, rows, targets)
-            : Forward(head, hidden, rows, targets).LogProbs;
+            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets)
+            : Forward(head, hidden, predicting, rows, targets).LogProbs;
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
-        var (hidden, rows, targets) = ((Tensor)vars[0], (Tensor)vars[4], (Tensor)vars[5]);
+        var (hidden, predicting, rows, targets) = ((Tensor)vars[0], (Tensor)vars[4], (Tensor)vars[5], (Tensor)vars[6]);
         var head = new OutputHead((Tensor)vars[1], (Tensor?)vars[2], (double?)vars[3]);
-        var (logProbs, logSumExp) = Forward(head, hidden, rows, targets);
-        ctx.save_for_backward([hidden, rows, targets, logSumExp]);
+        var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets);
+        ctx.save_for_backward([hidden, predicting, rows, targets, logSumExp]);
         ctx.save_data(nameof(OutputHead), head);
         return logProbs;
     }
@@ -48,97 +50,114 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         {
             var saved = ctx.get_saved_variables();
             var head = (OutputHead)ctx.get_data(nameof(OutputHead));
-            var (hidden, weight, bias) = Backward(head, saved[0], saved[1], saved[2], saved[3], grad_output);
-            return [hidden, weight!, bias!, null!, null!, null!];
+            var (hidden, weight, bias) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output);
+            return [hidden!, weight!, bias!, null!, null!, null!, null!];
         }
         catch (Exception e)
         {
             BackwardFailure.Keep(e);
-            return [null!, null!, null!, null!, null!, null!];
+            return [null!, null!, null!, null!, null!, null!, null!];
         }
     }
 
-    private static (Tensor LogProbs, Tensor LogSumExp) Forward(OutputHead head, Tensor hidden, Tensor rows, Tensor targets)
+    private static (Tensor LogProbs, Tensor LogSumExp) Forward(
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets)
     {
         using var scope = NewDisposeScope();
-        var maximum = full([hidden.shape[0]], double.NegativeInfinity, float32, hidden.device);
-        var sum = zeros_like(maximum);
-        ForEachBlock(head, hidden, block =>
+        var logSumExp = empty(predicting.shape, float32, hidden.device);
+        ForEachPiece(predicting, GatheredRows, (first, some) =>
         {
-            // The sum of exponentials so far is kept relative to the largest logit so far.
-            var (maximumSoFar, sumSoFar) = (maximum.narrow(0, block.Row, block.Rows), sum.narrow(0, block.Row, block.Rows));
-            var larger = block.Logits.amax([1]).maximum(maximumSoFar);
-            sumSoFar.mul_((maximumSoFar - larger).exp_()).add_(block.Logits.sub_(larger.unsqueeze(1)).exp_().sum(1));
-            maximumSoFar.copy_(larger);
+            var maximum = full(some.shape, double.NegativeInfinity, float32, hidden.device);
+            var sum = zeros_like(maximum);
+            ForEachBlock(head, hidden.index_select(0, some), block =>
+            {
+                // The sum of exponentials so far is kept relative to the largest logit so far.
+                var (maximumSoFar, sumSoFar) = (maximum.narrow(0, block.Row, block.Rows), sum.narrow(0, block.Row, block.Rows));
+                var larger = block.Logits.amax([1]).maximum(maximumSoFar);
+                sumSoFar.mul_((maximumSoFar - larger).exp_()).add_(block.Logits.sub_(larger.unsqueeze(1)).exp_().sum(1));
+                maximumSoFar.copy_(larger);
+            });
+            logSumExp.narrow(0, first, some.shape[0]).copy_(sum.log_().add_(maximum));
         });
-        var logSumExp = sum.log_().add_(maximum);
 
         var logProbs = empty_like(targets, float32);
-        ForEachGroup(rows, targets, (group, groupRows, groupTargets) =>
-            logProbs.narrow(0, group, groupRows.shape[0])
-                .copy_(TargetLogits(head, hidden, groupRows, groupTargets).sub_(logSumExp.index_select(0, groupRows))));
+        ForEachPiece(targets, BlockRows, (first, some) =>
+        {
+            var itsRows = rows.narrow(0, first, some.shape[0]);
+            var logits = TargetLogits(head, hidden, predicting.index_select(0, itsRows), some);
+            logProbs.narrow(0, first, some.shape[0]).copy_(logits.sub_(logSumExp.index_select(0, itsRows)));
+        });
         return scope.MoveToOuter(logProbs, logSumExp);
     }
 
-    private static (Tensor Hidden, Tensor? Weight, Tensor? Bias) Backward(
-        OutputHead head, Tensor hidden, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradient)
+    private static (Tensor? Hidden, Tensor? Weight, Tensor? Bias) Backward(
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradient)
     {
         using var scope = NewDisposeScope();
-        var ofHidden = zeros(hidden.shape, float32, hidden.device);
-        var ofWeight = head.Weight!.requires_grad ? zeros_like(head.Weight) : null;
-        var ofBias = head.Bias is { requires_grad: true } bias ? zeros_like(bias) : null;
+        var (sumOfHidden, sumOfWeight, sumOfBias) = (SumIfWanted(hidden), SumIfWanted(head.Weight), SumIfWanted(head.Bias));
+        var (ofHidden, ofWeight, ofBias) = (sumOfHidden?.Value, sumOfWeight?.Value, sumOfBias?.Value);
 
         var rowGradient = zeros_like(logSumExp).index_add_(0, rows, gradient, 1).neg_();
-        ForEachBlock(head, hidden, block =>
+        ForEachPiece(predicting, GatheredRows, (first, some) =>
         {
-            var slope = head.Slope(block.Logits);
-            var ofLogits = block.Logits.sub_(logSumExp.narrow(0, block.Row, block.Rows).unsqueeze(1)).exp_()
-                .mul_(rowGradient.narrow(0, block.Row, block.Rows).unsqueeze(1));
-            if (slope is not null)
-                ofLogits.mul_(slope);
-            ofBias?.narrow(0, block.Column, block.Columns).add_(ofLogits.sum([0L]));
-            ofLogits = ofLogits.to(hidden.dtype);
-            AddProduct(ofHidden.narrow(0, block.Row, block.Rows), ofLogits, block.Weight);
-            if (ofWeight is not null)
-                AddProduct(ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), hidden.narrow(0, block.Row, block.Rows));
+            var states = hidden.detach().index_select(0, some);
+            var ofStates = ofHidden is null ? null : zeros(states.shape, float32, states.device);
+            ForEachBlock(head, states, block =>
+            {
+                var slope = head.Slope(block.Logits);
+                var ofLogits = block.Logits.sub_(logSumExp.narrow(0, first + block.Row, block.Rows).unsqueeze(1)).exp_()
+                    .mul_(rowGradient.narrow(0, first + block.Row, block.Rows).unsqueeze(1));
+                if (slope is not null)
+                    ofLogits.mul_(slope);
+                ofBias?.narrow(0, block.Column, block.Columns).add_(ofLogits.sum([0L]));
+                ofLogits = ofLogits.to(hidden.dtype);
+                if (ofStates is not null)
+                    AddProduct(ofStates.narrow(0, block.Row, block.Rows), ofLogits, block.Weight);
+                if (ofWeight is not null)
+                    AddProduct(ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), states.narrow(0, block.Row, block.Rows));
+            });
+            ofHidden?.index_add_(0, some, ofStates!, 1);
         });
 
-        ForEachGroup(rows, targets, (group, groupRows, groupTargets) =>
+        ForEachPiece(targets, BlockRows, (first, some) =>
         {
-            var ofLogits = gradient.narrow(0, group, groupRows.shape[0]);
-            if (head.Slope(TargetLogits(head, hidden, groupRows, groupTargets)) is { } slope)
+            var ofLogits = gradient.narrow(0, first, some.shape[0]);
+            var itsStates = predicting.index_select(0, rows.narrow(0, first, some.shape[0]));
+            if (head.Slope(TargetLogits(head, hidden, itsStates, some)) is { } slope)
                 ofLogits = ofLogits * slope;
-            ofBias?.index_add_(0, groupTargets, ofLogits, 1);
-            ofHidden.index_add_(0, groupRows, head.Weight.index_select(0, groupTargets).to(float32).mul_(ofLogits.unsqueeze(1)), 1);
-            ofWeight?.index_add_(0, groupTargets, hidden.index_select(0, groupRows).to(float32) * ofLogits.unsqueeze(1), 1);
+            ofBias?.index_add_(0, some, ofLogits, 1);
+            ofHidden?.index_add_(0, itsStates, head.Weight!.detach().index_select(0, some).to(float32).mul_(ofLogits.unsqueeze(1)), 1);
+            ofWeight?.index_add_(0, some, hidden.detach().index_select(0, itsStates).to(float32) * ofLogits.unsqueeze(1), 1);
         });
-        return scope.MoveToOuter(ofHidden.to(hidden.dtype), ofWeight!, ofBias!);
+        return scope.MoveToOuter(sumOfHidden?.Result!, sumOfWeight?.Result!, sumOfBias?.Result!);
+
+        static GradientSum? SumIfWanted(Tensor? of) => of is { requires_grad: true } ? new GradientSum(of) : null;
     }
 
-    private static Tensor TargetLogits(OutputHead head, Tensor hidden, Tensor rows, Tensor targets)
+    private static Tensor TargetLogits(OutputHead head, Tensor hidden, Tensor states, Tensor targets)
     {
-        var products = hidden.index_select(0, rows).to(float32) * head.Weight!.index_select(0, targets).to(hidden.dtype);
+        var products = hidden.detach().index_select(0, states).to(float32) * head.Weight!.detach().index_select(0, targets).to(hidden.dtype);
         var logits = products.sum(1);
         if (head.Bias is not null)
-            logits.add_(head.Bias.index_select(0, targets));
+            logits.add_(head.Bias.detach().index_select(0, targets));
         return head.Cap(logits);
     }
 
-    /// <summary>Visits all blocks of the logits, in fp32 and free to be overwritten. A column of blocks shares one piece of the
-    /// weight, so that the whole weight is read, and cast, once.</summary>
-    private static void ForEachBlock(OutputHead head, Tensor hidden, Action<Block> visit)
+    /// <summary>Visits all blocks of the logits of <paramref name="states"/>, in fp32 and free to be overwritten. A column of
+    /// blocks shares one piece of the weight, so that the whole weight is read, and cast, once.</summary>
+    private static void ForEachBlock(OutputHead head, Tensor states, Action<Block> visit)
     {
         for (long column = 0; column < head.Weight!.shape[0]; column += BlockColumns)
         {
             using var columnScope = NewDisposeScope();
             var columns = Math.Min(BlockColumns, head.Weight.shape[0] - column);
-            var weight = head.Weight.detach().narrow(0, column, columns).to(hidden.dtype);
+            var weight = head.Weight.detach().narrow(0, column, columns).to(states.dtype);
             var bias = head.Bias?.detach().narrow(0, column, columns);
-            for (long row = 0; row < hidden.shape[0]; row += BlockRows)
+            for (long row = 0; row < states.shape[0]; row += BlockRows)
             {
                 using var blockScope = NewDisposeScope();
-                var rows = Math.Min(BlockRows, hidden.shape[0] - row);
-                var logits = hidden.narrow(0, row, rows).mm(weight.t()).to(float32);
+                var rows = Math.Min(BlockRows, states.shape[0] - row);
+                var logits = states.narrow(0, row, rows).mm(weight.t()).to(float32);
                 if (bias is not null)
                     logits.add_(bias);
                 visit(new Block(row, rows, column, columns, head.Cap(logits), weight));
@@ -146,14 +165,13 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         }
     }
 
-    /// <summary>Visits the targets, a few hundred at a time.</summary>
-    private static void ForEachGroup(Tensor rows, Tensor targets, Action<long, Tensor, Tensor> visit)
+    /// <summary>Visits a list piece by piece, each with the index of its first entry.</summary>
+    private static void ForEachPiece(Tensor list, int size, Action<long, Tensor> visit)
     {
-        for (long first = 0; first < targets.shape[0]; first += BlockRows)
+        for (long first = 0; first < list.shape[0]; first += size)
         {
             using var scope = NewDisposeScope();
-            var count = Math.Min(BlockRows, targets.shape[0] - first);
-            visit(first, rows.narrow(0, first, count), targets.narrow(0, first, count));
+            visit(first, list.narrow(0, first, Math.Min(size, list.shape[0] - first)));
         }
     }
 

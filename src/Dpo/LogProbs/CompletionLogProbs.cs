@@ -47,11 +47,12 @@ public sealed class CompletionLogProbs
         // A loop that is not the trainer's asks for failures of its last backward pass here.
         BackwardFailure.Rethrow();
         var layout = batch.Layout;
-        var hidden = model.call(batch.Ids, layout).index_select(0, tensor(layout.PredictingRows, device: batch.Ids.device));
+        var hidden = model.call(batch.Ids, layout);
+        var predicting = tensor(layout.PredictingRows, device: batch.Ids.device);
         var rows = tensor(layout.PredictionOfToken, device: batch.Ids.device);
         var perToken = model.Head.Weight is null
-            ? PlainLogProbs(hidden.to(float32), rows, batch.Targets)
-            : ChunkedHead.LogProbs(model.Head, hidden, rows, batch.Targets);
+            ? PlainLogProbs(hidden.index_select(0, predicting).to(float32), rows, batch.Targets)
+            : ChunkedHead.LogProbs(model.Head, hidden, predicting, rows, batch.Targets);
         return new(perToken, layout);
     }
 

@@ -24,7 +24,7 @@ internal static class ChildProcess
 
     /// <summary>Starts a child, waits for its end and answers with its answer.</summary>
     /// <exception cref="InvalidInputException">The child failed; the message is its own.</exception>
-    public static TResult Run<TRequest, TResult>(string name, TRequest request)
+    public static TResult Run<TRequest, TResult>(string name, TRequest request, string? mallocTunables = null)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!)
         {
@@ -32,6 +32,8 @@ internal static class ChildProcess
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        if (mallocTunables is not null)
+            start.Environment["GLIBC_TUNABLES"] = mallocTunables;
         if (Path.GetFileNameWithoutExtension(start.FileName) == "dotnet")
             start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
         start.ArgumentList.Add(name);
@@ -52,8 +54,10 @@ internal static class ChildProcess
     /// <param name="rows">What it is asked for, row by row.</param>
     /// <param name="rounds">How many rounds.</param>
     /// <param name="inRound">Runs once a round, for what belongs beside the rows.</param>
+    /// <param name="mallocTunables">How glibc keeps memory in the children (GLIBC_TUNABLES); null for how it does here.</param>
     /// <returns>Every row's best figures of all rounds.</returns>
-    public static IReadOnlyList<Measurement> RoundRobin<TRequest>(string name, IReadOnlyList<TRequest> rows, int rounds, Action? inRound = null)
+    public static IReadOnlyList<Measurement> RoundRobin<TRequest>(
+        string name, IReadOnlyList<TRequest> rows, int rounds, Action? inRound = null, string? mallocTunables = null)
     {
         var best = new Measurement?[rows.Count];
         for (var round = 1; round <= rounds; round++)
@@ -61,7 +65,7 @@ internal static class ChildProcess
             inRound?.Invoke();
             for (var row = 0; row < rows.Count; row++)
             {
-                var measured = Run<TRequest, Measurement>(name, rows[row]);
+                var measured = Run<TRequest, Measurement>(name, rows[row], mallocTunables);
                 best[row] = best[row]?.Best(measured) ?? measured;
             }
             Console.Error.WriteLine($"Round {round} of {rounds}.");

@@ -8,6 +8,8 @@ internal static class Gradients
     /// <summary>Gives every parameter a gradient that was written to, not only reserved.</summary>
     public static void StandWithGradients(this nn.Module model)
     {
+        // The handles go at once: zero_grad frees a gradient only if no other handle holds it.
+        using var scope = NewDisposeScope();
         foreach (var parameter in model.parameters())
             parameter.grad = ones_like(parameter);
     }

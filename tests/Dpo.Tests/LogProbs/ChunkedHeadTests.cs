@@ -5,9 +5,9 @@ namespace Dpo.Tests;
 /// <summary>The head in blocks against logits computed whole, with more rows and vocabulary entries than a block has.</summary>
 public class ChunkedHeadTests
 {
-    private const int Rows = 700, Vocabulary = 4500, Width = 24, Targets = 900;
+    private const int States = 3000, Rows = 2600, Vocabulary = 4500, Width = 24, Targets = 3100;
 
-    private sealed record Problem(Tensor Hidden, Tensor Weight, Tensor? Bias, Tensor TargetRows, Tensor TargetIds, Tensor Scale)
+    private sealed record Problem(Tensor Hidden, Tensor Weight, Tensor? Bias, Tensor Predicting, Tensor TargetRows, Tensor TargetIds, Tensor Scale)
     {
         private Tensor[] Leaves => [Hidden, Weight, .. Bias is null ? [] : (Tensor[])[Bias]];
 
@@ -15,9 +15,10 @@ public class ChunkedHeadTests
         {
             var random = new Generator(11);
             return new(
-                (randn([Rows, Width], generator: random) * 2).requires_grad_(),
+                (randn([States, Width], generator: random) * 2).requires_grad_(),
                 randn([Vocabulary, Width], generator: random).requires_grad_(),
                 bias ? randn([Vocabulary], generator: random).requires_grad_() : null,
+                randperm(States, generator: random).narrow(0, 0, Rows),
                 // Some rows have no target, some several.
                 randint(0, Rows, [Targets], dtype: int64, generator: random),
                 randint(0, Vocabulary, [Targets], dtype: int64, generator: random),
@@ -36,7 +37,7 @@ public class ChunkedHeadTests
 
         public Tensor Whole(double? softCap)
         {
-            var logits = new OutputHead(Weight, Bias, softCap).Logits(Hidden);
+            var logits = new OutputHead(Weight, Bias, softCap).Logits(Hidden.index_select(0, Predicting));
             return logits.index_select(0, TargetRows).gather(1, TargetIds.unsqueeze(1)).squeeze(1) - logits.logsumexp(1).index_select(0, TargetRows);
         }
     }
@@ -59,7 +60,7 @@ public class ChunkedHeadTests
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias);
         var expected = problem.Run(p => p.Whole(softCap));
-        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight, p.Bias, softCap), p.Hidden, p.TargetRows, p.TargetIds));
+        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight, p.Bias, softCap), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds));
         Numbers.AssertClose(expected[0], actual[0], 1e-5, "log-probabilities");
         AssertNear(expected, actual, 1e-5);
     }
@@ -69,7 +70,7 @@ public class ChunkedHeadTests
     {
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias: true);
-        Tensor Compute() => ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.TargetRows, problem.TargetIds);
+        Tensor Compute() => ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds);
         var expected = Compute().ToDoubles();
         using var noGrad = no_grad();
         Assert.Equal(expected, Compute().ToDoubles());
@@ -81,9 +82,28 @@ public class ChunkedHeadTests
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias: false);
         var expected = problem.Run(p => p.Whole(null));
-        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight), p.Hidden.to(bfloat16), p.TargetRows, p.TargetIds));
+        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight), p.Hidden.to(bfloat16), p.Predicting, p.TargetRows, p.TargetIds));
         AssertNear(expected, actual, 0.02);
         Assert.NotEqual(expected[0], actual[0]);
+    }
+
+    [Fact]
+    public void Gradients_of_leaves_add_up_and_others_flow_on()
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias: true);
+        var actual = problem.Run(p =>
+        {
+            var first = ChunkedHead.LogProbs(new(p.Weight, p.Bias), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds);
+            return first + ChunkedHead.LogProbs(new(p.Weight * 2, p.Bias! * 2), p.Hidden * 0.5f, p.Predicting, p.TargetRows, p.TargetIds);
+        });
+        var expected = problem.Run(p =>
+        {
+            var logits = new OutputHead(p.Weight * 2, p.Bias! * 2).Logits((p.Hidden * 0.5f).index_select(0, p.Predicting));
+            return p.Whole(null) + logits.index_select(0, p.TargetRows).gather(1, p.TargetIds.unsqueeze(1)).squeeze(1)
+                - logits.logsumexp(1).index_select(0, p.TargetRows);
+        });
+        AssertNear(expected, actual, 1e-5);
     }
 
     [Fact]
@@ -92,7 +112,7 @@ public class ChunkedHeadTests
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias: true);
         problem.Weight.requires_grad = false;
-        ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.TargetRows, problem.TargetIds).sum().backward();
+        ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds).sum().backward();
         Assert.Null(problem.Weight.grad);
         Assert.NotNull(problem.Hidden.grad);
         Assert.NotNull(problem.Bias!.grad);
@@ -103,7 +123,7 @@ public class ChunkedHeadTests
     {
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias: false);
-        var values = ChunkedHead.LogProbs(new(problem.Weight), problem.Hidden, problem.TargetRows, problem.TargetIds);
+        var values = ChunkedHead.LogProbs(new(problem.Weight), problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds);
         using (no_grad())
             problem.Weight.set_(ones(3, Width)); // too few entries for the targets
         values.sum().backward();

@@ -49,7 +49,7 @@ public sealed class Gpt2 : Transformer
     }
 
     /// <inheritdoc/>
-    public override OutputHead Head => new(lm_head?.Weight ?? transformer.TokenEmbedding);
+    public override OutputHead Head => new(lm_head?.Weight ?? transformer.TokenVectors);
 
     /// <inheritdoc/>
     public override int MaxPositions => config.MaxPositions;
@@ -82,7 +82,7 @@ public sealed class Gpt2 : Transformer
 
 internal sealed class Gpt2Body : nn.Module
 {
-    private readonly Embedding wte;
+    private readonly TokenEmbedding wte;
     private readonly Embedding wpe;
     private readonly ModuleList<Gpt2Block> h;
     private readonly LayerNorm ln_f;
@@ -90,20 +90,20 @@ internal sealed class Gpt2Body : nn.Module
     public Gpt2Body(Gpt2Config config)
         : base("transformer")
     {
-        wte = nn.Embedding(config.VocabularySize, config.HiddenSize);
+        wte = new TokenEmbedding(config.VocabularySize, config.HiddenSize);
         wpe = nn.Embedding(config.MaxPositions, config.HiddenSize);
         h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new Gpt2Block(config, layer))]);
         ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
     }
 
-    public Tensor TokenEmbedding => wte.weight!;
+    public Tensor TokenVectors => wte.Weight;
 
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
         using var scope = NewDisposeScope();
         var hidden = BlockStack.Run(
-            wte.call(ids) + wpe.call(attention.Positions), h, checkpoint, (block, input) => block.Forward(input, attention, computeType));
+            wte.Forward(ids) + wpe.call(attention.Positions), h, checkpoint, (block, input) => block.Forward(input, attention, computeType));
         return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }

@@ -54,7 +54,7 @@ public sealed class GptJ : Transformer
 
 internal sealed class GptJBody : nn.Module
 {
-    private readonly Embedding wte;
+    private readonly TokenEmbedding wte;
     private readonly ModuleList<GptJBlock> h;
     private readonly LayerNorm ln_f;
     private readonly RotaryEmbedding rotary;
@@ -62,7 +62,7 @@ internal sealed class GptJBody : nn.Module
     public GptJBody(GptJConfig config)
         : base("transformer")
     {
-        wte = nn.Embedding(config.VocabularySize, config.HiddenSize);
+        wte = new TokenEmbedding(config.VocabularySize, config.HiddenSize);
         h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptJBlock(config, layer))]);
         ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         rotary = new RotaryEmbedding(config.RotarySize, new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
@@ -75,7 +75,7 @@ internal sealed class GptJBody : nn.Module
         var rotation = rotary.At(attention.Positions);
         using var scope = NewDisposeScope();
         var hidden = BlockStack.Run(
-            wte.call(ids), h, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
+            wte.Forward(ids), h, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
         return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }

@@ -56,7 +56,7 @@ public sealed class GptNeoX : Transformer
 
 internal sealed class GptNeoXBody : nn.Module
 {
-    private readonly Embedding embed_in;
+    private readonly TokenEmbedding embed_in;
     private readonly ModuleList<GptNeoXBlock> layers;
     private readonly LayerNorm final_layer_norm;
     private readonly RotaryEmbedding rotary;
@@ -64,14 +64,14 @@ internal sealed class GptNeoXBody : nn.Module
     public GptNeoXBody(GptNeoXConfig config)
         : base("gpt_neox")
     {
-        embed_in = nn.Embedding(config.VocabularySize, config.HiddenSize);
+        embed_in = new TokenEmbedding(config.VocabularySize, config.HiddenSize);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptNeoXBlock(config, layer))]);
         final_layer_norm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         rotary = config.Rotary;
         RegisterComponents();
     }
 
-    public Tensor TokenEmbedding => embed_in.weight!;
+    public Tensor TokenEmbedding => embed_in.Weight;
 
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
@@ -79,7 +79,7 @@ internal sealed class GptNeoXBody : nn.Module
         var rotation = rotary.At(attention.Positions);
         using var scope = NewDisposeScope();
         var hidden = BlockStack.Run(
-            embed_in.call(ids), layers, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
+            embed_in.Forward(ids), layers, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
         return final_layer_norm.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }

@@ -1,0 +1,54 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>The vectors of tokens. Its backward pass touches the rows of the tokens that were looked up, where libtorch's makes
+/// and adds a gradient of the whole vocabulary's size.</summary>
+internal sealed class TokenEmbedding : nn.Module
+{
+    private readonly Parameter weight;
+
+    public TokenEmbedding(int vocabulary, int width)
+        : base(nameof(TokenEmbedding))
+    {
+        weight = nn.Parameter(empty(vocabulary, width));
+        RegisterComponents();
+    }
+
+    /// <summary><c>[V, D]</c>; also an output head's, where it is tied.</summary>
+    public Tensor Weight => weight;
+
+    /// <summary>The vectors <c>[N, D]</c> of ids <c>[N]</c>, in the weight's precision.</summary>
+    public Tensor Forward(Tensor ids) => is_grad_enabled() && weight.requires_grad
+        ? Lookup.apply(weight, ids)
+        : weight.index_select(0, ids);
+
+    private sealed class Lookup : autograd.SingleTensorFunction<Lookup>
+    {
+        public override string Name => nameof(Lookup);
+
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            ctx.save_for_backward([(Tensor)vars[0], (Tensor)vars[1]]);
+            return ((Tensor)vars[0]).index_select(0, (Tensor)vars[1]);
+        }
+
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        {
+            try
+            {
+                using var scope = NewDisposeScope();
+                var saved = ctx.get_saved_variables();
+                var sum = new GradientSum(saved[0]);
+                sum.Value.index_add_(0, saved[1], grad_output.to(float32), 1);
+                return [sum.Result?.MoveToOuterDisposeScope()!, null!];
+            }
+            catch (Exception e)
+            {
+                BackwardFailure.Keep(e);
+                return [null!, null!];
+            }
+        }
+    }
+}

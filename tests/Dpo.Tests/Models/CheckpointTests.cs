@@ -1,0 +1,35 @@
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+public class CheckpointTests
+{
+    [Fact]
+    public void What_fails_when_it_is_computed_anew_is_thrown_after_the_backward_pass()
+    {
+        using var scope = NewDisposeScope();
+        var input = ones(3).requires_grad_();
+        var runs = 0;
+        var output = Checkpoint.Run(input, x => ++runs == 1 ? x * 2 : throw new InvalidOperationException("second run"));
+        output.sum().backward();
+        Assert.Equal("second run", Assert.Throws<InvalidOperationException>(BackwardFailure.Rethrow).Message);
+        Assert.Null(input.grad);
+    }
+
+    [Fact]
+    public void Gradients_are_those_of_the_segment_and_it_runs_twice()
+    {
+        using var scope = NewDisposeScope();
+        var input = tensor([1f, 2f, 3f]).requires_grad_();
+        var weight = tensor(5f).requires_grad_();
+        var runs = 0;
+        Checkpoint.Run(input, x =>
+        {
+            runs++;
+            return x * x * weight;
+        }).sum().backward();
+        Assert.Equal(2, runs);
+        Assert.Equal([10, 20, 30], input.grad!.ToDoubles());
+        Assert.Equal([14], weight.grad!.reshape(1).ToDoubles());
+    }
+}
