@@ -23,7 +23,9 @@ public sealed class Gemma2 : RotaryDecoder
         file.Require("use_bidirectional_attention", false);
         return DecoderConfig.From(file, SlidingWindows.OfEveryOther(file), tied: true) with
         {
-            Attention = new(Scale: 1 / Math.Sqrt(Positive(file, "query_pre_attn_scalar")), SoftCap: SoftCap(file, "attn_logit_softcapping")),
+            Attention = new(
+                Scale: 1 / Math.Sqrt(Positive(file, "query_pre_attn_scalar")),
+                SoftCap: SoftCap(file, "attn_logit_softcapping")),
             NormsAroundOne = true,
             EmbeddingScale = Math.Sqrt(file.Int("hidden_size")),
             HeadSoftCap = SoftCap(file, "final_logit_softcapping"),
@@ -31,7 +33,8 @@ public sealed class Gemma2 : RotaryDecoder
     }
 
     /// <summary>A cap, or null for none; an absent field is refused, since transformers would take 50 or 30 then.</summary>
-    private static double? SoftCap(ModelConfig file, string field) => file.Names(field) && !file.Has(field) ? null : Positive(file, field);
+    private static double? SoftCap(ModelConfig file, string field) =>
+        file.Names(field) && !file.Has(field) ? null : Positive(file, field);
 
     private static double Positive(ModelConfig file, string field) =>
         file.Double(field) is var value && value > 0 ? value : throw file.Wrong(field, "it must be above 0");

@@ -32,8 +32,7 @@ public sealed class Llama : RotaryDecoder
     private Llama(ModelConfig file, DecoderConfig config)
         : base(nameof(Llama), file, config, layer => new PreNormBlock(
             config,
-            new GroupedQueryAttention(
-                config, layer, inputBias: file.Bool("attention_bias", false), outputBias: file.Bool("attention_bias", false)),
+            new GroupedQueryAttention(config, layer, file.Bool("attention_bias", false), file.Bool("attention_bias", false)),
             new GatedMlp(config, file.Bool("mlp_bias", false))))
     {
     }

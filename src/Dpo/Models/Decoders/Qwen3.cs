@@ -13,7 +13,7 @@ public sealed class Qwen3 : RotaryDecoder
         : base(nameof(Qwen3), file, config, layer => new PreNormBlock(
             config,
             new GroupedQueryAttention(
-                config, layer, inputBias: file.Bool("attention_bias", false), outputBias: file.Bool("attention_bias", false), normalized: true),
+                config, layer, file.Bool("attention_bias", false), file.Bool("attention_bias", false), normalized: true),
             new GatedMlp(config)))
     {
     }

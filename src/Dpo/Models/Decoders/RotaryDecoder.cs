@@ -35,7 +35,7 @@ public abstract class RotaryDecoder : Transformer
     }
 
     /// <inheritdoc/>
-    public sealed override OutputHead Head => new(lm_head?.Weight ?? model.TokenEmbedding, SoftCap: config.HeadSoftCap);
+    public sealed override OutputHead Head => new(lm_head?.Weight ?? model.TokenVectors, SoftCap: config.HeadSoftCap);
 
     /// <inheritdoc/>
     public sealed override int MaxPositions => config.MaxPositions;
@@ -63,7 +63,7 @@ public abstract class RotaryDecoder : Transformer
 
 internal sealed class DecoderBody : nn.Module
 {
-    private readonly Embedding embed_tokens;
+    private readonly TokenEmbedding embed_tokens;
     private readonly ModuleList<DecoderBlock> layers;
     private readonly RmsNorm norm;
     private readonly RotaryEmbedding rotary;
@@ -72,7 +72,7 @@ internal sealed class DecoderBody : nn.Module
     public DecoderBody(DecoderConfig config, Func<int, DecoderBlock> block)
         : base("model")
     {
-        embed_tokens = nn.Embedding(config.VocabularySize, config.HiddenSize);
+        embed_tokens = new TokenEmbedding(config.VocabularySize, config.HiddenSize);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(block)]);
         norm = config.Norm();
         rotary = config.Rotary;
@@ -80,14 +80,14 @@ internal sealed class DecoderBody : nn.Module
         RegisterComponents();
     }
 
-    public Tensor TokenEmbedding => embed_tokens.weight!;
+    public Tensor TokenVectors => embed_tokens.Weight;
 
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
         // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
         var rotation = rotary.At(attention.Positions);
         using var scope = NewDisposeScope();
-        var embedded = embed_tokens.call(ids);
+        var embedded = embed_tokens.Forward(ids);
         if (embeddingScale != 1)
             embedded *= embeddingScale;
         var hidden = BlockStack.Run(

@@ -27,7 +27,7 @@ public sealed class GptNeoX : Transformer
     }
 
     /// <inheritdoc/>
-    public override OutputHead Head => new(embed_out?.Weight ?? gpt_neox.TokenEmbedding);
+    public override OutputHead Head => new(embed_out?.Weight ?? gpt_neox.TokenVectors);
 
     /// <inheritdoc/>
     public override int MaxPositions => config.MaxPositions;
@@ -71,7 +71,7 @@ internal sealed class GptNeoXBody : nn.Module
         RegisterComponents();
     }
 
-    public Tensor TokenEmbedding => embed_in.Weight;
+    public Tensor TokenVectors => embed_in.Weight;
 
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
