@@ -23,8 +23,9 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     public abstract OutputHead Head { get; }
 
     /// <summary>
-    /// Loads a model folder in Hugging Face's layout: <c>config.json</c> and <c>model.safetensors</c>, or several with an
-    /// index file; fp32, bf16 or fp16. Weights become fp32.
+    /// Loads a model folder in Hugging Face's layout: <c>config.json</c> and <c>model.safetensors</c>, or the older
+    /// <c>pytorch_model.bin</c>, of which nothing is executed; either may be several files with an index. Weights are stored
+    /// as fp32, bf16 or fp16 and become fp32.
     /// </summary>
     /// <param name="folder">The folder, as transformers' <c>save_pretrained</c> or a download makes it.</param>
     /// <param name="device">Where the weights go; the CPU by default.</param>

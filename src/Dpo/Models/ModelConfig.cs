@@ -103,6 +103,16 @@ internal sealed class ModelConfig
         return implemented.Contains(value) ? value : throw Unsupported(field, implemented);
     }
 
+    /// <summary>An object of texts.</summary>
+    public IReadOnlyDictionary<string, string> Texts(string field)
+    {
+        var value = Find(field);
+        return value is { ValueKind: JsonValueKind.Object } group
+            && group.EnumerateObject().All(item => item.Value.ValueKind == JsonValueKind.String)
+            ? group.EnumerateObject().ToDictionary(item => item.Name, item => item.Value.GetString()!)
+            : throw Wrong(field, "it must be an object of strings");
+    }
+
     /// <summary>Refuses the model unless the field, if it is there, is <paramref name="implemented"/>.</summary>
     public void Require(string field, bool implemented)
     {

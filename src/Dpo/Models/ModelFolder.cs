@@ -9,18 +9,20 @@ internal static class ModelFolder
     public static Transformer Load(string folder, Device device)
     {
         if (!Directory.Exists(folder))
-            throw new InvalidInputException($"{folder}: there is no such model folder; give one that holds config.json and model.safetensors.");
+            throw new InvalidInputException($"{folder}: there is no such model folder; give one that holds config.json and the weights.");
         var config = ModelConfig.Read(folder);
         Transformer model = config.ModelType switch
         {
             "gpt2" => new Gpt2(Gpt2Config.From(config), config),
+            "gptj" => new GptJ(config),
+            "gpt_neox" => new GptNeoX(config),
             "llama" => new Llama(config),
             "mistral" => new Mistral(config),
             "qwen2" => new Qwen2(config),
             "qwen3" => new Qwen3(config),
             "gemma2" => new Gemma2(config),
             "phi3" => new Phi3(config),
-            _ => throw config.Wrong("model_type", "Dpo implements gpt2, llama, mistral, qwen2, qwen3, gemma2 and phi3"),
+            _ => throw config.Wrong("model_type", "Dpo implements gpt2, gptj, gpt_neox, llama, mistral, qwen2, qwen3, gemma2 and phi3"),
         };
         try
         {

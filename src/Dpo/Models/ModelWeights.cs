@@ -5,17 +5,21 @@ namespace Dpo;
 
 /// <summary>
 /// The weights of a model folder in Hugging Face's layout: <c>model.safetensors</c>, or the shards that
-/// <c>model.safetensors.index.json</c> names.
+/// <c>model.safetensors.index.json</c> names; where there is neither, the older <c>pytorch_model.bin</c> in the same two ways.
 /// </summary>
 internal sealed class ModelWeights : IDisposable
 {
     private const string FileName = "model.safetensors";
-    private const string IndexName = "model.safetensors.index.json";
+    private const string TorchName = "pytorch_model.bin";
+    private const string IndexSuffix = ".index.json";
     private const int ListedNames = 5;
 
+    /// <summary>Where weights may be, in the order in which transformers looks for them.</summary>
+    private static readonly string[] sources = [FileName, FileName + IndexSuffix, TorchName, TorchName + IndexSuffix];
+
     private readonly string source;
-    private readonly List<SafetensorsReader> files = [];
-    private readonly Dictionary<string, SafetensorsReader> fileOf = [];
+    private readonly List<IWeightFile> files = [];
+    private readonly Dictionary<string, IWeightFile> fileOf = [];
 
     private ModelWeights(string source) => this.source = source;
 
@@ -25,19 +29,17 @@ internal sealed class ModelWeights : IDisposable
     /// <summary>Opens the weights and checks that the files agree with the index; reads no tensor yet.</summary>
     public static ModelWeights Open(string folder)
     {
-        var single = Path.Combine(folder, FileName);
-        var index = Path.Combine(folder, IndexName);
-        if (!File.Exists(single) && !File.Exists(index))
-            throw new InvalidInputException(Absence(folder));
-
-        // Where both are there transformers takes the single file.
-        var weights = new ModelWeights(File.Exists(single) ? single : index);
+        var source = sources.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists)
+            ?? throw new InvalidInputException(Directory.Exists(folder)
+                ? $"{folder} has no weights: none of {string.Join(", ", sources)}."
+                : $"The model folder {folder} does not exist.");
+        var weights = new ModelWeights(source);
         try
         {
-            if (weights.source == single)
-                weights.Add(single);
-            else
+            if (source.EndsWith(IndexSuffix, StringComparison.Ordinal))
                 weights.AddShards(folder);
+            else
+                weights.Add(source);
             return weights;
         }
         catch
@@ -86,21 +88,11 @@ internal sealed class ModelWeights : IDisposable
     /// <summary>Closes the files.</summary>
     public void Dispose() => files.ForEach(file => file.Dispose());
 
-    private static string Absence(string folder)
-    {
-        if (!Directory.Exists(folder))
-            return $"The model folder {folder} does not exist.";
-        var pickled = File.Exists(Path.Combine(folder, "pytorch_model.bin"))
-            || File.Exists(Path.Combine(folder, "pytorch_model.bin.index.json"));
-        return pickled
-            ? $"{folder} has its weights as pytorch_model.bin, which Dpo does not read since it can carry code: " +
-              $"save the model as {FileName} (transformers' save_pretrained does)."
-            : $"{folder} has neither {FileName} nor {IndexName}.";
-    }
-
     private void Add(string path)
     {
-        var file = new SafetensorsReader(path);
+        IWeightFile file = Path.GetFileName(source).StartsWith(FileName, StringComparison.Ordinal)
+            ? new SafetensorsReader(path)
+            : new TorchReader(path);
         files.Add(file);
         foreach (var name in file.Names)
         {
@@ -131,7 +123,7 @@ internal sealed class ModelWeights : IDisposable
         foreach (var (name, shard) in shardOf)
         {
             if (!fileOf.TryGetValue(name, out var file) || file.Path != shard)
-                throw new InvalidInputException($"{shard} has no tensor \"{name}\", though {IndexName} places it there.");
+                throw new InvalidInputException($"{shard} has no tensor \"{name}\", though {Path.GetFileName(source)} places it there.");
         }
     }
 

@@ -18,7 +18,7 @@ namespace Dpo;
 /// using var embedding = file.Read("transformer.wte.weight");
 /// </code>
 /// </remarks>
-public sealed class SafetensorsReader : IDisposable
+public sealed class SafetensorsReader : IWeightFile
 {
     private readonly SafeFileHandle file;
     private readonly SafetensorsHeader header;
@@ -97,26 +97,10 @@ public sealed class SafetensorsReader : IDisposable
     /// be converted, or the file shrank since it was opened.</exception>
     public void ReadInto(string name, Tensor target)
     {
+        ArgumentNullException.ThrowIfNull(target);
         var entry = Entry(name);
-        if (!entry.Shape.AsSpan().SequenceEqual(target.shape))
-            throw new InvalidInputException(
-                $"{Path}: tensor \"{name}\" has the shape [{string.Join(", ", entry.Shape)}], " +
-                $"but the shape [{string.Join(", ", target.shape)}] is needed.");
-        if (entry.Dtype.ScalarType != target.dtype && !(entry.Dtype.IsFloatingPoint && is_floating_point(target.dtype)))
-            throw new InvalidInputException(
-                $"{Path}: tensor \"{name}\" is stored as {entry.Dtype.Name}, which is not converted to {target.dtype}.");
-
-        using var scope = NewDisposeScope();
-        using var noGradients = no_grad();
-        var chunkElements = Math.Min(TensorPieces.MaximumBytes / entry.Dtype.Size, target.numel());
-        var chunk = empty(chunkElements, dtype: entry.Dtype.ScalarType, device: CPU);
-        var position = header.DataStart + entry.Begin;
-        TensorPieces.ForEach(target, chunkElements, piece =>
-        {
-            var part = chunk.narrow(0, 0, piece.numel());
-            position += ReadExactly(name, part.bytes, position);
-            piece.copy_(part.view(piece.shape));
-        });
+        var strides = StoredTensor.ContiguousStrides(entry.Shape);
+        new StoredTensor(name, entry.Dtype, entry.Shape, strides, header.DataStart + entry.Begin).ReadInto(file, Path, target);
     }
 
     /// <summary>Closes the file.</summary>
@@ -124,16 +108,4 @@ public sealed class SafetensorsReader : IDisposable
 
     private SafetensorsEntry Entry(string name) =>
         entries.GetValueOrDefault(name) ?? throw new InvalidInputException($"{Path} has no tensor \"{name}\".");
-
-    private int ReadExactly(string name, Span<byte> bytes, long position)
-    {
-        for (var done = 0; done < bytes.Length;)
-        {
-            var read = RandomAccess.Read(file, bytes[done..], position + done);
-            if (read == 0)
-                throw new InvalidInputException($"{Path} ended while tensor \"{name}\" was read: it shrank since it was opened.");
-            done += read;
-        }
-        return bytes.Length;
-    }
 }

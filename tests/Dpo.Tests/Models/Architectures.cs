@@ -5,10 +5,11 @@ internal static class Architectures
 {
     private static readonly string[] Names =
     [
-        "gpt2", "gpt2_sharded", "llama", "llama_bf16", "mistral", "qwen2", "qwen3", "gemma2", "phi3",
+        "gpt2", "gpt2_sharded", "gptj", "gpt_neox", "llama", "llama_bf16", "mistral", "qwen2", "qwen3", "gemma2", "phi3",
         // Windows, biases, scaled or partial rotary positions and head sizes of their own, which those leave at the default.
         "variants/llama_biases_linear", "variants/llama_tied_llama3", "variants/mistral_window", "variants/qwen2_window",
         "variants/qwen3_window", "variants/gemma2_window", "variants/phi3_window",
+        "variants/gptj_whole_heads", "variants/gpt_neox_sequential",
     ];
 
     public static TheoryData<string> Folders => [.. Names];
@@ -25,5 +26,14 @@ internal static class Architectures
             File.Copy(file, copy.File(Path.GetFileName(file)));
         File.Copy(Fixture.Path("models", folder, config), copy.File("config.json"));
         return CausalLanguageModel.Load(copy.Path);
+    }
+
+    /// <summary>What loading a folder with an edited configuration is refused with.</summary>
+    public static string Refusal(TemporaryFolder folder, string config, string old, string replacement)
+    {
+        var text = File.ReadAllText(config);
+        Assert.Contains(old, text, StringComparison.Ordinal);
+        folder.Write("config.json", text.Replace(old, replacement, StringComparison.Ordinal));
+        return Assert.Throws<InvalidInputException>(() => CausalLanguageModel.Load(folder.Path)).Message;
     }
 }

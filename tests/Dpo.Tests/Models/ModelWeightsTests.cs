@@ -1,3 +1,4 @@
+using System.Text.Json;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -124,18 +125,62 @@ public sealed class ModelWeightsTests : IDisposable
     }
 
     [Fact]
-    public void A_folder_without_safetensors_says_what_is_needed()
+    public void A_folder_without_weights_says_what_is_needed()
     {
         Assert.Equal(
             $"The model folder {folder.File("none")} does not exist.", Refusal(() => ModelWeights.Open(folder.File("none"))));
         Assert.Equal(
-            $"{folder.Path} has neither model.safetensors nor model.safetensors.index.json.",
+            $"{folder.Path} has no weights: none of model.safetensors, model.safetensors.index.json, pytorch_model.bin, " +
+            "pytorch_model.bin.index.json.",
             Refusal(() => ModelWeights.Open(folder.Path)));
-        folder.Write("pytorch_model.bin");
-        Assert.Equal(
-            $"{folder.Path} has its weights as pytorch_model.bin, which Dpo does not read since it can carry code: " +
-            "save the model as model.safetensors (transformers' save_pretrained does).",
-            Refusal(() => ModelWeights.Open(folder.Path)));
+    }
+
+    [Fact]
+    public void Safetensors_are_taken_before_pytorch_files_and_one_file_before_shards()
+    {
+        folder.Write("pytorch_model.bin.index.json", """{"weight_map": {"c": "c.bin"}}""");
+        folder.Write("c.bin", TorchFile.StateDict([("c", ones(1))]));
+        Assert.Equal(["c"], Names());
+        folder.Write("pytorch_model.bin", TorchFile.StateDict([("b", ones(1))]));
+        Assert.Equal(["b"], Names());
+        Shards("""{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}""");
+        Assert.Equal(["a", "b"], Names());
+        ModelWeights.Save(folder.Path, [("s", ones(1))]);
+        Assert.Equal(["s"], Names());
+
+        string[] Names()
+        {
+            using var weights = ModelWeights.Open(folder.Path);
+            return [.. weights.Names];
+        }
+    }
+
+    [Theory]
+    [InlineData(false, ScalarType.Float32)]
+    [InlineData(true, ScalarType.Float32)]
+    [InlineData(false, ScalarType.Float16)]
+    public void A_model_of_pytorch_files_is_loaded_as_the_one_of_safetensors(bool sharded, ScalarType type)
+    {
+        using var expected = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"));
+        File.Copy(Fixture.Path("models", "gpt2", "config.json"), folder.File("config.json"));
+        var tensors = expected.named_parameters().Select(item => (item.name, (Tensor)item.parameter.detach().to(type))).ToList();
+        if (sharded)
+        {
+            folder.Write("pytorch_model-1.bin", TorchFile.StateDict(tensors[..5]));
+            folder.Write("pytorch_model-2.bin", TorchFile.StateDict(tensors[5..]));
+            folder.Write("pytorch_model.bin.index.json", JsonSerializer.Serialize(new
+            {
+                weight_map = tensors.Select((item, index) => (item.name, File: index < 5 ? "pytorch_model-1.bin" : "pytorch_model-2.bin"))
+                    .ToDictionary(item => item.name, item => item.File),
+            }));
+        }
+        else
+        {
+            folder.Write("pytorch_model.bin", TorchFile.StateDict(tensors));
+        }
+        using var loaded = CausalLanguageModel.Load(folder.Path);
+        foreach (var ((name, tensor), (_, parameter)) in tensors.Zip(loaded.named_parameters()))
+            Assert.True(tensor.to(ScalarType.Float32).eq(parameter).all().item<bool>(), name);
     }
 
     private void Shards(string map)

@@ -22,6 +22,14 @@ public sealed class SafetensorsLeakTests
     }
 
     [Fact]
+    public void Reading_a_file_of_torch_leaves_no_tensor_behind()
+    {
+        using var file = new TorchReader(Fixture.Path("torch", "state.bin"));
+        using var target = zeros(3, 2);
+        TensorCount.AssertFlat(() => file.ReadInto("transposed", target));
+    }
+
+    [Fact]
     public void Writing_and_reading_in_pieces_leaves_no_tensor_behind()
     {
         using var folder = new TemporaryFolder();

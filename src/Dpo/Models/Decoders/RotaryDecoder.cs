@@ -86,19 +86,12 @@ internal sealed class DecoderBody : nn.Module
     {
         // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
         var rotation = rotary.At(attention.Positions);
-        // A scope a block: what autograd does not keep is freed at once, and without gradients that is everything.
         using var scope = NewDisposeScope();
-        var hidden = embed_tokens.Forward(ids);
+        var embedded = embed_tokens.Forward(ids);
         if (embeddingScale != 1)
-            hidden *= embeddingScale;
-        foreach (var block in layers)
-        {
-            using var blockScope = NewDisposeScope();
-            var output = checkpoint
-                ? Checkpoint.Run(hidden, input => block.Forward(input, rotation, attention, computeType))
-                : block.Forward(hidden, rotation, attention, computeType);
-            hidden = output.MoveToOuterDisposeScope();
-        }
+            embedded *= embeddingScale;
+        var hidden = BlockStack.Run(
+            embedded, layers, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
         return norm.Forward(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }

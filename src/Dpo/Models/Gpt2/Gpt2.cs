@@ -101,18 +101,10 @@ internal sealed class Gpt2Body : nn.Module
 
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
-        // A scope a block: what autograd does not keep is freed at once, and without gradients that is everything.
         using var scope = NewDisposeScope();
         // An adapter may keep the positions in bf16; the residual stream is fp32.
-        var hidden = wte.Forward(ids) + wpe.call(attention.Positions).to(float32);
-        foreach (var block in h)
-        {
-            using var blockScope = NewDisposeScope();
-            var output = checkpoint
-                ? Checkpoint.Run(hidden, input => block.Forward(input, attention, computeType))
-                : block.Forward(hidden, attention, computeType);
-            hidden = output.MoveToOuterDisposeScope();
-        }
+        var hidden = BlockStack.Run(
+            wte.Forward(ids) + wpe.call(attention.Positions).to(float32), h, checkpoint, (block, input) => block.Forward(input, attention, computeType));
         return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }

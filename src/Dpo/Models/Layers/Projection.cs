@@ -121,7 +121,8 @@ internal abstract class Projection : nn.Module
     {
         var effective = merged ?? weight;
         // Autograd would keep a cast weight for the backward pass: as large as the weight, in every layer.
-        return is_grad_enabled() && x.requires_grad && !effective.requires_grad && effective.dtype != x.dtype
+        var frozen = !effective.requires_grad && bias is not { requires_grad: true };
+        return is_grad_enabled() && x.requires_grad && frozen && effective.dtype != x.dtype
             ? FrozenProduct.Apply(this, x, effective)
             : Product(x, effective.to(x.dtype), bias?.to(x.dtype));
     }

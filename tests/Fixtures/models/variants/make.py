@@ -24,6 +24,10 @@ variants = {
         attention_bias=True, rope_parameters=default)),
     "phi3_window": ("phi3", dict(
         sliding_window=5, num_key_value_heads=1, hidden_size=32, partial_rotary_factor=0.5, rope_parameters=dict(default, partial_rotary_factor=0.5))),
+    "gpt_neox_sequential": ("gpt_neox", dict(
+        use_parallel_residual=False, hidden_size=32, attention_bias=False, hidden_act="gelu_fast", tie_word_embeddings=True,
+        rope_parameters=dict(default, partial_rotary_factor=0.5))),
+    "gptj_whole_heads": ("gptj", dict(n_embd=16, n_layer=2, n_head=4, n_positions=64, n_inner=None, rotary_dim=4)),
 }
 
 
@@ -34,12 +38,15 @@ def logits(model, ids):
 
 def older(config):
     fields = dict(config)
-    rope = dict(fields.pop("rope_parameters"))
-    fields["rope_theta"] = rope.pop("rope_theta")
-    if "partial_rotary_factor" in rope:
-        fields["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
-    fields["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     fields["torch_dtype"] = fields.pop("dtype")
+    if "rope_parameters" not in fields:
+        return fields
+    names = ("rotary_emb_base", "rotary_pct") if fields["model_type"] == "gpt_neox" else ("rope_theta", "partial_rotary_factor")
+    rope = dict(fields.pop("rope_parameters"))
+    fields[names[0]] = rope.pop("rope_theta")
+    if "partial_rotary_factor" in rope:
+        fields[names[1]] = rope.pop("partial_rotary_factor")
+    fields["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     fields.pop("layer_types", None)
     return fields
 
@@ -54,7 +61,7 @@ for name, (kind, fields) in variants.items():
             if parameter.dim() == 2:
                 parameter.normal_(0, 0.4)
             else:
-                parameter.normal_(1 if "norm" in key and kind != "gemma2" else 0, 0.2)
+                parameter.normal_(1 if ("norm" in key or "ln_" in key) and kind != "gemma2" else 0, 0.2)
     model.save_pretrained(folder)
     os.remove(os.path.join(folder, "generation_config.json"))
 
@@ -84,7 +91,7 @@ for name, (kind, fields) in variants.items():
     # The older spelling must be the same model to transformers too, and so must the other attention kernel.
     os.rename(path, path + ".new")
     json.dump(older(saved), open(path, "w"))
-    legacy = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager" if kind == "gemma2" else "sdpa").eval()
+    legacy = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager" if kind in ("gemma2", "gptj") else "sdpa").eval()
     os.rename(path + ".new", path)
     difference = (logits(model, sequences[0]) - logits(legacy, sequences[0])).abs().max().item()
     print(name, "gap", gap, "older spelling", difference)
