@@ -73,7 +73,7 @@ public sealed class ExampleTokenizer
         ArgumentNullException.ThrowIfNull(report);
         var prompt = Tokenizer.Encode(example.Prompt);
         IReadOnlyList<int>[] completions =
-            [.. example.Completions.Select(text => (int[])[.. Tokenizer.Encode(text), Tokenizer.EndOfTextId])];
+            [.. example.Completions.Select(text => (int[])[.. Tokenizer.Encode(text, continues: true), Tokenizer.EndOfTextId])];
         var keepStart = Truncation == Truncation.KeepStart;
         if (prompt.Count == 0 || (keepStart && prompt.Count >= MaxLength))
         {
