@@ -13,25 +13,37 @@ public static class PreferenceExamples
     public static IEnumerable<PreferenceExample> GroupByPrompt(this IEnumerable<PreferenceExample> examples)
     {
         ArgumentNullException.ThrowIfNull(examples);
-        return examples.GroupBy(example => example.Prompt, StringComparer.Ordinal).Select(Merge);
+        return examples.GroupBy(example => (example.Prompt, IsChat: example.Conversation is not null)).Select(Merge);
     }
 
-    private static PreferenceExample Merge(IGrouping<string, PreferenceExample> group)
+    private static PreferenceExample Merge(IGrouping<(string Prompt, bool IsChat), PreferenceExample> group)
     {
         var completions = new List<string>();
+        var answers = new List<IReadOnlyList<ChatMessage>>();
         var indices = new Dictionary<string, int>(StringComparer.Ordinal);
         var pairs = new List<PreferencePair>();
-        int IndexOf(string completion)
+        int IndexOf(PreferenceExample example, int index)
         {
+            var completion = example.Completions[index];
             if (indices.TryAdd(completion, completions.Count))
+            {
                 completions.Add(completion);
+                if (example.Conversation is { } conversation)
+                    answers.Add(conversation.Completions[index]);
+            }
             return indices[completion];
         }
         foreach (var example in group)
         {
-            int[] merged = [.. example.Completions.Select(IndexOf)];
+            int[] merged = [.. Enumerable.Range(0, example.Completions.Count).Select(index => IndexOf(example, index))];
             pairs.AddRange(example.Pairs.Select(pair => new PreferencePair(merged[pair.Chosen], merged[pair.Rejected])));
         }
-        return new PreferenceExample(group.Key, completions, pairs) { Source = group.First().Source };
+        var first = group.First();
+        return first with
+        {
+            Completions = completions,
+            Pairs = pairs,
+            Conversation = first.Conversation is { } chat ? chat with { Completions = answers } : null,
+        };
     }
 }

@@ -1,12 +1,19 @@
+using System.Text.Json;
+
 namespace Dpo;
 
 /// <summary>
-/// Reads JSON Lines of <c>{"prompt": …, "chosen": …, "rejected": …}</c>, the plainest format of preference data.
+/// Reads JSON Lines of <c>{"prompt": …, "chosen": …, "rejected": …}</c>, the plainest format of preference data, as TRL takes it: texts,
+/// or lists of a chat's messages, <c>[{"role": …, "content": …}]</c>.
 /// </summary>
 /// <remarks>
-/// The texts are taken as they stand, so a space between prompt and completion belongs to the completions. Other fields are
-/// ignored. Bad rows: malformed JSON or UTF-8, a field missing or not a text, a completion of nothing but white space, and
-/// completions that are identical.
+/// <para>Texts are taken as they stand, so a space between prompt and completion belongs to the completions. Other fields are
+/// ignored. Bad rows: malformed JSON or UTF-8, a field missing or of the wrong kind, a completion of nothing but white space, and
+/// completions that are identical.</para>
+/// <para>A row without <c>prompt</c> has an implicit one, found as TRL's <c>extract_prompt</c> finds it: the beginning that chosen and
+/// rejected have in common, less a space at its end; of a chat, the messages they have in common.</para>
+/// <para>Messages become <see cref="PreferenceExample.Conversation"/>. The prompt must not end with the assistant, and completions must begin
+/// with it.</para>
 /// </remarks>
 public static class PreferenceJsonLines
 {
@@ -17,6 +24,16 @@ public static class PreferenceJsonLines
     /// <exception cref="InvalidInputException">While reading: the file cannot be read, a line exceeds 64 MiB, or a bad row is
     /// refused.</exception>
     public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
-        JsonRows.Read(path, report, badRows, (row, source) =>
-            JsonRows.Comparison(row.Text("prompt"), row.Text("chosen"), row.Text("rejected"), source));
+        JsonRows.Read(path, report, badRows, Parse);
+
+    private static PreferenceExample Parse(JsonElement row, string source)
+    {
+        if (row.TryGetProperty("chosen", out var answer) && answer.ValueKind == JsonValueKind.Array)
+            return ConversationRows.Read(row, source);
+        var hasPrompt = row.TryGetProperty("prompt", out _);
+        var (prompt, chosen, rejected) = (hasPrompt ? row.Text("prompt") : "", row.Text("chosen"), row.Text("rejected"));
+        if (!hasPrompt && chosen != rejected)
+            (prompt, chosen, rejected) = ImplicitPrompt.Part(chosen, rejected);
+        return JsonRows.Comparison(prompt, chosen, rejected, source);
+    }
 }

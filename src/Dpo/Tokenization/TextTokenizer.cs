@@ -15,7 +15,7 @@ namespace Dpo;
 /// behind, even where the files ask for it (a template that puts a beginning-of-text token in front is left aside):
 /// what a model sees is decided in one place, <see cref="ExampleTokenizer"/>.</para>
 /// <para>A <i>special token</i> such as <c>&lt;|endoftext|&gt;</c> stands for something that is not text. Someone else's text may
-/// spell it all the same, so <see cref="Encode"/> makes ordinary ids of it unless asked otherwise.</para>
+/// spell it all the same, so <see cref="Encode(string, bool, bool)"/> makes ordinary ids of it unless asked otherwise.</para>
 /// <para>Ids are those of Hugging Face's tokenizers on every machine; what <c>tokenizer.json</c> asks for and is not implemented is
 /// refused. Safe for use by several threads.</para>
 /// </remarks>
@@ -35,6 +35,7 @@ public sealed class TextTokenizer
     private readonly (AddedTokens Raw, AddedTokens Normalized) _added;
     private readonly (AddedTokens Raw, AddedTokens Normalized) _ordinaryAdded;
     private readonly Dictionary<int, string> _tokens = [];
+    private readonly Dictionary<string, int> _specialIds;
     private readonly Dictionary<int, byte[]> _bytes = [];
     private readonly HashSet<int> _special;
     private int _keptCount;
@@ -63,7 +64,8 @@ public sealed class TextTokenizer
         }
         _added = Find(definition.AddedTokens);
         _ordinaryAdded = Find(definition.AddedTokens.Where(token => !token.Special));
-        _special = [.. definition.AddedTokens.Where(token => token.Special).Select(token => token.Id)];
+        _specialIds = definition.AddedTokens.Where(token => token.Special).ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
+        _special = [.. _specialIds.Values];
         foreach (var (token, id) in vocabulary)
             (_tokens[id], _bytes[id]) = (token, ByteLevel.Decode(token));
         foreach (var token in definition.AddedTokens)
@@ -100,13 +102,14 @@ public sealed class TextTokenizer
     /// The special tokens are named by <c>tokenizer_config.json</c>, else <c>special_tokens_map.json</c>, else by id in
     /// <c>generation_config.json</c> or <c>config.json</c>; the older layout falls back to <c>&lt;|endoftext|&gt;</c>.
     /// </remarks>
-    /// <param name="folder">The model folder.</param>
+    /// <param name="folder">The model folder; or the model's name on the Hugging Face hub, where <c>hf download</c> has put it into
+    /// the local cache.</param>
     /// <exception cref="InvalidInputException">A file is missing or malformed, or asks for what is not implemented; the
     /// message names the file and the field.</exception>
     public static TextTokenizer Load(string folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        return new TextTokenizer(TokenizerFolder.Read(folder));
+        return new TextTokenizer(TokenizerFolder.Read(HubCache.Resolve(folder)));
     }
 
     /// <summary>
@@ -137,26 +140,28 @@ public sealed class TextTokenizer
     public IReadOnlyList<int> Encode(string text, bool allowSpecial = false, bool continues = false)
     {
         ArgumentNullException.ThrowIfNull(text);
-        if (text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF'))
-            text = string.Concat(text.EnumerateRunes());
-        var (raw, normalized) = allowSpecial ? _added : _ordinaryAdded;
         var ids = new List<int>();
-        foreach (var (start, end, token) in raw.Cut(text))
+        Encode(text, allowSpecial ? _added : _ordinaryAdded, continues ? TextPlace.Continuation : TextPlace.Beginning, ids);
+        return ids;
+    }
+
+    /// <summary>Encodes what a <see cref="ChatTemplate"/> rendered: its special tokens become their ids; text, whatever it spells, does
+    /// not.</summary>
+    /// <param name="segments">The rendered messages.</param>
+    /// <param name="continues">Whether they continue another text, as a completion its prompt.</param>
+    /// <exception cref="InvalidInputException">The tokenizer has no such special token.</exception>
+    public IReadOnlyList<int> Encode(IReadOnlyList<ChatSegment> segments, bool continues = false)
+    {
+        ArgumentNullException.ThrowIfNull(segments);
+        var ids = new List<int>();
+        var place = continues ? TextPlace.Continuation : TextPlace.Beginning;
+        foreach (var segment in segments)
         {
-            if (token is not null)
-            {
-                ids.Add(token.Id);
-                continue;
-            }
-            var place = start > 0 ? TextPlace.Inside : continues ? TextPlace.Continuation : TextPlace.Beginning;
-            var stretch = _pipeline.Normalize(text[start..end], place);
-            foreach (var (from, to, later) in normalized.Cut(stretch))
-            {
-                if (later is not null)
-                    ids.Add(later.Id);
-                else
-                    AddWords(stretch[from..to], from > 0 ? TextPlace.Inside : place, ids);
-            }
+            if (segment.Kind == ChatSegmentKind.Text)
+                Encode(segment.Text, _ordinaryAdded, place, ids);
+            else
+                ids.Add(segment.Kind == ChatSegmentKind.EndOfText ? EndOfTextId : Special(segment.Text));
+            place = TextPlace.Inside;
         }
         return ids;
     }
@@ -185,6 +190,36 @@ public sealed class TextTokenizer
         var text = new ArrayBufferWriter<byte>();
         shown.ForEach(id => text.Write(_bytes[id]));
         return Encoding.UTF8.GetString(text.WrittenSpan);
+    }
+
+    private int Special(string token) => _specialIds.TryGetValue(token, out var id)
+        ? id
+        : throw new InvalidInputException(
+            $"{_files.Folder}: the chat template needs the special token '{token}', which the tokenizer does not have; use the template " +
+            "the model was trained with.");
+
+    private void Encode(string text, (AddedTokens Raw, AddedTokens Normalized) added, TextPlace first, List<int> ids)
+    {
+        // No UTF-8 holds half a surrogate pair.
+        if (text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF'))
+            text = string.Concat(text.EnumerateRunes());
+        foreach (var (start, end, token) in added.Raw.Cut(text))
+        {
+            if (token is not null)
+            {
+                ids.Add(token.Id);
+                continue;
+            }
+            var place = start > 0 ? TextPlace.Inside : first;
+            var stretch = _pipeline.Normalize(text[start..end], place);
+            foreach (var (from, to, later) in added.Normalized.Cut(stretch))
+            {
+                if (later is not null)
+                    ids.Add(later.Id);
+                else
+                    AddWords(stretch[from..to], from > 0 ? TextPlace.Inside : place, ids);
+            }
+        }
     }
 
     private void AddWords(string text, TextPlace place, List<int> ids)

@@ -44,6 +44,9 @@ internal sealed class TokenizerFolder
         }
     }
 
+    /// <summary>Where the files came from.</summary>
+    public string Folder => _folder;
+
     public bool Has(string name) => _files.ContainsKey(name);
 
     public byte[] Bytes(string name) => _files[name];
