@@ -21,18 +21,10 @@ internal sealed class TokenizerReader
     public static TokenizerDefinition Read(TokenizerFolder folder)
     {
         var reader = new TokenizerReader(folder);
-        try
-        {
-            if (folder.Has(TokenizerFolder.TokenizerJson))
-                return reader.ReadTokenizerJson();
-            if (folder.Has(TokenizerFolder.VocabJson) && folder.Has(TokenizerFolder.MergesText))
-                return reader.ReadVocabAndMerges();
-        }
-        // What System.Text.Json says of a string with half a surrogate pair.
-        catch (InvalidOperationException e)
-        {
-            throw folder.Error("", $"a tokenizer file holds text that is not valid Unicode ({e.Message})");
-        }
+        if (folder.Has(TokenizerFolder.TokenizerJson))
+            return reader.ReadTokenizerJson();
+        if (folder.Has(TokenizerFolder.VocabJson) && folder.Has(TokenizerFolder.MergesText))
+            return reader.ReadVocabAndMerges();
         throw folder.Error("", "holds no tokenizer; it must have tokenizer.json, or vocab.json and merges.txt");
     }
 

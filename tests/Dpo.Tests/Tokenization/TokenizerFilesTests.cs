@@ -60,7 +60,7 @@ public class TokenizerFilesTests
 
     [Fact]
     public void Half_a_surrogate_pair_is_refused() =>
-        Assert.Contains("holds text that is not valid Unicode", Message(
+        Assert.Contains("tokenizer.json: holds text that is not valid Unicode", Message(
             Tokenizer().ToJsonString().Replace("\"!\":2", "\"\\ud800\":2", StringComparison.Ordinal)), StringComparison.Ordinal);
 
     [Fact]
