@@ -7,9 +7,9 @@ namespace Dpo;
 /// first, the leftmost of equals, until none is left.
 /// </summary>
 /// <remarks>
-/// For the tokenizers that Microsoft.ML.Tokenizers cannot run: those with byte fallback, where a character the vocabulary lacks
-/// becomes its UTF-8 bytes (<c>&lt;0xE2&gt;</c>). They do not cut text into words, so that a word may be a whole book: a heap and a
-/// linked list keep that at n log n.
+/// For what Microsoft.ML.Tokenizers cannot do: byte fallback, where a character the vocabulary lacks becomes its UTF-8 bytes
+/// (<c>&lt;0xE2&gt;</c>), and long words. Where text is not cut into words, a word may be a whole book: a heap and a linked list keep
+/// that at n log n.
 /// </remarks>
 internal sealed class BytePairMerges
 {
@@ -20,7 +20,7 @@ internal sealed class BytePairMerges
 
     /// <param name="vocabulary">The ids of tokens.</param>
     /// <param name="merges">Pairs of tokens of the vocabulary whose joined spelling it holds too, the first ones first.</param>
-    /// <param name="bytes">The ids of the 256 bytes.</param>
+    /// <param name="bytes">The ids of the 256 bytes, for characters that are not in the vocabulary.</param>
     public BytePairMerges(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<(string Left, string Right)> merges, int[] bytes)
     {
         ids = new Dictionary<string, int>(vocabulary, StringComparer.Ordinal);

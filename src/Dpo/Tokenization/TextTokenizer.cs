@@ -28,7 +28,7 @@ public sealed class TextTokenizer
     private readonly TokenizerFolder _files;
     private readonly TokenizerPipeline _pipeline;
     private readonly BpeTokenizer? _library;
-    private readonly BytePairMerges? _merges;
+    private readonly BytePairMerges _merges;
     private readonly WordSeams? _seams;
     private readonly Dictionary<string, int> _wholeWords;
     private readonly ConcurrentDictionary<string, int[]> _kept = new(StringComparer.Ordinal);
@@ -56,12 +56,12 @@ public sealed class TextTokenizer
                 ByteLevel = true,
             });
         }
-        else
+        else if (!_pipeline.IgnoreMerges)
         {
-            _merges = new BytePairMerges(vocabulary, merges, [.. Enumerable.Range(0, 256).Select(b => vocabulary.GetValueOrDefault(ByteLevel.Fallback(b), -1))]);
-            // A word that is taken whole must not be cut any further.
-            _seams = _pipeline.IgnoreMerges ? null : new WordSeams(vocabulary, merges);
+            // A word that is taken whole must not be cut any further, so only where none is.
+            _seams = new WordSeams(vocabulary, merges);
         }
+        _merges = new BytePairMerges(vocabulary, merges, [.. Enumerable.Range(0, 256).Select(b => vocabulary.GetValueOrDefault(ByteLevel.Fallback(b), -1))]);
         _added = Find(definition.AddedTokens);
         _ordinaryAdded = Find(definition.AddedTokens.Where(token => !token.Special));
         _specialIds = definition.AddedTokens.Where(token => token.Special).ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
@@ -244,9 +244,12 @@ public sealed class TextTokenizer
     {
         if (_wholeWords.Count > 0 && _wholeWords.TryGetValue(_library is null ? word.ToString() : ByteLevel.Encode(word), out var whole))
             return [whole];
-        return _merges is not null
-            ? _merges.Encode(word)
-            : [.. _library!.EncodeToIds(word, considerPreTokenization: false, considerNormalization: false)];
+        if (_library is null)
+            return _merges.Encode(word);
+        // The library's time grows with the square of a word's length: 200,000 letters without a space took it 17 s.
+        return word.Length <= LongestKeptWord
+            ? [.. _library.EncodeToIds(word, considerPreTokenization: false, considerNormalization: false)]
+            : _merges.Encode(ByteLevel.Encode(word));
     }
 
     private (AddedTokens Raw, AddedTokens Normalized) Find(IEnumerable<AddedToken> tokens)
