@@ -23,7 +23,7 @@ internal static class Preferences
         IEnumerable<PreferenceExample> examples, TextTokenizer tokenizer, TrainingSettings settings, string name)
     {
         var report = new DataReport();
-        var exampleTokenizer = new ExampleTokenizer(tokenizer, settings.MaxLength, settings.MaxPromptLength, settings.Truncation);
+        var exampleTokenizer = new ExampleTokenizer(tokenizer, settings.MaxLength, settings.MaxPromptLength, settings.Truncation, settings.ChatTemplate);
         var tokenized = new List<TokenizedExample>();
         foreach (var example in examples)
         {

@@ -15,6 +15,7 @@ internal sealed record TrainingSettings(
     Truncation Truncation,
     int MaxLength,
     int MaxPromptLength,
+    ChatTemplate? ChatTemplate,
     Precision Precision,
     torch.Device Device,
     int Seed,
@@ -27,6 +28,14 @@ internal sealed record TrainingSettings(
 /// </summary>
 internal sealed class TrainingCommand : RootCommand
 {
+    private static readonly Dictionary<string, ChatTemplate> ChatTemplates = new()
+    {
+        ["chatml"] = ChatTemplate.ChatMl,
+        ["llama3"] = ChatTemplate.Llama3,
+        ["zephyr"] = ChatTemplate.Zephyr,
+        ["hh"] = ChatTemplate.HelpfulHarmless,
+    };
+
     private readonly double defaultBeta;
     private readonly string defaultOutput;
     private readonly Truncation paperTruncation;
@@ -50,6 +59,11 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<double?> labelSmoothing = CliOption.Real("--label-smoothing", "Share of preferences taken to be the wrong way round. [default: 0]", 0, inclusive: true, below: 0.5);
     private readonly Option<int?> maxLength = CliOption.Whole("--max-length", "Tokens of prompt and completion. [default: 512]", 2);
     private readonly Option<int?> maxPromptLength = CliOption.Whole("--max-prompt-length", "Tokens a prompt is cut to where both do not fit. [default: 256]");
+    private readonly Option<string?> chatTemplate = new("--chat-template")
+    {
+        Description = "How the model has a chat written down, for data whose rows hold messages.",
+        HelpName = string.Join("|", ChatTemplates.Keys),
+    };
     private readonly Option<double?> maxGradNorm = CliOption.Real("--max-grad-norm", "Gradients are clipped to this global norm. [default: 10]", 0);
     private readonly Option<int?> seed = CliOption.Whole("--seed", "Seeds data order and weights made here. [default: 0]", int.MinValue);
     private readonly Option<bool> noShuffle = new("--no-shuffle") { Description = "Keep the order of the file." };
@@ -68,10 +82,15 @@ internal sealed class TrainingCommand : RootCommand
         this.paperTruncation = paperTruncation;
         output = CliOption.Path("--output", "DIR", $"Where metrics and models go. [default: {defaultOutput}]");
         beta.Description += $" [default: {defaultBeta}]";
+        chatTemplate.Validators.Add(result =>
+        {
+            if (result.Tokens is [{ Value: var name }] && !ChatTemplates.ContainsKey(name))
+                result.AddError($"--chat-template {name}: the value must be one of {chatTemplate.HelpName}");
+        });
         foreach (var option in (Option[])
         [
             model, train, eval, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
-            weightDecay, beta, loss, labelSmoothing, maxLength, maxPromptLength, maxGradNorm, seed, noShuffle, precision, device, skipSft,
+            weightDecay, beta, loss, labelSmoothing, maxLength, maxPromptLength, chatTemplate, maxGradNorm, seed, noShuffle, precision, device, skipSft,
             loraRank, loraAlpha, loraTarget,
         ])
             Options.Add(option);
@@ -106,6 +125,7 @@ internal sealed class TrainingCommand : RootCommand
             parsed.GetValue(beta) ?? defaultBeta, parsed.GetValue(labelSmoothing) ?? 0,
             parsed.GetValue(truncation) == "keep-start" ? Truncation.KeepStart : paperTruncation,
             parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
+            parsed.GetValue(chatTemplate) is { } template ? ChatTemplates[template] : null,
             CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),
             training.Seed, parsed.GetValue(skipSft), Lora(parsed, fromScratch));
         if (settings.Truncation != Truncation.KeepStart && settings.MaxPromptLength >= settings.MaxLength)

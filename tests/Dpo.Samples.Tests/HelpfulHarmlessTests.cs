@@ -112,6 +112,7 @@ public class HelpfulHarmlessTests
     [InlineData("--learning-rate NaN", "--learning-rate NaN: the value must be a number above 0. Run with --help for the options.")]
     [InlineData("--label-smoothing 0.5", "--label-smoothing 0.5: the value must be a number of at least 0 and below 0.5. Run with --help for the options.")]
     [InlineData("--schedule step", "--schedule step: the value must be one of paper|trl-constant|linear|cosine. Run with --help for the options.")]
+    [InlineData("--chat-template alpaca", "--chat-template alpaca: the value must be one of chatml|llama3|zephyr|hh. Run with --help for the options.")]
     [InlineData("--bogus", "Unrecognized command or argument '--bogus'. Run with --help for the options.")]
     [InlineData("--model /no/such", "/no/such: there is no such folder; give a model folder with its tokenizer files.")]
     [InlineData("--weight-decay 0.1", "--weight-decay goes with --optimizer adamw; RMSprop has none.")]
@@ -125,6 +126,21 @@ public class HelpfulHarmlessTests
         var (exitCode, _, error) = SampleRun.Run("HelpfulHarmless", [.. arguments.Split(' '), "--output", folder]);
         Assert.Equal((2, message), (exitCode, error.TrimEnd()));
         Assert.False(Directory.Exists(folder));
+    }
+
+    [Fact]
+    public void Conversations_train_under_a_named_chat_template_only()
+    {
+        using var output = new TemporaryFolder();
+        var train = output.Write("train.jsonl", """
+            {"prompt": [{"role": "user", "content": "Hi"}], "chosen": [{"role": "assistant", "content": "yes"}], "rejected": [{"role": "assistant", "content": "no"}]}
+            """);
+        string[] arguments = ["--model", Fixture.Path("models", "gpt2"), "--train", train, "--max-length", "64", "--steps", "1", "--skip-sft", "--output", output.File("out")];
+        Assert.Equal(
+            "train.jsonl:1: the example holds the messages of a chat; name the chat template that the model was trained with.",
+            SampleRun.Run("HelpfulHarmless", arguments).Error.TrimEnd());
+        SampleRun.Succeed("HelpfulHarmless", [.. arguments, "--chat-template", "hh"]);
+        Assert.Single(Lines(output.File("out")));
     }
 
     [Fact]

@@ -15,8 +15,8 @@ namespace Dpo;
 /// </remarks>
 public static class HelpfulHarmlessTranscripts
 {
-    private const string AssistantTurn = "\n\nAssistant:";
-    private const string HumanTurn = "\n\nHuman:";
+    internal const string AssistantTurn = "\n\nAssistant:";
+    internal const string HumanTurn = "\n\nHuman:";
 
     /// <summary>Reads the examples one by one; no more than a line is held in memory.</summary>
     /// <inheritdoc cref="PreferenceJsonLines.Read"/>

@@ -39,6 +39,13 @@ public sealed record PreferenceExample(string Prompt, IReadOnlyList<string> Comp
 
     /// <summary>Where the example came from, such as <c>train.jsonl:12</c>; null where it came from no file.</summary>
     public string? Source { get; init; }
+
+    /// <summary>
+    /// The messages, where the example is a preference between answers in a chat; else null. <see cref="Prompt"/> and
+    /// <see cref="Completions"/> are then the same messages as JSON, to be told apart and read by people: what a model sees is
+    /// rendered from the messages by the chat template that <c>ExampleTokenizer</c> was given.
+    /// </summary>
+    public Conversation? Conversation { get; init; }
 }
 
 /// <summary>One preference: the completion with index <paramref name="Chosen"/> was preferred to the one with index

@@ -15,29 +15,41 @@ public static class PreferenceExamples
     {
         ArgumentNullException.ThrowIfNull(examples);
         return examples
-            .GroupBy(example => (example.Prompt, Alone: IsMoreThanPairs(example) ? example : null))
+            .GroupBy(example => (example.Prompt, IsChat: example.Conversation is not null, Alone: IsMoreThanPairs(example) ? example : null))
             .Select(group => group.Key.Alone ?? Merge(group));
     }
 
     private static bool IsMoreThanPairs(PreferenceExample example) =>
         example.Ranking is not null || example.Scores is not null || example.Labels is not null;
 
-    private static PreferenceExample Merge(IGrouping<(string Prompt, PreferenceExample?), PreferenceExample> group)
+    private static PreferenceExample Merge(IGrouping<(string Prompt, bool IsChat, PreferenceExample?), PreferenceExample> group)
     {
         var completions = new List<string>();
+        var answers = new List<IReadOnlyList<ChatMessage>>();
         var indices = new Dictionary<string, int>(StringComparer.Ordinal);
         var pairs = new List<PreferencePair>();
-        int IndexOf(string completion)
+        int IndexOf(PreferenceExample example, int index)
         {
+            var completion = example.Completions[index];
             if (indices.TryAdd(completion, completions.Count))
+            {
                 completions.Add(completion);
+                if (example.Conversation is { } conversation)
+                    answers.Add(conversation.Completions[index]);
+            }
             return indices[completion];
         }
         foreach (var example in group)
         {
-            int[] merged = [.. example.Completions.Select(IndexOf)];
+            int[] merged = [.. Enumerable.Range(0, example.Completions.Count).Select(index => IndexOf(example, index))];
             pairs.AddRange(example.Pairs.Select(pair => new PreferencePair(merged[pair.Chosen], merged[pair.Rejected])));
         }
-        return new PreferenceExample(group.Key.Prompt, completions, pairs) { Source = group.First().Source };
+        var first = group.First();
+        return first with
+        {
+            Completions = completions,
+            Pairs = pairs,
+            Conversation = first.Conversation is { } chat ? chat with { Completions = answers } : null,
+        };
     }
 }

@@ -12,7 +12,9 @@ public static class PreferenceFile
     /// <remarks>
     /// <list type="bullet">
     /// <item><c>prompt</c>: <see cref="PreferenceJsonLines"/>;</item>
-    /// <item><c>chosen</c> without a prompt: <see cref="HelpfulHarmlessTranscripts"/>, grouped by prompt;</item>
+    /// <item><c>chosen</c> without a prompt, a text with an <c>"\n\nAssistant:"</c> turn: <see cref="HelpfulHarmlessTranscripts"/>, grouped
+    /// by prompt;</item>
+    /// <item><c>chosen</c> otherwise: <see cref="PreferenceJsonLines"/>, with the prompt that both have in common;</item>
     /// <item><c>summaries</c>, <c>info</c> or <c>input_text</c>: <see cref="SummaryComparisons"/>.</item>
     /// </list>
     /// Where bad rows are skipped, the first row that is a JSON object decides. The format is decided before this method
@@ -33,7 +35,7 @@ public static class PreferenceFile
     }
 
     private const string Formats =
-        "give JSON Lines with 'prompt', 'chosen' and 'rejected', HH transcripts with 'chosen' and 'rejected', or summary " +
+        "give JSON Lines with 'prompt', 'chosen' and 'rejected' (texts or lists of messages), HH transcripts with 'chosen' and 'rejected', or summary " +
         "comparisons with 'info', 'summaries' and 'choice' or with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
 
     private static Reader Format(string path, JsonElement row, string source)
@@ -41,6 +43,11 @@ public static class PreferenceFile
         bool Has(string name) => row.TryGetProperty(name, out _);
         if (Has("prompt"))
             return PreferenceJsonLines.Read;
+        if (row.TryGetProperty("chosen", out var chosen)
+            && !(chosen.ValueKind == JsonValueKind.String && chosen.GetString()!.Contains(HelpfulHarmlessTranscripts.AssistantTurn, StringComparison.Ordinal)))
+        {
+            return PreferenceJsonLines.Read;
+        }
         if (Has("chosen"))
             return (file, report, badRows) => HelpfulHarmlessTranscripts.Read(file, report, badRows).GroupByPrompt();
         if (Has("summaries") || Has("info") || Has("input_text"))

@@ -1,8 +1,11 @@
+using System.Text.Json;
+
 namespace Dpo;
 
 /// <summary>
-/// Reads JSON Lines of <c>{"prompt": …, "chosen": …, "rejected": …}</c>, the plainest format of preference data, and its kin:
-/// scored pairs, rankings, and completions labelled apart.
+/// Reads JSON Lines of <c>{"prompt": …, "chosen": …, "rejected": …}</c>, the plainest format of preference data, as TRL takes it:
+/// texts, or lists of a chat's messages, <c>[{"role": …, "content": …}]</c>; and its kin: scored pairs, rankings, and completions
+/// labelled apart.
 /// </summary>
 /// <remarks>
 /// <para>Beside <c>prompt</c> a row has</para>
@@ -13,9 +16,13 @@ namespace Dpo;
 /// ranking;</item>
 /// <item><c>completion</c> and <c>label</c>, true where it is desirable (TRL's unpaired format).</item>
 /// </list>
-/// <para>The texts are taken as they stand, so a space between prompt and completion belongs to the completions. Other fields are
-/// ignored. Bad rows: malformed JSON or UTF-8, a field missing or of another type, a completion of nothing but white space,
+/// <para>Texts are taken as they stand, so a space between prompt and completion belongs to the completions. Other fields are
+/// ignored. Bad rows: malformed JSON or UTF-8, a field missing or of the wrong kind, a completion of nothing but white space,
 /// completions that are identical, and completions that all have one score.</para>
+/// <para>A pair without <c>prompt</c> has an implicit one, found as TRL's <c>extract_prompt</c> finds it: the beginning that chosen and
+/// rejected have in common, less a space at its end; of a chat, the messages they have in common.</para>
+/// <para>Messages, of <c>chosen</c> and <c>rejected</c> only, become <see cref="PreferenceExample.Conversation"/>. The prompt must not end
+/// with the assistant, and completions must begin with it.</para>
 /// </remarks>
 public static class PreferenceJsonLines
 {
@@ -26,13 +33,20 @@ public static class PreferenceJsonLines
     /// <exception cref="InvalidInputException">While reading: the file cannot be read, a line exceeds 64 MiB, or a bad row is
     /// refused.</exception>
     public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
-        JsonRows.Read(path, report, badRows, (row, source) =>
-        {
-            var prompt = row.Text("prompt");
-            if (row.TryGetProperty("completions", out var completions))
-                return RatedRows.Ranked(prompt, completions, row, source);
-            if (row.TryGetProperty("completion", out _))
-                return RatedRows.Labelled(prompt, row.Text("completion"), row, source);
-            return RatedRows.Scored(JsonRows.Comparison(prompt, row.Text("chosen"), row.Text("rejected"), source), row);
-        });
+        JsonRows.Read(path, report, badRows, Parse);
+
+    private static PreferenceExample Parse(JsonElement row, string source)
+    {
+        if (row.TryGetProperty("completions", out var completions))
+            return RatedRows.Ranked(row.Text("prompt"), completions, row, source);
+        if (row.TryGetProperty("completion", out _))
+            return RatedRows.Labelled(row.Text("prompt"), row.Text("completion"), row, source);
+        if (row.TryGetProperty("chosen", out var answer) && answer.ValueKind == JsonValueKind.Array)
+            return RatedRows.Scored(ConversationRows.Read(row, source), row);
+        var hasPrompt = row.TryGetProperty("prompt", out _);
+        var (prompt, chosen, rejected) = (hasPrompt ? row.Text("prompt") : "", row.Text("chosen"), row.Text("rejected"));
+        if (!hasPrompt && chosen != rejected)
+            (prompt, chosen, rejected) = ImplicitPrompt.Part(chosen, rejected);
+        return RatedRows.Scored(JsonRows.Comparison(prompt, chosen, rejected, source), row);
+    }
 }

@@ -27,12 +27,14 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     /// <c>pytorch_model.bin</c>, of which nothing is executed; either may be several files with an index. Weights are stored
     /// as fp32, bf16 or fp16 and become fp32.
     /// </summary>
-    /// <param name="folder">The folder, as transformers' <c>save_pretrained</c> or a download makes it.</param>
+    /// <param name="folder">The folder, as transformers' <c>save_pretrained</c> or a download makes it; or the model's name on
+    /// the Hugging Face hub, such as <c>EleutherAI/pythia-2.8b</c>, where <c>hf download</c> has put it into the local cache.</param>
     /// <param name="device">Where the weights go; the CPU by default.</param>
     /// <returns>The model, in evaluation mode; the caller disposes it.</returns>
     /// <exception cref="InvalidInputException">The folder lacks a file, or a file holds what Dpo does not implement; the
     /// message names the file and the field or tensor.</exception>
-    public static Transformer Load(string folder, Device? device = null) => ModelFolder.Load(folder, device ?? CPU);
+    public static Transformer Load(string folder, Device? device = null) =>
+        ModelFolder.Load(HubCache.Resolve(folder), device ?? CPU);
 
     /// <summary>The device its parameters are on.</summary>
     public Device Device => parameters().First().device;

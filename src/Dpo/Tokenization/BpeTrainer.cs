@@ -47,12 +47,11 @@ internal static class BpeTrainer
 
     private static List<Word> CountWords(IEnumerable<string> texts, Dictionary<string, int> ids)
     {
-        var splitter = new ByteLevelPreTokenizer();
         var counts = new Dictionary<string, long>(StringComparer.Ordinal);
         foreach (var text in texts)
         {
-            foreach (var (offset, length) in splitter.PreTokenize(text))
-                CollectionsMarshal.GetValueRefOrAddDefault(counts, ByteLevel.Encode(text.AsSpan(offset, length)), out _)++;
+            foreach (var word in TokenizerPipeline.Gpt2.PreTokenize(text, TextPlace.Beginning))
+                CollectionsMarshal.GetValueRefOrAddDefault(counts, ByteLevel.Encode(word.Span), out _)++;
         }
         return [.. counts.Select(word => new Word([.. word.Key.Select(c => ids[c.ToString()])], word.Value))];
     }

@@ -19,6 +19,9 @@ internal static class ByteLevel
     /// <summary>The visible character of every byte, indexed by the byte.</summary>
     public static ReadOnlySpan<char> Characters => CharacterOfByte;
 
+    /// <summary>How vocabularies with byte fallback spell a byte.</summary>
+    public static string Fallback(int value) => $"<0x{value:X2}>";
+
     /// <summary>The text's UTF-8 bytes as visible characters.</summary>
     public static string Encode(ReadOnlySpan<char> text)
     {

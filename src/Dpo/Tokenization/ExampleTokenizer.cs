@@ -10,6 +10,9 @@ namespace Dpo;
 /// <see cref="MaxLength"/> together. The paper's rule (<see cref="Truncation.PaperKeepPromptEnd"/> and
 /// <see cref="Truncation.PaperKeepPromptStart"/>) then cuts the prompt to <see cref="MaxPromptLength"/>, and where that is not
 /// enough, every completion to <c>MaxLength − MaxPromptLength</c> tokens.</para>
+/// <para>A conversation (<see cref="PreferenceExample.Conversation"/>) is written down by <see cref="ChatTemplate"/>: the prompt up to where
+/// the assistant's turn is opened, completions with what ends the turn, as TRL does. The end-of-text token is put
+/// behind them only where the template has nothing of its own there.</para>
 /// <para><see cref="Truncation.KeepStart"/> keeps the first <see cref="MaxLength"/> ids of the prompt followed by each
 /// completion, and drops an example whose prompt alone has that many. TRL tokenizes prompt and completion as one string and
 /// slices; the ids are the same unless a token straddles the boundary.</para>
@@ -17,6 +20,7 @@ namespace Dpo;
 public sealed class ExampleTokenizer
 {
     private const string EmptyPrompt = "empty prompt";
+    private const string UnknownRole = "a role that the chat template has no place for";
     private const string PromptTooLong = "prompt too long";
 
     /// <summary>Creates a tokenizer of examples.</summary>
@@ -24,12 +28,14 @@ public sealed class ExampleTokenizer
     /// <param name="maxLength">See <see cref="MaxLength"/>.</param>
     /// <param name="maxPromptLength">See <see cref="MaxPromptLength"/>.</param>
     /// <param name="truncation">See <see cref="Truncation"/>.</param>
+    /// <param name="chatTemplate">See <see cref="ChatTemplate"/>.</param>
     /// <exception cref="InvalidInputException">The lengths leave no room for a prompt or a completion.</exception>
     public ExampleTokenizer(
         TextTokenizer tokenizer,
         int maxLength = 512,
         int maxPromptLength = 256,
-        Truncation truncation = Truncation.PaperKeepPromptEnd)
+        Truncation truncation = Truncation.PaperKeepPromptEnd,
+        ChatTemplate? chatTemplate = null)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         if (maxLength < 2)
@@ -47,6 +53,7 @@ public sealed class ExampleTokenizer
         MaxLength = maxLength;
         MaxPromptLength = maxPromptLength;
         Truncation = truncation;
+        ChatTemplate = chatTemplate;
     }
 
     /// <summary>The model's tokenizer.</summary>
@@ -62,18 +69,27 @@ public sealed class ExampleTokenizer
     /// <summary>What is cut where an example is too long.</summary>
     public Truncation Truncation { get; }
 
+    /// <summary>How conversations are written down; null, the default, for data without any. Examples of plain text are not
+    /// touched by it.</summary>
+    public ChatTemplate? ChatTemplate { get; }
+
     /// <summary>Tokenizes an example.</summary>
     /// <param name="example">A prompt and its completions.</param>
     /// <param name="report">Counts the example's rows where it is dropped.</param>
+    /// <exception cref="InvalidInputException">The example is a conversation and there is no chat template, or the tokenizer lacks a special
+    /// token of it.</exception>
     /// <returns>The ids; null where the prompt is empty, so that nothing predicts the first token of a completion, or where the
     /// prompt alone is too long under <see cref="Truncation.KeepStart"/>.</returns>
     public TokenizedExample? Tokenize(PreferenceExample example, DataReport report)
     {
         ArgumentNullException.ThrowIfNull(example);
         ArgumentNullException.ThrowIfNull(report);
-        var prompt = Tokenizer.Encode(example.Prompt);
-        IReadOnlyList<int>[] completions =
-            [.. example.Completions.Select(text => (int[])[.. Tokenizer.Encode(text), Tokenizer.EndOfTextId])];
+        if (example.Conversation is { } chat && ChatTemplate?.Knows(chat.Completions.SelectMany(messages => messages).Concat(chat.Prompt)) == false)
+        {
+            report.Drop(UnknownRole, example.Source, Math.Max(1, example.Pairs.Count));
+            return null;
+        }
+        var (prompt, completions) = Encode(example);
         var keepStart = Truncation == Truncation.KeepStart;
         if (prompt.Count == 0 || (keepStart && prompt.Count >= MaxLength))
         {
@@ -96,6 +112,22 @@ public sealed class ExampleTokenizer
             Labels = example.Labels,
             Source = example.Source,
         };
+    }
+
+    private (IReadOnlyList<int> Prompt, IReadOnlyList<int>[] Completions) Encode(PreferenceExample example)
+    {
+        if (example.Conversation is not { } conversation)
+        {
+            return (
+                Tokenizer.Encode(example.Prompt),
+                [.. example.Completions.Select(text => (int[])[.. Tokenizer.Encode(text, continues: true), Tokenizer.EndOfTextId])]);
+        }
+        var template = ChatTemplate ?? throw new InvalidInputException(
+            $"{example.Source ?? "An example"}: the example holds the messages of a chat; name the chat template that the model was trained with.");
+        int[] end = template.EndsTurns ? [] : [Tokenizer.EndOfTextId];
+        return (
+            Tokenizer.Encode(template.Render(conversation.Prompt, generationPrompt: true)),
+            [.. conversation.Completions.Select(messages => (int[])[.. Tokenizer.Encode(template.RenderCompletion(messages), continues: true), .. end])]);
     }
 
     private static IReadOnlyList<int> Cut(IReadOnlyList<int> ids, int length, bool keepEnd)

@@ -1,58 +1,92 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Text;
 using Microsoft.ML.Tokenizers;
 
 namespace Dpo;
 
 /// <summary>
-/// A model's tokenizer: byte-level byte pair encoding as GPT-2 defined it, read from a Hugging Face model folder.
+/// A model's tokenizer: byte pair encoding, read from a Hugging Face model folder. It is byte-level as in GPT-2, Pythia, Llama 3 and
+/// Qwen, or has SentencePiece's word marks and falls back to bytes, as in Llama 2, Mistral, Gemma and Phi-3.
 /// </summary>
 /// <remarks>
-/// <para>Every text can be encoded, and <see cref="Decode"/> gives exactly the text back. Nothing is added in front or
+/// <para>Every text can be encoded, and <see cref="Decode"/> gives the text back: exactly, unless the tokenizer normalizes (then
+/// what Unicode's form C makes of it), or marks words (then a text may lose a space at its beginning). No token is added in front or
 /// behind, even where the files ask for it (a template that puts a beginning-of-text token in front is left aside):
 /// what a model sees is decided in one place, <see cref="ExampleTokenizer"/>.</para>
 /// <para>A <i>special token</i> such as <c>&lt;|endoftext|&gt;</c> stands for something that is not text. Someone else's text may
-/// spell it all the same, so <see cref="Encode"/> makes ordinary ids of it unless asked otherwise.</para>
+/// spell it all the same, so <see cref="Encode(string, bool, bool)"/> makes ordinary ids of it unless asked otherwise.</para>
+/// <para>Ids are those of Hugging Face's tokenizers on every machine; what <c>tokenizer.json</c> asks for and is not implemented is
+/// refused. Safe for use by several threads.</para>
 /// </remarks>
 public sealed class TextTokenizer
 {
+    // Words come again and again; the longest and the rarest are not worth their memory.
+    private const int LongestKeptWord = 64;
+    private const int MostKeptWords = 100_000;
+
     private readonly TokenizerFolder _files;
-    private readonly BpeTokenizer _bpe;
-    private readonly AddedToken[] _added;
-    private readonly AddedToken[] _ordinaryAdded;
-    private readonly SearchValues<string> _addedSearch;
-    private readonly SearchValues<string> _ordinaryAddedSearch;
+    private readonly TokenizerPipeline _pipeline;
+    private readonly BpeTokenizer? _library;
+    private readonly BytePairMerges _merges;
+    private readonly WordSeams? _seams;
+    private readonly Dictionary<string, int> _wholeWords;
+    private readonly ConcurrentDictionary<string, int[]> _kept = new(StringComparer.Ordinal);
+    private readonly (AddedTokens Raw, AddedTokens Normalized) _added;
+    private readonly (AddedTokens Raw, AddedTokens Normalized) _ordinaryAdded;
+    private readonly Dictionary<int, string> _tokens = [];
+    private readonly Dictionary<string, int> _specialIds;
     private readonly Dictionary<int, byte[]> _bytes = [];
     private readonly HashSet<int> _special;
+    private int _keptCount;
 
     private TextTokenizer(TokenizerFolder files)
     {
         _files = files;
-        var definition = TokenizerReader.Read(files);
         // Special tokens stay out of the vocabulary that text is encoded with: no text can become one.
-        _bpe = BpeTokenizer.Create(new BpeOptions(definition.Vocabulary)
+        var definition = TokenizerReader.Read(files);
+        var (vocabulary, merges) = (definition.Vocabulary, definition.Merges);
+        _pipeline = definition.Pipeline;
+        _wholeWords = new(_pipeline.IgnoreMerges ? vocabulary : new Dictionary<string, int>(), StringComparer.Ordinal);
+        if (_pipeline.IsByteLevel)
         {
-            Merges = definition.Merges.Select(merge => $"{merge.Left} {merge.Right}"),
-            ByteLevel = true,
-            PreTokenizer = new ByteLevelPreTokenizer(),
-        });
-        // Longest first, so that where two begin at the same place the longer one is meant.
-        _added = [.. definition.AddedTokens.OrderByDescending(token => token.Content.Length)];
-        _ordinaryAdded = [.. _added.Where(token => !token.Special)];
-        _addedSearch = SearchValues.Create([.. _added.Select(token => token.Content)], StringComparison.Ordinal);
-        _ordinaryAddedSearch = SearchValues.Create([.. _ordinaryAdded.Select(token => token.Content)], StringComparison.Ordinal);
-        _special = [.. _added.Where(token => token.Special).Select(token => token.Id)];
-        foreach (var (token, id) in definition.Vocabulary)
-            _bytes[id] = ByteLevel.Decode(token);
-        foreach (var token in _added)
-            _bytes[token.Id] = Encoding.UTF8.GetBytes(token.Content);
+            _library = BpeTokenizer.Create(new BpeOptions(vocabulary)
+            {
+                Merges = merges.Select(merge => $"{merge.Left} {merge.Right}"),
+                ByteLevel = true,
+            });
+        }
+        else if (!_pipeline.IgnoreMerges)
+        {
+            // A word that is taken whole must not be cut any further, so only where none is.
+            _seams = new WordSeams(vocabulary, merges);
+        }
+        _merges = new BytePairMerges(vocabulary, merges, [.. Enumerable.Range(0, 256).Select(b => vocabulary.GetValueOrDefault(ByteLevel.Fallback(b), -1))]);
+        _added = Find(definition.AddedTokens);
+        _ordinaryAdded = Find(definition.AddedTokens.Where(token => !token.Special));
+        _specialIds = definition.AddedTokens.Where(token => token.Special).ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
+        _special = [.. _specialIds.Values];
+        foreach (var (token, id) in vocabulary)
+            (_tokens[id], _bytes[id]) = (token, ByteLevel.Decode(token));
+        foreach (var token in definition.AddedTokens)
+            (_tokens[token.Id], _bytes[token.Id]) = (Spelling(token), Encoding.UTF8.GetBytes(Spelling(token)));
         EndOfTextId = definition.EndOfTextId;
+        StopIds = definition.StopIds;
+        BeginningOfTextId = definition.BeginningOfTextId;
         PadId = definition.PadId;
-        VocabularySize = _bytes.Keys.Max() + 1;
+        VocabularySize = _tokens.Keys.Max() + 1;
     }
 
     /// <summary>The id that ends every completion (<c>eos_token</c>; GPT-2's <c>&lt;|endoftext|&gt;</c>).</summary>
     public int EndOfTextId { get; }
+
+    /// <summary>The ids at which a model has ended what it writes: <see cref="EndOfTextId"/>, and the others that
+    /// <c>generation_config.json</c> names, such as the end of a chat's turn.</summary>
+    public IReadOnlyList<int> StopIds { get; }
+
+    /// <summary>The id in front of every text the model was trained on (<c>bos_token</c>; Llama's <c>&lt;s&gt;</c>); null where the
+    /// files name none. It is never put there without being asked for.</summary>
+    public int? BeginningOfTextId { get; }
 
     /// <summary>The id that fills rows up to equal length (<c>pad_token</c>); null where the files name none.</summary>
     public int? PadId { get; }
@@ -68,13 +102,14 @@ public sealed class TextTokenizer
     /// The special tokens are named by <c>tokenizer_config.json</c>, else <c>special_tokens_map.json</c>, else by id in
     /// <c>generation_config.json</c> or <c>config.json</c>; the older layout falls back to <c>&lt;|endoftext|&gt;</c>.
     /// </remarks>
-    /// <param name="folder">The model folder.</param>
-    /// <exception cref="InvalidInputException">A file is missing or malformed, or asks for something other than GPT-2's
-    /// byte-level BPE; the message names the file and the field.</exception>
+    /// <param name="folder">The model folder; or the model's name on the Hugging Face hub, where <c>hf download</c> has put it into
+    /// the local cache.</param>
+    /// <exception cref="InvalidInputException">A file is missing or malformed, or asks for what is not implemented; the
+    /// message names the file and the field.</exception>
     public static TextTokenizer Load(string folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        return new TextTokenizer(TokenizerFolder.Read(folder));
+        return new TextTokenizer(TokenizerFolder.Read(HubCache.Resolve(folder)));
     }
 
     /// <summary>
@@ -100,56 +135,131 @@ public sealed class TextTokenizer
     /// <param name="text">Any text. An unpaired surrogate, which no UTF-8 can hold, is encoded as U+FFFD.</param>
     /// <param name="allowSpecial">False (the default, and right for data): special tokens spelled in the text are ordinary
     /// text and never become their ids. True: they do, as in transformers.</param>
-    public IReadOnlyList<int> Encode(string text, bool allowSpecial = false)
+    /// <param name="continues">Whether the text continues another, as a completion its prompt. Tokenizers that put a word mark in
+    /// front of a text (Llama 2's <c>▁</c>) leave it out then; others make no difference.</param>
+    public IReadOnlyList<int> Encode(string text, bool allowSpecial = false, bool continues = false)
     {
         ArgumentNullException.ThrowIfNull(text);
-        // The library would encode half a surrogate pair as three bytes that no UTF-8 reader accepts.
-        if (text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF'))
-            text = string.Concat(text.EnumerateRunes());
-        var tokens = allowSpecial ? _added : _ordinaryAdded;
-        var search = allowSpecial ? _addedSearch : _ordinaryAddedSearch;
         var ids = new List<int>();
-        var rest = text.AsSpan();
-        while (!rest.IsEmpty)
+        Encode(text, allowSpecial ? _added : _ordinaryAdded, continues ? TextPlace.Continuation : TextPlace.Beginning, ids);
+        return ids;
+    }
+
+    /// <summary>Encodes what a <see cref="ChatTemplate"/> rendered: its special tokens become their ids; text, whatever it spells, does
+    /// not.</summary>
+    /// <param name="segments">The rendered messages.</param>
+    /// <param name="continues">Whether they continue another text, as a completion its prompt.</param>
+    /// <exception cref="InvalidInputException">The tokenizer has no such special token.</exception>
+    public IReadOnlyList<int> Encode(IReadOnlyList<ChatSegment> segments, bool continues = false)
+    {
+        ArgumentNullException.ThrowIfNull(segments);
+        var ids = new List<int>();
+        var place = continues ? TextPlace.Continuation : TextPlace.Beginning;
+        foreach (var segment in segments)
         {
-            var at = rest.IndexOfAny(search);
-            var plain = at < 0 ? rest : rest[..at];
-            if (!plain.IsEmpty)
-                ids.AddRange(_bpe.EncodeToIds(plain, considerPreTokenization: true, considerNormalization: false));
-            rest = rest[plain.Length..];
-            if (rest.IsEmpty)
-                break;
-            foreach (var token in tokens)
-            {
-                if (!rest.StartsWith(token.Content, StringComparison.Ordinal))
-                    continue;
-                ids.Add(token.Id);
-                rest = rest[token.Content.Length..];
-                break;
-            }
+            if (segment.Kind == ChatSegmentKind.Text)
+                Encode(segment.Text, _ordinaryAdded, place, ids);
+            else
+                ids.Add(segment.Kind == ChatSegmentKind.EndOfText ? EndOfTextId : Special(segment.Text));
+            place = TextPlace.Inside;
         }
         return ids;
     }
 
     /// <summary>Decodes ids into text.</summary>
     /// <remarks>A token may hold a part of a character. What is left incomplete becomes U+FFFD, one for every maximal
-    /// beginning of a character and one for every stray byte.</remarks>
+    /// beginning of a character and one for every stray byte; where a tokenizer falls back to bytes, one for every byte of a row
+    /// of them that is not UTF-8 as a whole. Tokenizers that put a word mark in front of a text take one space from its beginning,
+    /// so a completion is best decoded with its prompt.</remarks>
     /// <param name="ids">Ids of this tokenizer.</param>
     /// <param name="skipSpecial">Whether special tokens are left out of the text.</param>
     /// <exception cref="ArgumentOutOfRangeException">An id belongs to no token.</exception>
     public string Decode(IEnumerable<int> ids, bool skipSpecial = false)
     {
         ArgumentNullException.ThrowIfNull(ids);
-        var text = new ArrayBufferWriter<byte>();
+        var shown = new List<int>();
         foreach (var id in ids)
         {
-            if (!_bytes.TryGetValue(id, out var bytes))
+            if (!_tokens.ContainsKey(id))
                 throw new ArgumentOutOfRangeException(nameof(ids), id, $"The id {id} belongs to no token of this tokenizer.");
             if (!(skipSpecial && _special.Contains(id)))
-                text.Write(bytes);
+                shown.Add(id);
         }
+        if (_pipeline.Decoder is { } steps)
+            return string.Concat(steps.Aggregate(shown.ConvertAll(id => _tokens[id]), (tokens, step) => step.Apply(tokens)));
+        var text = new ArrayBufferWriter<byte>();
+        shown.ForEach(id => text.Write(_bytes[id]));
         return Encoding.UTF8.GetString(text.WrittenSpan);
     }
+
+    private int Special(string token) => _specialIds.TryGetValue(token, out var id)
+        ? id
+        : throw new InvalidInputException(
+            $"{_files.Folder}: the chat template needs the special token '{token}', which the tokenizer does not have; use the template " +
+            "the model was trained with.");
+
+    private void Encode(string text, (AddedTokens Raw, AddedTokens Normalized) added, TextPlace first, List<int> ids)
+    {
+        // No UTF-8 holds half a surrogate pair.
+        if (text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF'))
+            text = string.Concat(text.EnumerateRunes());
+        foreach (var (start, end, token) in added.Raw.Cut(text))
+        {
+            if (token is not null)
+            {
+                ids.Add(token.Id);
+                continue;
+            }
+            var place = start > 0 ? TextPlace.Inside : first;
+            var stretch = _pipeline.Normalize(text[start..end], place);
+            foreach (var (from, to, later) in added.Normalized.Cut(stretch))
+            {
+                if (later is not null)
+                    ids.Add(later.Id);
+                else
+                    AddWords(stretch[from..to], from > 0 ? TextPlace.Inside : place, ids);
+            }
+        }
+    }
+
+    private void AddWords(string text, TextPlace place, List<int> ids)
+    {
+        var kept = _kept.GetAlternateLookup<ReadOnlySpan<char>>();
+        var words = _pipeline.PreTokenize(text, place);
+        if (_seams is not null)
+            words = words.SelectMany(_seams.Cut);
+        foreach (var word in words)
+        {
+            if (!kept.TryGetValue(word.Span, out var known))
+            {
+                known = EncodeWord(word.Span);
+                if (word.Length <= LongestKeptWord && Interlocked.Increment(ref _keptCount) <= MostKeptWords)
+                    kept[word.Span] = known;
+            }
+            ids.AddRange(known);
+        }
+    }
+
+    private int[] EncodeWord(ReadOnlySpan<char> word)
+    {
+        if (_wholeWords.Count > 0 && _wholeWords.TryGetValue(_library is null ? word.ToString() : ByteLevel.Encode(word), out var whole))
+            return [whole];
+        if (_library is null)
+            return _merges.Encode(word);
+        // The library's time grows with the square of a word's length: 200,000 letters without a space took it 17 s.
+        return word.Length <= LongestKeptWord
+            ? [.. _library.EncodeToIds(word, considerPreTokenization: false, considerNormalization: false)]
+            : _merges.Encode(ByteLevel.Encode(word));
+    }
+
+    private (AddedTokens Raw, AddedTokens Normalized) Find(IEnumerable<AddedToken> tokens)
+    {
+        var byStage = tokens.ToLookup(token => token.Normalized, token => (Spelling(token), token));
+        return (new AddedTokens(byStage[false]), new AddedTokens(byStage[true]));
+    }
+
+    private string Spelling(AddedToken token) =>
+        token.Normalized ? _pipeline.Normalize(token.Content, TextPlace.Beginning) : token.Content;
 
     /// <summary>
     /// Writes the files this tokenizer was loaded from, unchanged, so that a model saved into the same folder is complete.

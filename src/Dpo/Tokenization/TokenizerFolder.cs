@@ -44,6 +44,9 @@ internal sealed class TokenizerFolder
         }
     }
 
+    /// <summary>Where the files came from.</summary>
+    public string Folder => _folder;
+
     public bool Has(string name) => _files.ContainsKey(name);
 
     public byte[] Bytes(string name) => _files[name];
@@ -70,11 +73,36 @@ internal sealed class TokenizerFolder
             using var document = JsonDocument.Parse(WithoutByteOrderMark(bytes));
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw Error(name, "is not a JSON object");
+            ReadStrings(document.RootElement);
             return document.RootElement.Clone();
+        }
+        catch (InvalidOperationException e)
+        {
+            throw Error(name, $"holds text that is not valid Unicode ({e.Message})");
         }
         catch (JsonException e)
         {
             throw Error(name, $"is not valid JSON ({e.Message})");
+        }
+    }
+
+    /// <summary>Reads every string once: one with half a surrogate pair throws, here and not in the midst of some field.</summary>
+    private static void ReadStrings(JsonElement element)
+    {
+        if (element.ValueKind == JsonValueKind.String)
+            element.GetString();
+        if (element.ValueKind == JsonValueKind.Array)
+        {
+            foreach (var item in element.EnumerateArray())
+                ReadStrings(item);
+        }
+        if (element.ValueKind == JsonValueKind.Object)
+        {
+            foreach (var field in element.EnumerateObject())
+            {
+                _ = field.Name;
+                ReadStrings(field.Value);
+            }
         }
     }
 

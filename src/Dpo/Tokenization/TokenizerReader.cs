@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace Dpo;
 
 /// <summary>
-/// Reads a byte-level BPE tokenizer from <c>tokenizer.json</c>, or from GPT-2's older <c>vocab.json</c> and
+/// Reads a byte pair encoding tokenizer from <c>tokenizer.json</c>, or from GPT-2's older <c>vocab.json</c> and
 /// <c>merges.txt</c>. Whatever is not implemented is refused by name, because ids that differ a little train a model
 /// on another language.
 /// </summary>
@@ -21,18 +21,10 @@ internal sealed class TokenizerReader
     public static TokenizerDefinition Read(TokenizerFolder folder)
     {
         var reader = new TokenizerReader(folder);
-        try
-        {
-            if (folder.Has(TokenizerFolder.TokenizerJson))
-                return reader.ReadTokenizerJson();
-            if (folder.Has(TokenizerFolder.VocabJson) && folder.Has(TokenizerFolder.MergesText))
-                return reader.ReadVocabAndMerges();
-        }
-        // What System.Text.Json says of a string with half a surrogate pair.
-        catch (InvalidOperationException e)
-        {
-            throw folder.Error("", $"a tokenizer file holds text that is not valid Unicode ({e.Message})");
-        }
+        if (folder.Has(TokenizerFolder.TokenizerJson))
+            return reader.ReadTokenizerJson();
+        if (folder.Has(TokenizerFolder.VocabJson) && folder.Has(TokenizerFolder.MergesText))
+            return reader.ReadVocabAndMerges();
         throw folder.Error("", "holds no tokenizer; it must have tokenizer.json, or vocab.json and merges.txt");
     }
 
@@ -40,13 +32,12 @@ internal sealed class TokenizerReader
     {
         const string file = TokenizerFolder.TokenizerJson;
         var root = _folder.Json(file)!.Value;
-        var check = new TokenizerJsonCheck(_folder);
-        check.RequireByteLevel(root);
-        var model = root.Field("model");
-        AddVocabulary(file, "model.vocab", check.Require(model, "model.", "vocab", JsonValueKind.Object));
+        var model = Require(root, "", "model", JsonValueKind.Object);
+        var pipeline = new TokenizerPipelineReader(_folder).Read(root, model);
+        AddVocabulary(file, "model.vocab", Require(model, "model.", "vocab", JsonValueKind.Object));
         var added = ReadAddedTokens(root);
-        var merges = check.Require(model, "model.", "merges", JsonValueKind.Array).EnumerateArray().Select(ReadMerge).ToList();
-        return Define(file, added, merges);
+        var merges = Require(model, "model.", "merges", JsonValueKind.Array).EnumerateArray().Select(ReadMerge).ToList();
+        return Define(file, pipeline, added, merges);
     }
 
     private TokenizerDefinition ReadVocabAndMerges()
@@ -66,29 +57,38 @@ internal sealed class TokenizerReader
                 continue;
             merges.Add(SplitMerge(TokenizerFolder.MergesText, $"line {i + 1}", line.Split(' ')));
         }
-        return Define(TokenizerFolder.MergesText, [], merges, _ids.TryGetValue(EndOfText, out var id) ? id : null);
+        return Define(TokenizerFolder.MergesText, TokenizerPipeline.Gpt2, [], merges, _ids.TryGetValue(EndOfText, out var id) ? id : null);
     }
 
     private TokenizerDefinition Define(
         string mergesFile,
+        TokenizerPipeline pipeline,
         Dictionary<string, AddedToken> added,
         List<(string Left, string Right, string Place)> merges,
         int? fallBack = null)
     {
-        var endOfText = FindSpecial("eos_token") ?? fallBack
+        var specials = new SpecialTokensReader(_folder, _ids, _tokens);
+        var endOfText = specials.Find("eos_token") ?? fallBack
             ?? throw _folder.Error(TokenizerFolder.TokenizerConfig, "eos_token is missing; name the token that ends a text");
-        var pad = FindSpecial("pad_token");
-        foreach (var special in new[] { endOfText, pad, FindSpecial("bos_token"), FindSpecial("unk_token") }.OfType<int>())
-            added[_tokens[special]] = new AddedToken(_tokens[special], special, Special: true);
-
-        var specials = added.Values.Where(token => token.Special).Select(token => token.Content).ToHashSet();
-        var ordinary = _ids.Where(token => !specials.Contains(token.Key)).ToDictionary(StringComparer.Ordinal);
-        foreach (var character in ByteLevel.Characters)
+        var (beginning, pad) = (specials.Find("bos_token"), specials.Find("pad_token"));
+        foreach (var id in new[] { endOfText, beginning, pad, specials.Find("unk_token") }.OfType<int>())
         {
-            if (ordinary.ContainsKey(character.ToString()))
+            var token = added.GetValueOrDefault(_tokens[id]) ?? new AddedToken(_tokens[id], id, Special: true);
+            added[token.Content] = token with { Special = true };
+        }
+
+        var special = added.Values.Where(token => token.Special).Select(token => token.Content).ToHashSet();
+        var ordinary = _ids.Where(token => !special.Contains(token.Key)).ToDictionary(StringComparer.Ordinal);
+        for (var b = 0; b < 256; b++)
+        {
+            // No UTF-8 has these bytes, and Pythia's vocabulary lacks them.
+            if (b is 0xC0 or 0xC1 or >= 0xF5)
+                continue;
+            var spelling = pipeline.IsByteLevel ? ByteLevel.Characters[b].ToString() : ByteLevel.Fallback(b);
+            if (ordinary.ContainsKey(spelling))
                 continue;
             throw _folder.Error(
-                mergesFile, $"the vocabulary has no ordinary token '{character}', so the byte it spells could not be encoded");
+                mergesFile, $"the vocabulary has no ordinary token '{spelling}', so the byte it spells could not be encoded");
         }
         var seen = new HashSet<(string, string)>();
         foreach (var (left, right, place) in merges)
@@ -103,7 +103,9 @@ internal sealed class TokenizerReader
             if (!seen.Add((left, right)))
                 throw _folder.Error(mergesFile, $"{place} repeats the merge of '{left}' and '{right}'");
         }
-        return new TokenizerDefinition(ordinary, merges.ConvertAll(m => (m.Left, m.Right)), [.. added.Values], endOfText, pad);
+        return new TokenizerDefinition(
+            ordinary, merges.ConvertAll(m => (m.Left, m.Right)), [.. added.Values], pipeline, endOfText,
+            [.. specials.StopIds().Prepend(endOfText).Distinct()], beginning, pad);
     }
 
     private void AddVocabulary(string file, string field, JsonElement vocabulary)
@@ -126,25 +128,31 @@ internal sealed class TokenizerReader
     {
         const string file = TokenizerFolder.TokenizerJson;
         var added = new Dictionary<string, AddedToken>(StringComparer.Ordinal);
-        if (root.Field("added_tokens") is not { ValueKind: JsonValueKind.Array } list)
+        var list = root.Field("added_tokens");
+        if (list.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
             return added;
+        list = Require(root, "", "added_tokens", JsonValueKind.Array);
         foreach (var (index, entry) in list.EnumerateArray().Index())
         {
             var field = $"added_tokens[{index}]";
+            bool Flag(string name) => entry.Field(name).ValueKind switch
+            {
+                JsonValueKind.True => true,
+                JsonValueKind.False or JsonValueKind.Null or JsonValueKind.Undefined => false,
+                _ => throw _folder.Error(file, $"{field}.{name} is {entry.Field(name).Quote()}, but it must be true or false"),
+            };
             var content = entry.Field("content");
             if (content.ValueKind != JsonValueKind.String || content.GetString() is not { Length: > 0 } text)
                 throw _folder.Error(file, $"{field}.content is missing or no text");
             if (!entry.Field("id").IsId(out var id))
                 throw _folder.Error(file, $"{field}.id is missing or no whole number from 0");
-            foreach (var flag in new[] { "single_word", "lstrip", "rstrip" })
-            {
-                if (entry.Field(flag).ValueKind == JsonValueKind.True)
-                    throw _folder.Error(file, $"{field}.{flag} is true, which is not implemented");
-            }
+            // What a word is differs from one regular expression engine to the next.
+            if (Flag("single_word"))
+                throw _folder.Error(file, $"{field}.single_word is true, which is not implemented");
             if (_ids.TryGetValue(text, out var known) ? known != id : !_tokens.TryAdd(id, text))
                 throw _folder.Error(file, $"{field} gives '{text}' the id {id}, which contradicts the vocabulary");
             _ids[text] = id;
-            if (!added.TryAdd(text, new AddedToken(text, id, entry.Field("special").ValueKind == JsonValueKind.True)))
+            if (!added.TryAdd(text, new AddedToken(text, id, Flag("special"), Flag("lstrip"), Flag("rstrip"), Flag("normalized"))))
                 throw _folder.Error(file, $"{field} repeats the token '{text}'");
         }
         return added;
@@ -169,30 +177,11 @@ internal sealed class TokenizerReader
         return (parts[0], parts[1], place);
     }
 
-    /// <summary>The id that the files name for a role: by the token's text, or else by the model's configuration.</summary>
-    private int? FindSpecial(string role)
+    private JsonElement Require(JsonElement parent, string path, string name, JsonValueKind kind)
     {
-        foreach (var file in new[] { TokenizerFolder.TokenizerConfig, TokenizerFolder.SpecialTokensMap })
-        {
-            var value = (_folder.Json(file) ?? default).Field(role);
-            var content = value.ValueKind == JsonValueKind.Object ? value.Field("content") : value;
-            if (content.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
-                continue;
-            if (content.ValueKind != JsonValueKind.String || !_ids.TryGetValue(content.GetString()!, out var id))
-                throw _folder.Error(file, $"{role} is {content.Quote()}, which is no token of the vocabulary");
-            return id;
-        }
-        foreach (var file in new[] { TokenizerFolder.GenerationConfig, TokenizerFolder.Config })
-        {
-            var value = (_folder.Json(file) ?? default).Field(role + "_id");
-            if (value.ValueKind == JsonValueKind.Array)
-                value = value.EnumerateArray().FirstOrDefault();
-            if (value.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
-                continue;
-            if (!value.IsId(out var id) || !_tokens.ContainsKey(id))
-                throw _folder.Error(file, $"{role}_id is {value.Quote()}, which is no id of the vocabulary");
-            return id;
-        }
-        return null;
+        var value = parent.Field(name);
+        return value.ValueKind == kind
+            ? value
+            : throw _folder.Error(TokenizerFolder.TokenizerJson, $"{path}{name} is {value.Quote()}, but it must be of the kind {kind}");
     }
 }

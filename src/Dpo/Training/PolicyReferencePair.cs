@@ -75,7 +75,8 @@ public sealed class PolicyReferencePair : IDisposable
     }
 
     /// <summary>Loads a model folder as the policy; the reference is the same model as loaded.</summary>
-    /// <param name="folder">A model folder in Hugging Face's layout.</param>
+    /// <param name="folder">A model folder in Hugging Face's layout, or a name on the hub, as <see cref="CausalLanguageModel.Load"/>
+    /// takes it.</param>
     /// <param name="device">Where both live; the CPU by default.</param>
     /// <exception cref="InvalidInputException">The folder cannot be used; the message says why.</exception>
     public static PolicyReferencePair Load(string folder, Device? device = null) => new(CausalLanguageModel.Load(folder, device));

@@ -3,7 +3,7 @@ namespace Dpo.Tests;
 public class PreferenceFileTests
 {
     private const string Formats =
-        "give JSON Lines with 'prompt', 'chosen' and 'rejected', HH transcripts with 'chosen' and 'rejected', or summary comparisons " +
+        "give JSON Lines with 'prompt', 'chosen' and 'rejected' (texts or lists of messages), HH transcripts with 'chosen' and 'rejected', or summary comparisons " +
         "with 'info', 'summaries' and 'choice' or with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
 
     [Theory]

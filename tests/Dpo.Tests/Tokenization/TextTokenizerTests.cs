@@ -94,7 +94,7 @@ public class TextTokenizerTests
     public void Words_are_split_as_Gpt2_splits_them_also_outside_the_basic_plane()
     {
         string[] Split(string text) =>
-            [.. new ByteLevelPreTokenizer().PreTokenize(text).Select(word => text.Substring(word.Offset, word.Length))];
+            [.. TokenizerPipeline.Gpt2.PreTokenize(text, TextPlace.Beginning).Select(word => word.ToString())];
         Assert.Equal(["I", "'ll", " say", " '", "s", "!'", "S", "?", " ", " 12", "b", "\n", "\n", "x", " \n"], Split("I'll say 's!'S?  12b\n\nx \n"));
         Assert.Equal(["a\U00020000b", "!", "\U0001D400", "\U0001F600\u0301", " \U0001F600", "\U0001D7D8", " "], Split("a\U00020000b!\U0001D400\U0001F600\u0301 \U0001F600\U0001D7D8 "));
     }
@@ -106,7 +106,8 @@ public class TextTokenizerTests
         var piece = Gen.OneOf(Gen.OneOf(" ", " ", "\n", "\t", "\u00A0", "\u3000", "\u0085", "'", "'re", "s", "x", "7", "½", "!", "é", "日"),
             Gen.Char.Where(c => !char.IsSurrogate(c)).Select(c => c.ToString()));
         piece.List[0, 20].Select(string.Concat).Sample(text => Assert.Equal(
-            pattern.Matches(text).Select(match => (match.Index, match.Length)), new ByteLevelPreTokenizer().PreTokenize(text)));
+            pattern.Matches(text).Select(match => match.Value),
+            TokenizerPipeline.Gpt2.PreTokenize(text, TextPlace.Beginning).Select(word => word.ToString())));
     }
 
     [Fact]

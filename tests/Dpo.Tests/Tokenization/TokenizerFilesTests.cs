@@ -5,24 +5,32 @@ namespace Dpo.Tests;
 /// <summary>Tokenizer files that are malformed, or ask for what is not implemented, are refused by file and field.</summary>
 public class TokenizerFilesTests
 {
-    private const string Only = "but only byte-level BPE as GPT-2 has it is implemented.";
-
     private static readonly (string Name, string Text) EndOfText = ("tokenizer_config.json", "{\"eos_token\": \"<|endoftext|>\"}");
 
     [Theory]
     [InlineData("model", "3", "model is 3, but it must be of the kind Object.")]
-    [InlineData("model.type", "\"Unigram\"", "model.type is \"Unigram\", " + Only)]
-    [InlineData("model.byte_fallback", "true", "model.byte_fallback is true, " + Only)]
-    [InlineData("model.ignore_merges", "true", "model.ignore_merges is true, " + Only)]
-    [InlineData("model.dropout", "0.1", "model.dropout is 0.1, " + Only)]
-    [InlineData("model.continuing_subword_prefix", "\"##\"", "model.continuing_subword_prefix is \"##\", " + Only)]
-    [InlineData("model.end_of_word_suffix", "\"</w>\"", "model.end_of_word_suffix is \"</w>\", " + Only)]
-    [InlineData("normalizer", "{\"type\":\"NFC\"}", "normalizer is {\"type\":\"NFC\"}, " + Only)]
-    [InlineData("pre_tokenizer", "null", "pre_tokenizer is null, but it must be of the kind Object.")]
-    [InlineData("pre_tokenizer.type", "\"Metaspace\"", "pre_tokenizer.type is \"Metaspace\", " + Only)]
-    [InlineData("pre_tokenizer.add_prefix_space", "true", "pre_tokenizer.add_prefix_space is true, " + Only)]
-    [InlineData("pre_tokenizer.use_regex", "false", "pre_tokenizer.use_regex is false, " + Only)]
-    [InlineData("decoder.type", "\"WordPiece\"", "decoder.type is \"WordPiece\", " + Only)]
+    [InlineData("model.type", "\"Unigram\"", "model.type is \"Unigram\", but only BPE is implemented.")]
+    [InlineData("model.byte_fallback", "true", "model.byte_fallback is true beside a ByteLevel pre_tokenizer, which is not implemented.")]
+    [InlineData("model.ignore_merges", "1", "model.ignore_merges is 1, but it must be true or false.")]
+    [InlineData("model.dropout", "0.1", "model.dropout is 0.1, which is not implemented.")]
+    [InlineData("model.continuing_subword_prefix", "\"##\"", "model.continuing_subword_prefix is \"##\", which is not implemented.")]
+    [InlineData("model.end_of_word_suffix", "\"</w>\"", "model.end_of_word_suffix is \"</w>\", which is not implemented.")]
+    [InlineData("model.cleverness", "3", "model.cleverness is a field that is not implemented.")]
+    [InlineData("normalizer", "{\"type\":\"NFKC\"}", "normalizer.type is \"NFKC\", but NFC, Prepend, Replace and Sequence are implemented.")]
+    [InlineData("normalizer", "\"NFC\"", "normalizer is \"NFC\", but it must be of the kind Object.")]
+    [InlineData("normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Lowercase\"}]}", "normalizer.normalizers[1].type is \"Lowercase\", but NFC, Prepend, Replace and Sequence are implemented.")]
+    [InlineData("normalizer", "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" +\"},\"content\":\" \"}", "normalizer.pattern is {\"Regex\":\" \\u002B\"}, which is not implemented.")]
+    [InlineData("normalizer", "{\"type\":\"Prepend\"}", "normalizer.prepend is missing, but it must be a text.")]
+    [InlineData("pre_tokenizer", "null", "pre_tokenizer has no ByteLevel and model.byte_fallback is not true, so not every text could be encoded; implemented are tokenizers with either.")]
+    [InlineData("pre_tokenizer", "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":\"Digits\"}]}", "pre_tokenizer.pretokenizers[1] comes after ByteLevel, which is implemented as the last step only.")]
+    [InlineData("pre_tokenizer", "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Whitespace\"},{\"type\":\"ByteLevel\"}]}", "pre_tokenizer.pretokenizers[0].type is \"Whitespace\", but ByteLevel, Digits, Metaspace, Sequence and Split are implemented.")]
+    [InlineData("pre_tokenizer", "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Shattered\"},{\"type\":\"ByteLevel\"}]}", "pre_tokenizer.pretokenizers[0].behavior is \"Shattered\", but Isolated, Removed, MergedWithPrevious, MergedWithNext and Contiguous are implemented.")]
+    [InlineData("pre_tokenizer", "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a)\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\"}]}", "pre_tokenizer.pretokenizers[0].pattern.Regex is no pattern that can be used: '(a)' at character 0 is not implemented.")]
+    [InlineData("pre_tokenizer.add_prefix_space", "2", "pre_tokenizer.add_prefix_space is 2, but it must be true or false.")]
+    [InlineData("pre_tokenizer.add_prefix_space", "null", "pre_tokenizer.add_prefix_space is null, but it must be true or false.")]
+    [InlineData("post_processor", "{\"type\":\"Summarizing\"}", "post_processor.type is \"Summarizing\", but BertProcessing, ByteLevel, RobertaProcessing, Sequence and TemplateProcessing are implemented.")]
+    [InlineData("decoder.type", "\"WordPiece\"", "decoder.type is \"WordPiece\", but only ByteLevel is implemented.")]
+    [InlineData("decoder", "null", "decoder.type is missing, but only ByteLevel is implemented.")]
     [InlineData("model.vocab", "[]", "model.vocab is [], but it must be of the kind Object.")]
     [InlineData("model.merges", "null", "model.merges is null, but it must be of the kind Array.")]
     [InlineData("model.vocab.!", "-1", "model.vocab gives '!' the id -1, which is no whole number from 0.")]
@@ -35,7 +43,9 @@ public class TokenizerFilesTests
     [InlineData("added_tokens.0.id", "7", "added_tokens[0] gives '<|endoftext|>' the id 7, which contradicts the vocabulary.")]
     [InlineData("added_tokens.0.id", "\"0\"", "added_tokens[0].id is missing or no whole number from 0.")]
     [InlineData("added_tokens.0.content", "\"\"", "added_tokens[0].content is missing or no text.")]
-    [InlineData("added_tokens.1.lstrip", "true", "added_tokens[1].lstrip is true, which is not implemented.")]
+    [InlineData("added_tokens", "3", "added_tokens is 3, but it must be of the kind Array.")]
+    [InlineData("added_tokens.1.single_word", "true", "added_tokens[1].single_word is true, which is not implemented.")]
+    [InlineData("added_tokens.1.lstrip", "1", "added_tokens[1].lstrip is 1, but it must be true or false.")]
     public void A_changed_field_is_refused_by_name(string field, string value, string expected)
     {
         var root = Tokenizer();
@@ -50,7 +60,7 @@ public class TokenizerFilesTests
 
     [Fact]
     public void Half_a_surrogate_pair_is_refused() =>
-        Assert.Contains("holds text that is not valid Unicode", Message(
+        Assert.Contains("tokenizer.json: holds text that is not valid Unicode", Message(
             Tokenizer().ToJsonString().Replace("\"!\":2", "\"\\ud800\":2", StringComparison.Ordinal)), StringComparison.Ordinal);
 
     [Fact]
@@ -112,6 +122,19 @@ public class TokenizerFilesTests
         Assert.EndsWith(": " + expected, e.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void The_other_special_tokens_and_all_ids_to_stop_at_are_found_too()
+    {
+        using var folder = Folder(
+            Tokenizer().ToJsonString(), ("tokenizer_config.json", "{\"eos_token\": \"<|endoftext|>\", \"pad_token\": null}"),
+            ("generation_config.json", "{\"bos_token_id\": 1, \"pad_token_id\": 1, \"eos_token_id\": [1, 0, 70]}"));
+        var tokenizer = TextTokenizer.Load(folder.Path);
+        Assert.Equal(0, tokenizer.EndOfTextId);
+        Assert.Equal([0, 1, 70], tokenizer.StopIds);
+        Assert.Equal(1, tokenizer.BeginningOfTextId);
+        Assert.Null(tokenizer.PadId);
+    }
+
     [Theory]
     [InlineData("tokenizer_config.json", "{\"eos_token\": {\"content\": \"<|pad|>\"}}")]
     [InlineData("special_tokens_map.json", "{\"eos_token\": \"<|pad|>\"}")]
@@ -121,6 +144,16 @@ public class TokenizerFilesTests
     {
         using var folder = Folder(Tokenizer().ToJsonString(), (file, json));
         Assert.Equal(1, TextTokenizer.Load(folder.Path).EndOfTextId);
+    }
+
+    [Fact]
+    public void An_early_file_without_the_models_type_is_read()
+    {
+        var root = Tokenizer();
+        root["model"]!.AsObject().Remove("type");
+        root["model"]!["continuing_subword_prefix"] = "";
+        using var folder = Folder(root.ToJsonString(), EndOfText);
+        Assert.Equal([264, 317, 68, 309], TextTokenizer.Load(folder.Path).Encode(" spaces"));
     }
 
     [Fact]

@@ -1,0 +1,54 @@
+using System.Buffers;
+
+namespace Dpo;
+
+/// <summary>A token that is matched as it stands. A special one stands for something that is no text, such as its end.</summary>
+/// <param name="Content">Its text.</param>
+/// <param name="Id">Its id.</param>
+/// <param name="Special">Whether it stands for something that is no text.</param>
+/// <param name="TakesSpaceBefore">Whether white space in front of it belongs to it (<c>lstrip</c>).</param>
+/// <param name="TakesSpaceAfter">Whether white space behind it belongs to it (<c>rstrip</c>).</param>
+/// <param name="Normalized">Whether it is looked for in the normalized text, after the others.</param>
+internal sealed record AddedToken(
+    string Content, int Id, bool Special, bool TakesSpaceBefore = false, bool TakesSpaceAfter = false, bool Normalized = false);
+
+/// <summary>Finds added tokens in a text: the leftmost first, and of those that begin at one place the longest.</summary>
+internal sealed class AddedTokens
+{
+    private readonly (string Text, AddedToken Token)[] longestFirst;
+    private readonly SearchValues<string> search;
+
+    /// <param name="tokens">The tokens, each with the text it is found by.</param>
+    public AddedTokens(IEnumerable<(string Text, AddedToken Token)> tokens)
+    {
+        longestFirst = [.. tokens.OrderByDescending(token => token.Text.Length)];
+        search = SearchValues.Create([.. longestFirst.Select(token => token.Text)], StringComparison.Ordinal);
+    }
+
+    /// <summary>The stretches of a text in order, each with the token it is, or null where it is none.</summary>
+    public IEnumerable<(int Start, int End, AddedToken? Token)> Cut(string text)
+    {
+        var given = 0;
+        for (var from = 0; from < text.Length;)
+        {
+            var at = longestFirst.Length == 0 ? -1 : text.AsSpan(from).IndexOfAny(search);
+            if (at < 0)
+                break;
+            var start = from + at;
+            var (found, token) = Array.Find(longestFirst, candidate => text.AsSpan(start).StartsWith(candidate.Text, StringComparison.Ordinal));
+            from = start + found.Length;
+            var end = from;
+            // White space that the token before has taken is taken.
+            while (token.TakesSpaceBefore && start > given && char.IsWhiteSpace(text[start - 1]))
+                start--;
+            while (token.TakesSpaceAfter && end < text.Length && char.IsWhiteSpace(text[end]))
+                end++;
+            if (given < start)
+                yield return (given, start, null);
+            yield return (start, end, token);
+            given = end;
+        }
+        if (given < text.Length)
+            yield return (given, text.Length, null);
+    }
+}
