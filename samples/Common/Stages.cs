@@ -29,5 +29,10 @@ internal static class Stages
         model.Save(folder);
         tokenizer.Save(folder);
         Terminal.Line($"The model and its metrics are in {folder}.");
+        if (model.Lora is not null)
+        {
+            model.SaveAdapter(Path.Combine(folder, "adapter"));
+            Terminal.Line($"Its adapter, which that model has merged in, is in {Path.Combine(folder, "adapter")} by itself.");
+        }
     }
 }

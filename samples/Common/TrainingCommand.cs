@@ -18,7 +18,8 @@ internal sealed record TrainingSettings(
     Precision Precision,
     torch.Device Device,
     int Seed,
-    bool SkipSft);
+    bool SkipSft,
+    LoraOptions? Lora);
 
 /// <summary>
 /// The command line of the programs that train on preferences from a file. Defaults are the paper's for a model that is given;
@@ -38,7 +39,7 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<int?> epochs = CliOption.Whole("--epochs", "Passes over the data. [default: 1; 8 for the model made here]");
     private readonly Option<int?> batchSize = CliOption.Whole("--batch-size", "Pairs in an optimizer step. [default: 64]");
     private readonly Option<int?> microBatchSize = CliOption.Whole("--micro-batch-size", "The most pairs computed at once; bounds memory, changes no result.");
-    private readonly Option<double?> learningRate = CliOption.Real("--learning-rate", "Once warmed up. [default: 1e-6; 1e-3 for the model made here]", 0);
+    private readonly Option<double?> learningRate = CliOption.Real("--learning-rate", "Once warmed up. [default: 1e-6; 1e-5 for an adapter; 1e-3 for the model made here]", 0);
     private readonly Option<int?> warmupSteps = CliOption.Whole("--warmup-steps", "Steps of linear warm-up; 0 is a constant rate. [default: 150; 0 for the model made here]", 0);
     private readonly Option<string> schedule = CliOption.Choice("--schedule", "The learning rate's course.", "paper", "trl-constant", "linear", "cosine");
     private readonly Option<string> truncation = CliOption.Choice("--truncation", "The paper's rule, or TRL's: keep the first --max-length tokens.", "paper", "keep-start");
@@ -56,6 +57,9 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<string> precision = CliOption.Choice("--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
     private readonly Option<string> device = CliOption.Choice("--device", "Where to compute.", "cpu", "cuda");
     private readonly Option<bool> skipSft = new("--skip-sft") { Description = "Take the model as it is for policy and reference; do not fine-tune it on the chosen completions first." };
+    private readonly Option<int?> loraRank = CliOption.Whole("--lora-rank", "Train a LoRA adapter of this rank, in both stages, and no other weight.");
+    private readonly Option<double?> loraAlpha = CliOption.Real("--lora-alpha", "The adapter's change is scaled by this over the rank. [default: twice the rank]", 0);
+    private readonly Option<string?> loraTarget = CliOption.Path("--lora-target", "NAMES", "Linear layers to adapt, by the ends of their names, with commas between. [default: all-linear]");
 
     public TrainingCommand(string description, string defaultOutput, double defaultBeta, Truncation paperTruncation)
         : base(description)
@@ -69,6 +73,7 @@ internal sealed class TrainingCommand : RootCommand
         [
             model, train, eval, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
             weightDecay, beta, loss, lossWeights, labelSmoothing, maxLength, maxPromptLength, maxGradNorm, seed, noShuffle, precision, device, skipSft,
+            loraRank, loraAlpha, loraTarget,
         ])
             Options.Add(option);
     }
@@ -84,7 +89,7 @@ internal sealed class TrainingCommand : RootCommand
         var training = new TrainingOptions
         {
             Optimizer = parsed.GetValue(optimizer) == "adamw" ? OptimizerKind.AdamW : OptimizerKind.RmsProp,
-            LearningRate = parsed.GetValue(learningRate) ?? (fromScratch ? 1e-3 : 1e-6),
+            LearningRate = parsed.GetValue(learningRate) ?? (fromScratch ? 1e-3 : parsed.GetValue(loraRank) is null ? 1e-6 : 1e-5),
             Schedule = Schedule(parsed.GetValue(schedule), parsed.GetValue(warmupSteps) ?? (fromScratch ? 0 : 150)),
             WeightDecay = parsed.GetValue(weightDecay) ?? 0,
             MaxGradNorm = parsed.GetValue(maxGradNorm) ?? 10,
@@ -110,10 +115,26 @@ internal sealed class TrainingCommand : RootCommand
             parsed.GetValue(truncation) == "keep-start" ? Truncation.KeepStart : paperTruncation,
             parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
             CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),
-            training.Seed, parsed.GetValue(skipSft));
+            training.Seed, parsed.GetValue(skipSft), Lora(parsed, fromScratch));
         if (settings.Truncation != Truncation.KeepStart && settings.MaxPromptLength >= settings.MaxLength)
             throw new InvalidInputException("--max-prompt-length must be below --max-length, or no token is left for a completion.");
         return settings;
+    }
+
+    private LoraOptions? Lora(ParseResult parsed, bool fromScratch)
+    {
+        var (alpha, target) = (parsed.GetValue(loraAlpha), parsed.GetValue(loraTarget));
+        if (parsed.GetValue(loraRank) is not { } rank)
+            return alpha is null && target is null ? null : throw new InvalidInputException("--lora-alpha and --lora-target go with --lora-rank.");
+        if (fromScratch)
+            throw new InvalidInputException("--lora-rank goes with --model: an adapter can change a trained model, but not stand in for its training.");
+        return new LoraOptions
+        {
+            Rank = rank,
+            Alpha = alpha ?? 2 * rank,
+            TargetModules = (target ?? LoraOptions.AllLinear).Split(',', StringSplitOptions.TrimEntries),
+            Seed = parsed.GetValue(seed) ?? 0,
+        };
     }
 
     private static LearningRateSchedule Schedule(string? name, int warmupSteps) => name switch

@@ -20,6 +20,8 @@ return command.Run(args, (settings, cancellation) =>
     var (model, tokenizer) = StartingPoint.Create(
         settings.Model, Preferences.Texts(examples), settings.MaxLength, settings.Seed, settings.Precision, settings.Device);
     using var policy = model;
+    if (settings.Lora is { } adapter)
+        policy.AddLora(adapter);
     var data = Preferences.Tokenize(examples, tokenizer, settings, "training");
     var heldOut = heldOutExamples is null ? null : Preferences.Tokenize(heldOutExamples, tokenizer, settings, "held-out");
 

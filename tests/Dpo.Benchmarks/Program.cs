@@ -8,11 +8,13 @@ var command = new RootCommand("Measures what a step of DPO costs, against the al
     HeadCommand.Create(),
     AttentionCommand.Create(),
     OptimizerCommand.Create(),
+    LoraCommand.Create(),
     ChildProcess.Command<StepRequest, Measurement>(StepCommand.Child, StepWorker.Run),
     ChildProcess.Command<GemmRequest, double>(GemmPeak.Child, GemmPeak.Measure),
     ChildProcess.Command<HeadRequest, Measurement>(HeadCommand.Child, HeadCommand.Measure),
     ChildProcess.Command<AttentionRequest, Measurement>(AttentionCommand.Child, AttentionCommand.Measure),
     ChildProcess.Command<SharingRequest, Measurement>(Sharing.Child, Sharing.Measure),
     ChildProcess.Command<OptimizerRequest, Measurement>(OptimizerCommand.Child, OptimizerCommand.Measure),
+    ChildProcess.Command<LoraRequest, Measurement>(LoraCommand.Child, LoraWorker.Run),
 };
 return SampleProgram.Run(command, args);

@@ -102,6 +102,29 @@ public class HelpfulHarmlessTests
         Assert.True(first.GetProperty("loss").GetDouble() > Math.Log(2));
     }
 
+    [Fact]
+    public void An_adapter_is_trained_in_both_stages_and_saved_beside_the_merged_model()
+    {
+        using var output = new TemporaryFolder();
+        var lines = SampleRun.Succeed("HelpfulHarmless",
+            "--model", Fixture.Path("models", "gpt2"), "--train", Fixture.Path("trajectories", "train.jsonl"), "--output", output.Path,
+            "--steps", "2", "--batch-size", "4", "--max-length", "64", "--warmup-steps", "0", "--learning-rate", "1e-2", "--lora-rank", "2", "--lora-target", "c_attn,mlp.c_fc");
+        Assert.Contains($"Its adapter, which that model has merged in, is in {output.File("adapter")} by itself.", lines, StringComparison.Ordinal);
+        var first = JsonDocument.Parse(Lines(output.Path)[0]).RootElement;
+        Assert.Equal(0, first.GetProperty("rewards/margins").GetDouble()); // the reference is the fine-tuned adapter
+
+        foreach (var stage in (string[])["sft", "."])
+        {
+            using var adapted = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"));
+            adapted.LoadAdapter(output.File(Path.Combine(stage, "adapter")));
+            Assert.Equal((2, 4), (adapted.Lora!.Rank, adapted.Lora.Alpha));
+            Assert.Equal(["c_attn", "mlp.c_fc"], adapted.Lora.TargetModules);
+            adapted.Save(output.File("again"));
+            Assert.Equal(File.ReadAllBytes(output.File(Path.Combine(stage, "model.safetensors"))), File.ReadAllBytes(output.File("again/model.safetensors")));
+        }
+        Assert.NotEqual(File.ReadAllBytes(output.File("sft/model.safetensors")), File.ReadAllBytes(output.File("model.safetensors")));
+    }
+
     [Theory]
     [InlineData("--steps x", "--steps x: the value must be a whole number of at least 1. Run with --help for the options.")]
     [InlineData("--learning-rate 0", "--learning-rate 0: the value must be a number above 0. Run with --help for the options.")]
@@ -114,6 +137,8 @@ public class HelpfulHarmlessTests
     [InlineData("--bogus", "Unrecognized command or argument '--bogus'. Run with --help for the options.")]
     [InlineData("--model /no/such", "/no/such: there is no such folder; give a model folder with its tokenizer files.")]
     [InlineData("--weight-decay 0.1", "--weight-decay goes with --optimizer adamw; RMSprop has none.")]
+    [InlineData("--lora-alpha 4", "--lora-alpha and --lora-target go with --lora-rank.")]
+    [InlineData("--lora-rank 4", "--lora-rank goes with --model: an adapter can change a trained model, but not stand in for its training.")]
     [InlineData("--max-length 64 --max-prompt-length 64", "--max-prompt-length must be below --max-length, or no token is left for a completion.")]
     public void Input_that_cannot_be_used_is_one_clear_line_and_exit_code_2(string arguments, string message)
     {

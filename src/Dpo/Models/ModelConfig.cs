@@ -1,4 +1,3 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -30,15 +29,21 @@ internal sealed class ModelConfig
     /// <summary>The architecture, such as <c>gpt2</c>.</summary>
     public string ModelType => String("model_type");
 
-    /// <summary>Reads the <c>config.json</c> of a model folder.</summary>
-    public static ModelConfig Read(string folder)
+    /// <summary>The names of all fields, null or not.</summary>
+    public IEnumerable<string> Fields => fields.EnumerateObject().Select(property => property.Name);
+
+    /// <summary>Reads the <c>config.json</c> of a model folder, or a file like it.</summary>
+    public static ModelConfig Read(string folder, string fileName = FileName)
     {
-        var path = Path.Combine(folder, FileName);
+        var path = Path.Combine(folder, fileName);
         return new ModelConfig(StrictJson.ReadFile(path), path);
     }
 
     /// <summary>Whether the field is there and not null.</summary>
     public bool Has(string field) => Find(field) is not null;
+
+    /// <summary>Whether the file has the field, be it null: not for those within objects.</summary>
+    public bool Names(string field) => fields.TryGetProperty(field, out _);
 
     /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent.</summary>
     public int Int(string field, int? fallback = null, int minimum = 1)
@@ -85,6 +90,12 @@ internal sealed class ModelConfig
             : throw Wrong(field, "it must be a string");
     }
 
+    /// <summary>A list of texts.</summary>
+    public IReadOnlyList<string> Strings(string field) =>
+        Find(field) is { ValueKind: JsonValueKind.Array } list && list.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
+            ? [.. list.EnumerateArray().Select(item => item.GetString()!)]
+            : throw Wrong(field, "it must be a list of strings");
+
     /// <summary>A text that must be one of those implemented: no model is computed otherwise than it was trained.</summary>
     public string OneOf(string field, string? fallback, params string[] implemented)
     {
@@ -111,18 +122,7 @@ internal sealed class ModelConfig
                 saved[field] = "float32";
         }
         Directory.CreateDirectory(folder);
-        AtomicFile.Write(Path.Combine(folder, FileName), stream =>
-        {
-            var style = new JsonWriterOptions
-            {
-                Indented = true,
-                NewLine = "\n",
-                Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-            };
-            using (var writer = new Utf8JsonWriter(stream, style))
-                saved.WriteTo(writer);
-            stream.WriteByte((byte)'\n');
-        });
+        StrictJson.WriteFile(Path.Combine(folder, FileName), saved);
     }
 
     /// <summary>One line for every field that may say how the model computes, sorted: all but notes on who saved it.</summary>
@@ -136,7 +136,8 @@ internal sealed class ModelConfig
         return string.Join('\n', lines);
     }
 
-    private JsonElement? Find(string field)
+    /// <summary>A field's value, or null where it is absent; dots lead into objects.</summary>
+    public JsonElement? Find(string field)
     {
         var (place, dot) = (fields, field.LastIndexOf('.'));
         if (dot >= 0)

@@ -14,7 +14,13 @@ internal static class ModelFolder
         Transformer model = config.ModelType switch
         {
             "gpt2" => new Gpt2(Gpt2Config.From(config), config),
-            _ => throw config.Wrong("model_type", "Dpo implements gpt2"),
+            "llama" => new Llama(config),
+            "mistral" => new Mistral(config),
+            "qwen2" => new Qwen2(config),
+            "qwen3" => new Qwen3(config),
+            "gemma2" => new Gemma2(config),
+            "phi3" => new Phi3(config),
+            _ => throw config.Wrong("model_type", "Dpo implements gpt2, llama, mistral, qwen2, qwen3, gemma2 and phi3"),
         };
         try
         {
@@ -37,6 +43,7 @@ internal static class ModelFolder
     public static void Save(Transformer model, string folder)
     {
         model.Config.Write(folder);
-        ModelWeights.Save(folder, [.. model.named_parameters().Select(named => (named.name, (Tensor)named.parameter))]);
+        using var scope = NewDisposeScope();
+        ModelWeights.Save(folder, [.. model.MergedParameters()]);
     }
 }

@@ -47,6 +47,14 @@ internal sealed class ModelWeights : IDisposable
         }
     }
 
+    /// <summary>Opens one file, such as an adapter's.</summary>
+    public static ModelWeights OpenFile(string path)
+    {
+        var weights = new ModelWeights(path);
+        weights.Add(path);
+        return weights;
+    }
+
     /// <summary>Writes one <c>model.safetensors</c>, whole or not at all; makes the folder where it is missing.</summary>
     public static void Save(string folder, IReadOnlyList<(string Name, Tensor Parameter)> parameters)
     {

@@ -1,4 +1,6 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Unicode;
 
 namespace Dpo;
@@ -52,6 +54,20 @@ internal static class StrictJson
             throw new InvalidInputException($"{source} holds a string with half a surrogate pair, which is not Unicode.", e);
         }
     }
+
+    /// <summary>Writes an object indented, whole or not at all.</summary>
+    public static void WriteFile(string path, JsonObject value) => AtomicFile.Write(path, stream =>
+    {
+        var style = new JsonWriterOptions
+        {
+            Indented = true,
+            NewLine = "\n",
+            Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        };
+        using (var writer = new Utf8JsonWriter(stream, style))
+            value.WriteTo(writer);
+        stream.WriteByte((byte)'\n');
+    });
 
     private static void Check(string source, JsonElement element)
     {

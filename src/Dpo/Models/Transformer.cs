@@ -20,11 +20,16 @@ public enum Precision
 /// </summary>
 public abstract class Transformer : CausalLanguageModel
 {
+    private LoraAdapter? adapter;
+
     /// <summary>Names the model, as <see cref="nn.Module"/> asks for.</summary>
     protected Transformer(string name)
         : base(name)
     {
     }
+
+    /// <summary>What the model's LoRA adapter was made with, or null where it has none.</summary>
+    public LoraOptions? Lora => adapter?.Options;
 
     /// <summary>The precision of the matrix products; <see cref="Precision.Float32"/> by default.</summary>
     public Precision Precision { get; set; }
@@ -79,6 +84,107 @@ public abstract class Transformer : CausalLanguageModel
     /// Writes <c>config.json</c> and <c>model.safetensors</c> (fp32) as transformers loads them; the tokenizer's files are
     /// written by <see cref="TextTokenizer.Save"/>. Each file is written under another name first, then renamed.
     /// </summary>
+    /// <remarks>
+    /// What is saved is the model as it computes, whole: an adapter is added to the weights in the file, in fp32, merged or not,
+    /// while the model stays as it is. Other weights that <see cref="LoraOptions.BaseInBFloat16"/> keeps in bf16 are written so.
+    /// The adapter alone is written by <see cref="SaveAdapter"/>.
+    /// </remarks>
     /// <param name="folder">The folder; it is made where it is missing.</param>
     public void Save(string folder) => ModelFolder.Save(this, folder);
+
+    /// <summary>
+    /// Lays a new LoRA adapter over the model and freezes all other weights. The model computes what it did before, to the bit
+    /// (unless <see cref="LoraOptions.BaseInBFloat16"/> rounds it), until the adapter is trained.
+    /// </summary>
+    /// <remarks>
+    /// <para>Call it before the <see cref="PolicyReferencePair"/> and the optimizer are made. The reference of a pair is then the
+    /// same model with the adapter as it was given, which takes no memory but the adapter's:</para>
+    /// <code>
+    /// using var policy = CausalLanguageModel.Load(folder);
+    /// policy.AddLora(new LoraOptions { Rank = 16, Alpha = 32, TargetModules = ["c_attn"] });
+    /// using var pair = new PolicyReferencePair(policy);
+    /// … train; give an optimizer of your own policy.parameters().Where(parameter => parameter.requires_grad) …
+    /// policy.SaveAdapter("adapter"); // for PEFT, and for LoadAdapter
+    /// policy.Save("merged");         // or a whole model
+    /// </code>
+    /// <para>LoRA takes larger learning rates than full training: about ten times.</para>
+    /// </remarks>
+    /// <param name="options">Rank, targets and the like; rank 16 over every linear layer of the blocks by default.</param>
+    /// <exception cref="InvalidInputException">A target matches no linear layer; the message lists what there is.</exception>
+    /// <exception cref="InvalidOperationException">The model has an adapter.</exception>
+    public void AddLora(LoraOptions? options = null)
+    {
+        options ??= new LoraOptions();
+        options.Validate();
+        Attach(() => new LoraAdapter(this, options));
+    }
+
+    /// <summary>
+    /// Lays an adapter out of a folder in PEFT's layout over the model, trainable, and freezes all other weights. Training goes
+    /// on from it; with DPO it is part of the reference.
+    /// </summary>
+    /// <param name="folder">Holds <c>adapter_config.json</c> and <c>adapter_model.safetensors</c>, from <see cref="SaveAdapter"/> or
+    /// PEFT's <c>save_pretrained</c>. The model must be the one that it was trained on.</param>
+    /// <param name="baseInBFloat16">As <see cref="LoraOptions.BaseInBFloat16"/>, which no file holds.</param>
+    /// <exception cref="InvalidInputException">A file is missing or damaged, does not fit the model, or asks for what Dpo does not
+    /// implement (DoRA, biases, whole modules, ranks by layer, …); the message names the field or tensor. The model is as it was.</exception>
+    /// <exception cref="InvalidOperationException">The model has an adapter.</exception>
+    public void LoadAdapter(string folder, bool baseInBFloat16 = false)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        Attach(() => AdapterFolder.Load(this, folder, baseInBFloat16));
+    }
+
+    /// <summary>Writes the adapter as PEFT loads it: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c> (fp32), each
+    /// whole or not at all.</summary>
+    /// <param name="folder">The folder; it is made where it is missing.</param>
+    /// <exception cref="InvalidOperationException">The model has no adapter.</exception>
+    public void SaveAdapter(string folder)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        AdapterFolder.Save(RequireAdapter(), Config.Find("_name_or_path")?.ToString(), folder);
+    }
+
+    /// <summary>
+    /// Has the model compute with W + scale · BA in place of two products, which is faster; the result is the same to rounding.
+    /// Takes the memory of the adapted weights in fp32, since the weights themselves stay for <see cref="UnmergeAdapter"/>. A
+    /// merged model cannot be trained, and stays on its device. Nothing happens where it is merged already.
+    /// </summary>
+    /// <remarks>For a merged model without that memory, <see cref="Save"/> it and load the folder.</remarks>
+    /// <exception cref="InvalidOperationException">The model has no adapter.</exception>
+    public void MergeAdapter()
+    {
+        if (!RequireAdapter().IsMerged)
+            adapter!.Merge();
+    }
+
+    /// <summary>Undoes <see cref="MergeAdapter"/>: the model is to the bit what it was. Nothing happens where it is not merged.</summary>
+    /// <exception cref="InvalidOperationException">The model has no adapter.</exception>
+    public void UnmergeAdapter()
+    {
+        if (RequireAdapter().IsMerged)
+            adapter!.Unmerge();
+    }
+
+    /// <summary>Whether the model computes with merged weights.</summary>
+    internal bool IsMerged => adapter is { IsMerged: true };
+
+    /// <summary>The parameters of the model as if its adapter were merged, by name. Tensors that are made for that are of the
+    /// current dispose scope.</summary>
+    internal IEnumerable<(string Name, Tensor Tensor)> MergedParameters() => named_parameters()
+        .Select(named => (named.name, adapter is null ? named.parameter : adapter.InMergedModel(named.name, named.parameter)))
+        .Where(named => named.Item2 is not null)!;
+
+    private void Attach(Func<LoraAdapter> make)
+    {
+        if (adapter is not null)
+            throw new InvalidOperationException(
+                "The model has an adapter already, and takes one at a time; to build on it, save the model, which adds it to the weights, and load that folder.");
+        var made = make();
+        made.Attach(this);
+        adapter = made;
+    }
+
+    private LoraAdapter RequireAdapter() => adapter ?? throw new InvalidOperationException(
+        "The model has no adapter; give it one with AddLora or LoadAdapter.");
 }

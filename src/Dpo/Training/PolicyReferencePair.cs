@@ -10,9 +10,13 @@ namespace Dpo;
 /// <remarks>
 /// <para>The reference must be the model the policy started from, or rewards do not start at 0. So the usual pair is made from
 /// the policy alone and keeps a copy of its initial weights, which stand in for the trained ones while the reference is
-/// computed; this works for any module.</para>
+/// computed; this works for any module. Weights that are frozen (<c>requires_grad = false</c>) are the same in both, so none is
+/// copied: freeze them before the pair is made, and leave them frozen.</para>
+/// <para>With a LoRA adapter that leaves a copy of the adapter. A new one (<see cref="Transformer.AddLora"/>) adds nothing yet, and
+/// the reference is the model without it; one that was loaded, from supervised fine-tuning say, is part of the reference.</para>
 /// <para>Both models run through the same code at the same precision, so that their difference is exactly 0 at the start.
-/// The policy is put into evaluation mode too: the paper trains without dropout.</para>
+/// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="Transformer"/> stays in its
+/// mode, since it knows no dropout but that of an adapter, which was asked for by name.</para>
 /// <para>The reference never changes, so what it says of a data set can be computed once:</para>
 /// <code>
 /// data = ReferenceLogProbs.LoadOrCompute("reference.safetensors", pair, data);
@@ -27,14 +31,15 @@ public sealed class PolicyReferencePair : IDisposable
 
     /// <summary>Makes a pair whose reference is the policy as it is now.</summary>
     /// <param name="policy">The model to train; disposed with the pair.</param>
+    /// <exception cref="InvalidOperationException">The policy's adapter is merged.</exception>
     public PolicyReferencePair(CausalLanguageModel policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        Policy = policy;
-        policy.eval();
+        RequireUnmerged(policy);
+        Policy = InMode(policy);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        foreach (var (name, parameter) in policy.named_parameters())
+        foreach (var (name, parameter) in policy.named_parameters().Where(named => named.parameter.requires_grad))
             weights.Add((name, parameter, parameter.detach().clone().DetachFromDisposeScope()));
     }
 
@@ -45,8 +50,7 @@ public sealed class PolicyReferencePair : IDisposable
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(reference);
-        Policy = policy;
-        policy.eval();
+        Policy = InMode(policy);
         this.reference = reference;
         reference.eval();
         foreach (var parameter in reference.parameters())
@@ -64,9 +68,9 @@ public sealed class PolicyReferencePair : IDisposable
     internal IEnumerable<(string Name, Tensor Tensor)> ReferenceState()
     {
         RequireReference();
-        var parameters = reference is null
-            ? weights.Select(weight => (weight.Name, weight.Initial))
-            : reference.named_parameters().Select(named => (named.name, (Tensor)named.parameter));
+        var initial = weights.ToDictionary(weight => weight.Name, weight => weight.Initial);
+        var parameters = ReferenceModel.named_parameters()
+            .Select(named => (named.name, initial.GetValueOrDefault(named.name, named.parameter)));
         return parameters.Concat(ReferenceModel.named_buffers().Select(named => (named.name, named.buffer)));
     }
 
@@ -91,7 +95,8 @@ public sealed class PolicyReferencePair : IDisposable
     /// carries (<see cref="BatchTensors.ReferencePerToken"/>), or else the reference is run.</summary>
     /// <param name="batch">The batch, on the models' device.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
-    /// <exception cref="InvalidOperationException">The batch carries none, and the reference was released.</exception>
+    /// <exception cref="InvalidOperationException">The batch carries none, and the reference was released, or the policy's adapter
+    /// is merged.</exception>
     public CompletionLogProbs ReferenceLogProbs(BatchTensors batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -101,6 +106,7 @@ public sealed class PolicyReferencePair : IDisposable
         RequireReference();
         if (reference is not null)
             return CompletionLogProbs.Compute(reference, batch);
+        RequireUnmerged(Policy);
 
         var trained = weights.ConvertAll(weight => weight.Trained.detach());
         try
@@ -135,6 +141,21 @@ public sealed class PolicyReferencePair : IDisposable
     {
         ReleaseReference();
         Policy.Dispose();
+    }
+
+    private static CausalLanguageModel InMode(CausalLanguageModel policy)
+    {
+        if (policy is not Transformer)
+            policy.eval();
+        return policy;
+    }
+
+    /// <summary>A merged policy does not compute with its adapter, whose initial weights are to stand in for the trained ones.</summary>
+    private static void RequireUnmerged(CausalLanguageModel policy)
+    {
+        if (policy is Transformer { IsMerged: true })
+            throw new InvalidOperationException(
+                "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.");
     }
 
     private void RequireReference()

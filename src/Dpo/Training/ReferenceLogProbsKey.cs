@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
@@ -9,7 +10,7 @@ namespace Dpo;
 /// <remarks>Pairs are not part of it: whatever is preferred to what, the values are the same.</remarks>
 /// <param name="Weights">SHA-256 of the name, type, shape and bytes of every parameter and buffer of the reference.</param>
 /// <param name="Config">SHA-256 of the fields of its <c>config.json</c>, since equal weights compute something else with another
-/// number of heads; of the type's name where a model has no configuration.</param>
+/// number of heads, and of what its adapter is multiplied by; of the type's name where a model has no configuration.</param>
 /// <param name="Tokens">SHA-256 of the ids of every prompt and completion, in order.</param>
 /// <param name="Precision">The precision of the matrix products.</param>
 internal sealed record ReferenceLogProbsKey(string Weights, string Config, string Tokens, string Precision)
@@ -18,6 +19,8 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
     {
         var transformer = pair.ReferenceModel as Transformer;
         var config = transformer?.Config.Description() ?? pair.ReferenceModel.GetType().FullName!;
+        if (transformer?.Lora is { } lora)
+            config = string.Create(CultureInfo.InvariantCulture, $"{config}\nlora scale: {lora.Scale:r}");
         return new(
             HashOf(pair.ReferenceState()),
             Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(config))),

@@ -27,6 +27,10 @@ public abstract class Trainer : IDisposable
         this.options.Validate();
         this.logger = logger ?? NullLogger.Instance;
         parameters = [.. model.parameters().Where(parameter => parameter.requires_grad)];
+        if (parameters.Count == 0)
+            throw new ArgumentException(
+                "The model has no parameter that requires a gradient, so there is nothing to train; a merged adapter is trained after UnmergeAdapter.",
+                nameof(model));
         ownsOptimizer = optimizer is null;
         this.optimizer = optimizer ?? Optimizers.Create(parameters, this.options);
     }

@@ -5,8 +5,6 @@ namespace Dpo.Benchmarks;
 /// <summary>Measures steps in this process, above the memory that is in use when it is made.</summary>
 internal sealed class Probe
 {
-    private readonly long standing;
-
     public Probe()
     {
         GC.Collect();
@@ -14,8 +12,11 @@ internal sealed class Probe
         if (OperatingSystem.IsLinux())
             File.WriteAllText("/proc/self/clear_refs", "5");
         using var process = Process.GetCurrentProcess();
-        standing = process.WorkingSet64;
+        Standing = process.WorkingSet64;
     }
+
+    /// <summary>Bytes in use when the probe was made.</summary>
+    public long Standing { get; }
 
     /// <summary>Runs step 0 once unmeasured, then every step.</summary>
     /// <param name="steps">How many there are.</param>
@@ -35,7 +36,7 @@ internal sealed class Probe
                 (seconds[index], userSeconds[index], values[index]) = (clock.Elapsed.TotalSeconds, UserSeconds() - userBefore, value);
         }
         using var process = Process.GetCurrentProcess();
-        return new Measurement(seconds, userSeconds, process.PeakWorkingSet64 - standing, values);
+        return new Measurement(seconds, userSeconds, process.PeakWorkingSet64 - Standing, values);
     }
 
     private static double UserSeconds()

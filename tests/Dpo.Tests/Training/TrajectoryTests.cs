@@ -11,7 +11,11 @@ public class TrajectoryTests
         "logps/rejected", "num_tokens",
     ];
 
-    public static TheoryData<string> Runs => ["gpt2_rmsprop", "gpt2_adamw", "gpt2_warmup_accum2", "gpt2_linear_truncated", "gpt2_ipo"];
+    public static TheoryData<string> Runs =>
+    [
+        "gpt2_rmsprop", "gpt2_adamw", "gpt2_warmup_accum2", "gpt2_linear_truncated", "gpt2_ipo",
+        "llama_rmsprop", "llama_adamw", "llama_warmup_accum2", "llama_ipo",
+    ];
 
     [Theory]
     [MemberData(nameof(Runs))]
@@ -19,7 +23,7 @@ public class TrajectoryTests
     {
         var config = Numbers.Json("trajectories", run, "config.json");
         var expected = Numbers.Json("trajectories", run, "expected.json").GetProperty("steps");
-        using var pair = PolicyReferencePair.Load(Fixture.Path("models", "gpt2"));
+        using var pair = PolicyReferencePair.Load(Fixture.Path("models", run.Split('_')[0]));
         var loss = new LossOptions { Names = [config.GetProperty("loss_type").GetString()!], Beta = config.GetProperty("beta").GetDouble() }.Create();
         using var trainer = new DpoTrainer(pair, loss, Options(config));
         var steps = new List<TrainingMetrics>();

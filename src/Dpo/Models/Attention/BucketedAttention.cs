@@ -44,9 +44,10 @@ internal sealed class BucketedAttention : Attention
             }
             cell += gather.Length;
             var longest = members.Max(example => layout.Examples[example].LongestSequence);
-            var masks = new Dictionary<int, Tensor> { [SharedPromptMask.NoWindow] = Mask(layout, members, width, SharedPromptMask.NoWindow, device, dtype) };
+            var masks = new Dictionary<int, Tensor>();
+            var whole = masks[SharedPromptMask.NoWindow] = Mask(layout, members, width, SharedPromptMask.NoWindow, device, dtype);
             foreach (var window in windows)
-                masks[window] = window >= longest ? masks[SharedPromptMask.NoWindow] : Mask(layout, members, width, window, device, dtype);
+                masks[window] = window >= longest ? whole : Mask(layout, members, width, window, device, dtype);
             buckets.Add(new Bucket(width, tensor(gather, device: device), masks));
         }
         cellOfRow = tensor(cells, device: device);

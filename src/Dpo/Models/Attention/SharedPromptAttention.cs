@@ -33,8 +33,9 @@ internal sealed class SharedPromptAttention : Attention
             parts.AddRange(lengths.Skip(1).Select(length => new Part(prompt, length)));
         }
         rows = [.. parts.Select(part => (long)part.Rows)];
-        foreach (var window in windows.Append(SharedPromptMask.NoWindow).Distinct())
-            masks[window] = [.. parts.Select(part => part.Mask(window, dtype, device))];
+        var whole = masks[SharedPromptMask.NoWindow] = [.. parts.Select(part => part.Mask(SharedPromptMask.NoWindow, dtype, device))];
+        foreach (var window in windows)
+            masks[window] = [.. parts.Select((part, index) => window >= part.Columns ? whole[index] : part.Mask(window, dtype, device))];
     }
 
     public override Tensor Positions { get; }
@@ -74,15 +75,16 @@ internal sealed class SharedPromptAttention : Attention
     /// <summary>Rows that attend to a number of rows before them and to themselves.</summary>
     private readonly record struct Part(int Before, int Rows)
     {
+        public int Columns => Before + Rows;
+
         /// <summary>What is added to the scores, <c>[rows, before + rows]</c>; null where it is causal and nothing else.</summary>
         public Tensor? Mask(int window, ScalarType dtype, Device device)
         {
-            var columns = Before + Rows;
-            if (Before == 0 && window >= columns)
+            if (Before == 0 && window >= Columns)
                 return null;
             using var scope = NewDisposeScope();
-            var visible = ones(Rows, columns, ScalarType.Bool, device).tril(Before);
-            if (window < columns)
+            var visible = ones(Rows, Columns, ScalarType.Bool, device).tril(Before);
+            if (window < Columns)
                 visible = visible.triu(Before - window + 1);
             return SharedPromptMask.Additive(visible, dtype).MoveToOuterDisposeScope();
         }

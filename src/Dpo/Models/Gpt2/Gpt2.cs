@@ -103,7 +103,8 @@ internal sealed class Gpt2Body : nn.Module
     {
         // A scope a block: what autograd does not keep is freed at once, and without gradients that is everything.
         using var scope = NewDisposeScope();
-        var hidden = wte.Forward(ids) + wpe.call(attention.Positions);
+        // An adapter may keep the positions in bf16; the residual stream is fp32.
+        var hidden = wte.Forward(ids) + wpe.call(attention.Positions).to(float32);
         foreach (var block in h)
         {
             using var blockScope = NewDisposeScope();

@@ -3,54 +3,133 @@ using static TorchSharp.torch;
 
 namespace Dpo;
 
-/// <summary>A linear layer of a transformer, <c>[N, in] → [N, out]</c>, computed in its input's precision whatever the weight's.</summary>
+/// <summary>
+/// A linear layer of a transformer, <c>[N, in] → [N, out]</c>, computed in its input's precision whatever the weight's. A LoRA
+/// adapter may be laid over it.
+/// </summary>
 internal abstract class Projection : nn.Module
 {
-    protected Projection(string name)
+    // Not private: names and moves to a device go by what reflection finds from the class that is made.
+    private protected Parameter weight;
+    private protected Parameter? bias;
+
+    private LoraLayer? lora;
+    private Tensor? merged;
+
+    private protected Projection(string name, long[] shape, long? biases)
         : base(name)
     {
-    }
-
-    /// <summary>Applies the layer.</summary>
-    public abstract Tensor Forward(Tensor x);
-}
-
-/// <summary>A linear layer as most architectures store it: the weight is <c>[out, in]</c>.</summary>
-internal sealed class LinearLayer : Projection
-{
-    private readonly Parameter weight;
-    private readonly Parameter? bias;
-
-    public LinearLayer(int inputs, int outputs, bool hasBias)
-        : base(nameof(LinearLayer))
-    {
-        weight = nn.Parameter(empty(outputs, inputs));
-        bias = hasBias ? nn.Parameter(empty(outputs)) : null;
+        weight = nn.Parameter(empty(shape));
+        bias = biases is { } count ? nn.Parameter(empty(count)) : null;
         RegisterComponents();
     }
 
-    /// <summary>The weight, for a head that is computed in chunks.</summary>
+    /// <summary>The weight, as the layer stores it and without its adapter.</summary>
     public Tensor Weight => weight;
 
     /// <summary>The bias, or null.</summary>
     public Tensor? Bias => bias;
 
-    public override Tensor Forward(Tensor x) => nn.functional.linear(x, weight.to(x.dtype), bias?.to(x.dtype));
+    /// <summary>Whether the weight is stored as <c>[in, out]</c> (PEFT's <c>fan_in_fan_out</c>).</summary>
+    public abstract bool IsTransposed { get; }
+
+    /// <summary>The adapter's part of this layer, or null.</summary>
+    public LoraLayer? Lora => lora;
+
+    /// <summary>Applies the layer.</summary>
+    public Tensor Forward(Tensor x)
+    {
+        var effective = merged ?? weight;
+        // Autograd would keep a cast weight for the backward pass: as large as the weight, in every layer.
+        var frozen = !effective.requires_grad && bias is not { requires_grad: true };
+        var output = is_grad_enabled() && x.requires_grad && frozen && effective.dtype != x.dtype
+            ? FrozenProduct.Apply(this, x, effective)
+            : Product(x, effective.to(x.dtype));
+        return lora is null || merged is not null ? output : lora.AddTo(output, x, training);
+    }
+
+    /// <summary>The layer with a weight of the input's type in place of its own.</summary>
+    public abstract Tensor Product(Tensor x, Tensor weight);
+
+    /// <summary>A weight of this layer as <c>[out, in]</c>, a view.</summary>
+    public Tensor AsMatrix(Tensor weight) => IsTransposed ? weight.t() : weight;
+
+    /// <summary>Lays an adapter over the layer, which owns it from here on.</summary>
+    public void Attach(LoraLayer adapter)
+    {
+        lora = adapter;
+        register_module("lora_A", adapter.A);
+        register_module("lora_B", adapter.B);
+    }
+
+    /// <summary>The weight with its adapter added, in fp32 at least; a new tensor without gradients.</summary>
+    public Tensor MergedWeight()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var sum = weight.detach().to(weight.ElementSize < 4 ? float32 : weight.dtype, copy: true);
+        AsMatrix(sum).addmm_(lora!.B.Weight, lora.A.Weight, beta: 1, alpha: (float)lora.Scale);
+        return sum.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Computes with the merged weight from here on; the weight itself stays.</summary>
+    public void Merge() => merged = MergedWeight().DetachFromDisposeScope();
+
+    /// <summary>Computes with the weight and its adapter again.</summary>
+    public void Unmerge()
+    {
+        merged?.Dispose();
+        merged = null;
+    }
+
+    /// <summary>Rounds the frozen weight to bf16, at half the memory; the bias stays.</summary>
+    public void StoreInBFloat16()
+    {
+        var stored = Rounded(weight);
+        weight.Dispose();
+        weight = stored;
+        ConditionallyRegisterParameter(nameof(weight), stored);
+    }
+
+    /// <summary>A frozen parameter in bf16 with the values of another, of no dispose scope.</summary>
+    public static Parameter Rounded(Parameter parameter)
+    {
+        using var scope = NewDisposeScope();
+        var rounded = nn.Parameter(parameter.detach().to(ScalarType.BFloat16), requires_grad: false);
+        rounded.DetachFromDisposeScope();
+        return rounded;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            Unmerge();
+        base.Dispose(disposing);
+    }
+}
+
+/// <summary>A linear layer as most architectures store it: the weight is <c>[out, in]</c>.</summary>
+internal sealed class LinearLayer : Projection
+{
+    public LinearLayer(int inputs, int outputs, bool hasBias)
+        : base(nameof(LinearLayer), [outputs, inputs], hasBias ? outputs : null)
+    {
+    }
+
+    public override bool IsTransposed => false;
+
+    public override Tensor Product(Tensor x, Tensor weight) => nn.functional.linear(x, weight, bias?.to(x.dtype));
 }
 
 /// <summary>A linear layer as GPT-2 stores it: the weight is <c>[in, out]</c>.</summary>
 internal sealed class Conv1D : Projection
 {
-    private readonly Parameter weight;
-    private readonly Parameter bias;
-
     public Conv1D(int inputs, int outputs)
-        : base(nameof(Conv1D))
+        : base(nameof(Conv1D), [inputs, outputs], outputs)
     {
-        weight = nn.Parameter(empty(inputs, outputs));
-        bias = nn.Parameter(empty(outputs));
-        RegisterComponents();
     }
 
-    public override Tensor Forward(Tensor x) => addmm(bias.to(x.dtype), x, weight.to(x.dtype), beta: 1, alpha: 1);
+    public override bool IsTransposed => true;
+
+    public override Tensor Product(Tensor x, Tensor weight) => addmm(bias!.to(x.dtype), x, weight, beta: 1, alpha: 1);
 }

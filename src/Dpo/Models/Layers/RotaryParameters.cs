@@ -21,18 +21,22 @@ internal record RotaryParameters(double Theta)
             throw config.Wrong("rope_scaling", "`rope_parameters` is there too, so that one of them must go");
         var group = config.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
         var type = config.Has($"{group}.type") ? $"{group}.type" : $"{group}.rope_type";
-        var plain = new RotaryParameters(config.Double($"{group}.rope_theta", config.Double(theta, 10000)));
+        var plain = new RotaryParameters(config.Has($"{group}.rope_theta")
+            ? config.Double($"{group}.rope_theta", minimum: 1)
+            : config.Double(theta, 10000, minimum: 1));
         return config.OneOf(type, config.Has(group) ? null : "default", "default", "linear", "llama3") switch
         {
             "linear" => new LinearRotaryParameters(plain.Theta, Factor()),
             "llama3" => new Llama3RotaryParameters(
-                plain.Theta, Factor(),
-                config.Double($"{group}.low_freq_factor"), config.Double($"{group}.high_freq_factor"),
-                config.Int($"{group}.original_max_position_embeddings")),
+                plain.Theta, Factor(), LowTurns(), HighTurns(), config.Int($"{group}.original_max_position_embeddings")),
             _ => plain,
         };
 
         double Factor() => config.Double($"{group}.factor", minimum: 1);
+        double LowTurns() => config.Double($"{group}.low_freq_factor");
+        double HighTurns() => config.Double($"{group}.high_freq_factor") is var turns && turns > LowTurns()
+            ? turns
+            : throw config.Wrong($"{group}.high_freq_factor", $"it must be above low_freq_factor, {LowTurns()}");
     }
 
     /// <summary>How many of a head's entries are turned: the share that <c>partial_rotary_factor</c> says.</summary>

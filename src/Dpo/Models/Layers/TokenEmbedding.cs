@@ -7,7 +7,7 @@ namespace Dpo;
 /// and adds a gradient of the whole vocabulary's size.</summary>
 internal sealed class TokenEmbedding : nn.Module
 {
-    private readonly Parameter weight;
+    private Parameter weight;
 
     public TokenEmbedding(int vocabulary, int width)
         : base(nameof(TokenEmbedding))
@@ -19,10 +19,19 @@ internal sealed class TokenEmbedding : nn.Module
     /// <summary><c>[V, D]</c>; also an output head's, where it is tied.</summary>
     public Tensor Weight => weight;
 
-    /// <summary>The vectors <c>[N, D]</c> of ids <c>[N]</c>, in the weight's precision.</summary>
+    /// <summary>The vectors <c>[N, D]</c> of ids <c>[N]</c>, in fp32 whatever the weight's type.</summary>
     public Tensor Forward(Tensor ids) => is_grad_enabled() && weight.requires_grad
         ? Lookup.apply(weight, ids)
-        : weight.index_select(0, ids);
+        : weight.index_select(0, ids).to(float32);
+
+    /// <summary>Rounds the frozen weight to bf16, at half the memory.</summary>
+    public void StoreInBFloat16()
+    {
+        var stored = Projection.Rounded(weight);
+        weight.Dispose();
+        weight = stored;
+        ConditionallyRegisterParameter(nameof(weight), stored);
+    }
 
     private sealed class Lookup : autograd.SingleTensorFunction<Lookup>
     {

@@ -53,7 +53,28 @@ public class AttentionTests
                 foreach (var (index, name) in ((string[])["output", "query", "key", "value"]).Index())
                     Numbers.AssertClose(expected[index], actual[index], 2e-5, $"{attention.GetType().Name}, {name}");
             }
-        }, iter: 150, threads: 1);
+        }, iter: 80, threads: 1);
+
+    [Fact]
+    public void A_window_no_sequence_reaches_costs_nothing()
+    {
+        using var scope = NewDisposeScope();
+        // The longest sequence has 4 + 5 - 1 tokens.
+        var layout = new SequenceLayout([new(4, [5, 3]), new(2, [2])]);
+        int Tensors(Func<Attention> make)
+        {
+            var before = scope.DisposablesCount;
+            make();
+            return scope.DisposablesCount - before;
+        }
+
+        var plain = Tensors(() => new SharedPromptAttention(layout, CPU, float32));
+        Assert.Equal(plain, Tensors(() => new SharedPromptAttention(layout, CPU, float32, 8)));
+        Assert.Equal(plain + 1, Tensors(() => new SharedPromptAttention(layout, CPU, float32, 7)));
+        var bucketed = Tensors(() => new BucketedAttention(layout, CPU, float32));
+        Assert.Equal(bucketed, Tensors(() => new BucketedAttention(layout, CPU, float32, 8)));
+        Assert.Equal(bucketed + 1, Tensors(() => new BucketedAttention(layout, CPU, float32, 7)));
+    }
 
     /// <summary>Two sequences: their first tokens together, of unequal number, then one token each a time.</summary>
     [Fact]

@@ -116,6 +116,11 @@ public class RotaryEmbeddingTests
         "`rope_scaling.type` is \"longrope\"; Dpo implements default, linear and llama3 for test.")]
     [InlineData("""{"rope_scaling": {"factor": 2}}""", "`rope_scaling.rope_type` is missing; it must be a string.")]
     [InlineData("""{"rope_parameters": {"rope_type": "linear"}}""", "`rope_parameters.factor` is missing; it must be a finite number of at least 1.")]
+    [InlineData("""{"rope_theta": 0.5}""", "`rope_theta` is 0.5; it must be a finite number of at least 1.")]
+    [InlineData("""{"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4}}""",
+        "`rope_scaling.high_freq_factor` is 4; it must be above low_freq_factor, 4.")]
+    [InlineData("""{"rope_parameters": {"full_attention": {"rope_type": "default"}}}""",
+        "`rope_parameters.rope_type` is missing; it must be a string.")]
     [InlineData("""{"rope_parameters": 3}""", "`rope_parameters` is 3; it must be an object.")]
     [InlineData("""{"rope_parameters": {}, "rope_scaling": {}}""",
         "`rope_scaling` is {}; `rope_parameters` is there too, so that one of them must go.")]

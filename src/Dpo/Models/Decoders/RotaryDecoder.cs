@@ -1,0 +1,104 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// Decoders of Llama's kind: rotary positions, RMS norms, gated feed-forward layers, under Hugging Face's parameter names.
+/// Dropout is not implemented: the paper trains without.
+/// </summary>
+/// <remarks><see cref="CausalLanguageModel.Load"/> makes them of a folder. Fields of <c>config.json</c> that change what is
+/// computed are honoured or refused by name and value, in the spelling of transformers 5 (<c>rope_parameters</c>) and the older
+/// one (<c>rope_theta</c>, <c>rope_scaling</c>); of rotary scaling <c>default</c>, <c>linear</c> and <c>llama3</c> are
+/// implemented.</remarks>
+public abstract class RotaryDecoder : Transformer
+{
+    private readonly DecoderConfig config;
+    private readonly DecoderBody model;
+    private readonly LinearLayer? lm_head;
+
+    /// <summary>Creates the model with weights that are still to be filled.</summary>
+    /// <param name="name">The architecture's name.</param>
+    /// <param name="file">The <c>config.json</c>.</param>
+    /// <param name="config">What it says of the shape.</param>
+    /// <param name="block">Makes the block of an index.</param>
+    private protected RotaryDecoder(string name, ModelConfig file, DecoderConfig config, Func<int, DecoderBlock> block)
+        : base(name)
+    {
+        this.config = config;
+        Config = file;
+        model = new DecoderBody(config, block);
+        if (!config.TieWordEmbeddings)
+            lm_head = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
+        RegisterComponents();
+        eval();
+    }
+
+    /// <inheritdoc/>
+    public sealed override OutputHead Head => new(lm_head?.Weight ?? model.TokenVectors, SoftCap: config.HeadSoftCap);
+
+    /// <inheritdoc/>
+    public sealed override int MaxPositions => config.MaxPositions;
+
+    /// <inheritdoc/>
+    public sealed override int LayerCount => config.LayerCount;
+
+    /// <inheritdoc/>
+    public sealed override int VocabularySize => config.VocabularySize;
+
+    internal sealed override ModelConfig Config { get; }
+
+    internal sealed override string BodyPrefix => "model.";
+
+    internal sealed override IEnumerable<int> Windows => config.Windows.OfType<int>().Distinct();
+
+    internal sealed override bool IsDerived(string tensor) =>
+        tensor.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || (lm_head is null && tensor == "lm_head.weight");
+
+    internal sealed override Tensor HiddenStates(Tensor ids, Attention attention) =>
+        model.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
+}
+
+// The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
+
+internal sealed class DecoderBody : nn.Module
+{
+    private readonly TokenEmbedding embed_tokens;
+    private readonly ModuleList<DecoderBlock> layers;
+    private readonly RmsNorm norm;
+    private readonly RotaryEmbedding rotary;
+    private readonly double embeddingScale;
+
+    public DecoderBody(DecoderConfig config, Func<int, DecoderBlock> block)
+        : base("model")
+    {
+        embed_tokens = new TokenEmbedding(config.VocabularySize, config.HiddenSize);
+        layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(block)]);
+        norm = config.Norm();
+        rotary = config.Rotary;
+        embeddingScale = config.EmbeddingScale;
+        RegisterComponents();
+    }
+
+    public Tensor TokenVectors => embed_tokens.Weight;
+
+    public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
+    {
+        // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
+        var rotation = rotary.At(attention.Positions);
+        // A scope a block: what autograd does not keep is freed at once, and without gradients that is everything.
+        using var scope = NewDisposeScope();
+        var hidden = embed_tokens.Forward(ids);
+        if (embeddingScale != 1)
+            hidden *= embeddingScale;
+        foreach (var block in layers)
+        {
+            using var blockScope = NewDisposeScope();
+            var output = checkpoint
+                ? Checkpoint.Run(hidden, input => block.Forward(input, rotation, attention, computeType))
+                : block.Forward(hidden, rotation, attention, computeType);
+            hidden = output.MoveToOuterDisposeScope();
+        }
+        return norm.Forward(hidden).to(computeType).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,33 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>Divides by the root of the mean square of the last dimension (Zhang and Sennrich 2019), in fp32.</summary>
+internal sealed class RmsNorm : nn.Module
+{
+    private readonly Parameter weight;
+    private readonly double epsilon;
+    private readonly bool aroundOne;
+
+    /// <summary>Makes the norm; its weight is still to be filled.</summary>
+    /// <param name="size">Entries of the last dimension.</param>
+    /// <param name="epsilon">What is added to the mean square.</param>
+    /// <param name="aroundOne">Whether the gain is 1 + weight, as in Gemma, not the weight.</param>
+    public RmsNorm(int size, double epsilon, bool aroundOne = false)
+        : base(nameof(RmsNorm))
+    {
+        weight = nn.Parameter(empty(size));
+        this.epsilon = epsilon;
+        this.aroundOne = aroundOne;
+        RegisterComponents();
+    }
+
+    /// <summary>Normalizes <c>[…, size]</c>; the answer is fp32.</summary>
+    public Tensor Forward(Tensor x)
+    {
+        x = x.to(float32);
+        var normal = x * (x.square().mean([-1L], keepdim: true) + epsilon).rsqrt();
+        return normal * (aroundOne ? 1 + weight : weight);
+    }
+}

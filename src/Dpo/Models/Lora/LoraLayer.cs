@@ -1,0 +1,57 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>One linear layer's part of a LoRA adapter: what is added to the layer, <c>scale · B(A(dropout(x)))</c>.</summary>
+/// <param name="A"><c>[rank, in]</c>.</param>
+/// <param name="B"><c>[out, rank]</c>.</param>
+/// <param name="Scale">α/rank, or α/√rank.</param>
+/// <param name="Dropout">The dropout of the adapter's input, or null.</param>
+internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, LoraDropout? Dropout)
+{
+    /// <summary>Makes the part of a layer, near it: B is zero, so that nothing is added yet, and A uniform within ±1/√in, which is
+    /// PEFT's Kaiming initialization with a = √5.</summary>
+    public static LoraLayer Create(Projection layer, LoraOptions options, Generator generator, LoraDropout? dropout)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var shape = layer.AsMatrix(layer.Weight).shape;
+        var (outputs, inputs) = ((int)shape[0], (int)shape[1]);
+        var a = new LinearLayer(inputs, options.Rank, hasBias: false);
+        var b = new LinearLayer(options.Rank, outputs, hasBias: false);
+        // On the CPU, so that every device starts from the same numbers.
+        a.Weight.uniform_(-1 / Math.Sqrt(inputs), 1 / Math.Sqrt(inputs), generator);
+        b.Weight.zero_();
+        foreach (var part in (LinearLayer[])[a, b])
+        {
+            part.to(layer.Weight.device);
+            part.Weight.DetachFromDisposeScope();
+        }
+        return new LoraLayer(a, b, options.Scale, dropout);
+    }
+
+    /// <summary>The layer's output with the adapter's added.</summary>
+    public Tensor AddTo(Tensor output, Tensor x, bool training)
+    {
+        // Without gradients a pass measures, samples or is the reference's: none of them is to be disturbed.
+        if (Dropout is not null && training && Checkpoint.RecordsGradients)
+            x = Dropout.Apply(x);
+        return addmm(output, A.Forward(x), B.Weight.t().to(x.dtype), beta: 1, alpha: (float)Scale);
+    }
+}
+
+/// <summary>Dropout by a generator of its own, which all layers of an adapter share.</summary>
+internal sealed class LoraDropout(double rate, int seed)
+{
+    private readonly Random seeds = new(seed);
+
+    /// <summary>Zeroes each value with the rate's probability and scales the others so that the mean stays.</summary>
+    public Tensor Apply(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(Checkpoint.Once(() => (ulong)seeds.NextInt64()), x.device);
+        var mask = empty_like(x).bernoulli_(1 - rate, generator).div_(1 - rate);
+        return (x * mask).MoveToOuterDisposeScope();
+    }
+}
