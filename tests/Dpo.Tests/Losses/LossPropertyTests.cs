@@ -19,12 +19,15 @@ public class LossPropertyTests
 
     // Log-probabilities that lie within a few nats of each other, so that differences are not saturated; and no round numbers, so
     // that they are not at a kink or a tie either.
-    private static readonly Gen<Pair> AnyPair = Gen.Int.Select(seed =>
+    private static Gen<Pair[]> AnyPairs(int count) => Gen.Int.Select(seed =>
     {
         var random = new Random(seed);
         double LogProb() => -8 + 6 * random.NextDouble();
-        return new Pair(LogProb(), LogProb(), LogProb(), LogProb(), random.Next(1, 7), random.Next(1, 7), 4 * random.NextDouble() - 2);
+        return Enumerable.Range(0, count).Select(_ => new Pair(
+            LogProb(), LogProb(), LogProb(), LogProb(), random.Next(1, 7), random.Next(1, 7), 4 * random.NextDouble() - 2)).ToArray();
     });
+
+    private static readonly Gen<Pair> AnyPair = AnyPairs(1).Select(pairs => pairs[0]);
 
     private static double Sigmoid(double x) => 1 / (1 + Math.Exp(-x));
 
@@ -61,7 +64,7 @@ public class LossPropertyTests
     public void Gradients_equal_finite_differences(int index)
     {
         var (name, loss) = All[index];
-        AnyPair.Array[4].Sample(pairs =>
+        AnyPairs(4).Sample(pairs =>
         {
             var (_, chosen, rejected) = Run(loss, pairs);
             const double Step = 1e-5;
