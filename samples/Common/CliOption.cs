@@ -42,6 +42,16 @@ internal static class CliOption
     public static Option<string?> Path(string name, string helpName, string description) =>
         new(name) { Description = description, HelpName = helpName };
 
+    /// <summary>Several values with commas between; null where it is not given.</summary>
+    public static Option<string?> List(string name, string helpName, string description) =>
+        new(name) { Description = description, HelpName = helpName };
+
+    /// <summary>The numbers of a list.</summary>
+    public static double[] Reals(string name, string text) =>
+        [.. text.Split(',').Select(item => double.TryParse(item, NumberStyles.Float, CultureInfo.InvariantCulture, out var value)
+            ? value
+            : throw new InvalidInputException($"{name} {text}: the value must be numbers with commas between them."))];
+
     private static Option<T> Parsed<T>(string name, string description, string range, Func<string, T> parse) => new(name)
     {
         Description = description,

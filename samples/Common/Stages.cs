@@ -13,9 +13,10 @@ internal static class Stages
         Save(model, tokenizer, folder);
     }
 
-    /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair.</summary>
+    /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
+    /// loss.</summary>
     public static void Prefer(
-        Transformer policy, PolicyReferencePair pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, DpoLoss loss, TrainingOptions options, string folder, CancellationToken cancellation)
+        Transformer policy, PolicyReferencePair pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, string folder, CancellationToken cancellation)
     {
         using var trainer = new DpoTrainer(pair, loss, options);
         using var metrics = new MetricsFile(folder);

@@ -39,11 +39,13 @@ internal static class Terminal
     {
         var text = $"loss {metrics["loss"]:0.0000}";
         if (metrics.Values.TryGetValue("rewards/margins", out var margin))
-            text += $"  margin {margin:0.000}  accuracy {metrics["rewards/accuracies"]:0.00}";
+            text += $"  margin {margin:0.000}";
+        if (metrics.Values.TryGetValue("rewards/accuracies", out var accuracy))
+            text += $"  accuracy {accuracy:0.00}";
         if (metrics.Values.TryGetValue("eval_loss", out var evalLoss))
             text += $"  held-out loss {evalLoss:0.0000}";
-        if (metrics.Values.TryGetValue("eval_rewards/accuracies", out var accuracy))
-            text += $"  held-out accuracy {accuracy:0.00}";
+        if (metrics.Values.TryGetValue("eval_rewards/accuracies", out var evalAccuracy))
+            text += $"  held-out accuracy {evalAccuracy:0.00}";
         return $"{text}  {metrics.Elapsed.TotalSeconds:0.00} s";
     }
 

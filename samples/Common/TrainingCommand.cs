@@ -10,8 +10,8 @@ internal sealed record TrainingSettings(
     string? Eval,
     string Output,
     TrainingOptions Training,
-    double Beta,
-    double LabelSmoothing,
+    IPreferenceLoss Loss,
+    bool UsesMismatches,
     Truncation Truncation,
     int MaxLength,
     int MaxPromptLength,
@@ -55,7 +55,8 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<string> optimizer = CliOption.Choice("--optimizer", "The paper's is rmsprop.", "rmsprop", "adamw");
     private readonly Option<double?> weightDecay = CliOption.Real("--weight-decay", "AdamW's decoupled weight decay. [default: 0]", 0, inclusive: true);
     private readonly Option<double?> beta = CliOption.Real("--beta", "How strongly the policy is held to the reference.", 0);
-    private readonly Option<string> loss = CliOption.Choice("--loss", "The loss of a pair: DPO's, under TRL's name.", "sigmoid");
+    private readonly Option<string?> loss = CliOption.List("--loss", "NAME[,NAME…]", $"One or more, added up: {string.Join("|", LossOptions.AllNames)}. [default: sigmoid, DPO's]");
+    private readonly Option<string?> lossWeights = CliOption.List("--loss-weights", "X[,X…]", "A weight for each loss. [default: 1]");
     private readonly Option<double?> labelSmoothing = CliOption.Real("--label-smoothing", "Share of preferences taken to be the wrong way round. [default: 0]", 0, inclusive: true, below: 0.5);
     private readonly Option<int?> maxLength = CliOption.Whole("--max-length", "Tokens of prompt and completion. [default: 512]", 2);
     private readonly Option<int?> maxPromptLength = CliOption.Whole("--max-prompt-length", "Tokens a prompt is cut to where both do not fit. [default: 256]");
@@ -90,7 +91,7 @@ internal sealed class TrainingCommand : RootCommand
         foreach (var option in (Option[])
         [
             model, train, eval, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
-            weightDecay, beta, loss, labelSmoothing, maxLength, maxPromptLength, chatTemplate, maxGradNorm, seed, noShuffle, precision, device, skipSft,
+            weightDecay, beta, loss, lossWeights, labelSmoothing, maxLength, maxPromptLength, chatTemplate, maxGradNorm, seed, noShuffle, precision, device, skipSft,
             loraRank, loraAlpha, loraTarget,
         ])
             Options.Add(option);
@@ -120,9 +121,16 @@ internal sealed class TrainingCommand : RootCommand
         };
         if (training is { WeightDecay: > 0, Optimizer: OptimizerKind.RmsProp })
             throw new InvalidInputException("--weight-decay goes with --optimizer adamw; RMSprop has none.");
+        var losses = new LossOptions
+        {
+            Names = parsed.GetValue(loss)?.Split(',') ?? ["sigmoid"],
+            Weights = parsed.GetValue(lossWeights) is { } weights ? CliOption.Reals("--loss-weights", weights) : null,
+            Beta = parsed.GetValue(beta) ?? defaultBeta,
+            LabelSmoothing = parsed.GetValue(labelSmoothing) ?? 0,
+        };
         var settings = new TrainingSettings(
             parsed.GetValue(model), parsed.GetValue(train), parsed.GetValue(eval), parsed.GetValue(output) ?? defaultOutput, training,
-            parsed.GetValue(beta) ?? defaultBeta, parsed.GetValue(labelSmoothing) ?? 0,
+            losses.Create(), losses.Names.Contains("kto"),
             parsed.GetValue(truncation) == "keep-start" ? Truncation.KeepStart : paperTruncation,
             parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
             parsed.GetValue(chatTemplate) is { } template ? ChatTemplates[template] : null,

@@ -32,6 +32,7 @@ return command.Run(args, (settings, cancellation) =>
 
     // The policy: trained to prefer the chosen answers to the rejected ones.
     using var pair = new PolicyReferencePair(policy);
-    using var loss = new DpoLoss(settings.Beta, settings.LabelSmoothing);
-    Stages.Prefer(policy, pair, tokenizer, data, heldOut, loss, settings.Training, settings.Output, cancellation);
+    if (settings.UsesMismatches)
+        (data, heldOut) = (data.WithMismatches(settings.MaxLength), heldOut?.WithMismatches(settings.MaxLength));
+    Stages.Prefer(policy, pair, tokenizer, data, heldOut, settings.Loss, settings.Training, settings.Output, cancellation);
 });

@@ -15,6 +15,7 @@ public class HelpfulHarmlessTests
     [InlineData("gpt2_adamw")]
     [InlineData("gpt2_warmup_accum2")]
     [InlineData("gpt2_linear_truncated")]
+    [InlineData("gpt2_ipo")]
     public void TRLs_trajectories_are_reproduced_from_the_command_line(string run)
     {
         using var output = new TemporaryFolder();
@@ -29,7 +30,7 @@ public class HelpfulHarmlessTests
             "--learning-rate", Text("learning_rate"), "--warmup-steps", Text("warmup_steps"),
             "--schedule", Text("lr_scheduler_type") == "linear" ? "linear" : "trl-constant",
             "--optimizer", Text("optim") == "rmsprop" ? "rmsprop" : "adamw", "--weight-decay", Text("weight_decay"),
-            "--beta", Text("beta"), "--max-length", Text("max_length"), "--max-grad-norm", Text("max_grad_norm"));
+            "--beta", Text("beta"), "--loss", Text("loss_type"), "--max-length", Text("max_length"), "--max-grad-norm", Text("max_grad_norm"));
 
         var expected = Numbers.Json("trajectories", run, "expected.json").GetProperty("steps").EnumerateArray().ToArray();
         var actual = Lines(output.Path).Select(line => JsonDocument.Parse(line).RootElement).ToArray();
@@ -84,6 +85,24 @@ public class HelpfulHarmlessTests
     }
 
     [Fact]
+    public void Unpaired_completions_and_rankings_train_with_their_losses()
+    {
+        using var output = new TemporaryFolder();
+        var examples = DialogueCorpus.Generate(20, 9).ToArray();
+        string Rows(Func<PreferenceExample, int, object> row) => string.Concat(examples.Select((example, index) => JsonSerializer.Serialize(row(example, index)) + "\n"));
+        var unpaired = output.Write("unpaired.jsonl", Rows((example, index) => new { prompt = example.Prompt, completion = example.Completions[index % 2], label = index % 2 == 0 }));
+        var ranked = output.Write("ranked.jsonl", Rows((example, _) => new { prompt = example.Prompt, completions = example.Completions, ranking = (int[])[1, 0] }));
+
+        SampleRun.Succeed("HelpfulHarmless", [.. Tiny, "--train", unpaired, "--eval", unpaired, "--loss", "kto", "--output", output.File("kto")]);
+        var kto = JsonDocument.Parse(Lines(output.File("kto"))[^1]).RootElement;
+        Assert.InRange(kto.GetProperty("eval_loss").GetDouble(), 0.3, 0.6);
+        SampleRun.Succeed("HelpfulHarmless", [.. Tiny, "--train", ranked, "--loss", "plackett_luce,sft", "--loss-weights", "1,0.5", "--output", output.File("ranked")]);
+        var first = JsonDocument.Parse(Lines(output.File("ranked"))[0]).RootElement;
+        Assert.Equal(0, first.GetProperty("rewards/margins").GetDouble());
+        Assert.True(first.GetProperty("loss").GetDouble() > Math.Log(2));
+    }
+
+    [Fact]
     public void An_adapter_is_trained_in_both_stages_and_saved_beside_the_merged_model()
     {
         using var output = new TemporaryFolder();
@@ -113,6 +132,9 @@ public class HelpfulHarmlessTests
     [InlineData("--label-smoothing 0.5", "--label-smoothing 0.5: the value must be a number of at least 0 and below 0.5. Run with --help for the options.")]
     [InlineData("--schedule step", "--schedule step: the value must be one of paper|trl-constant|linear|cosine. Run with --help for the options.")]
     [InlineData("--chat-template alpaca", "--chat-template alpaca: the value must be one of chatml|llama3|zephyr|hh. Run with --help for the options.")]
+    [InlineData("--loss dpo", "The loss 'dpo' is not known; the losses are sigmoid, hinge, ipo, ipo_sum, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm, sft, simpo, orpo, kto, rpo_sq, rpo_bwd_kl, rpo_fwd_kl, plackett_luce, unlikelihood.")]
+    [InlineData("--loss sigmoid,sft --loss-weights 1,x", "--loss-weights 1,x: the value must be numbers with commas between them.")]
+    [InlineData("--loss exo_pair", "Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3.")]
     [InlineData("--bogus", "Unrecognized command or argument '--bogus'. Run with --help for the options.")]
     [InlineData("--model /no/such", "/no/such: there is no such folder; give a model folder with its tokenizer files.")]
     [InlineData("--weight-decay 0.1", "--weight-decay goes with --optimizer adamw; RMSprop has none.")]

@@ -90,9 +90,7 @@ internal sealed class ModelWeights : IDisposable
 
     private void Add(string path)
     {
-        IWeightFile file = Path.GetFileName(source).StartsWith(FileName, StringComparison.Ordinal)
-            ? new SafetensorsReader(path)
-            : new TorchReader(path);
+        IWeightFile file = Path.GetExtension(path) == ".bin" ? new TorchReader(path) : new SafetensorsReader(path);
         files.Add(file);
         foreach (var name in file.Names)
         {

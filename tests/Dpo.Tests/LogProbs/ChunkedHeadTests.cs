@@ -3,6 +3,7 @@ using static TorchSharp.torch;
 namespace Dpo.Tests;
 
 /// <summary>The head in blocks against logits computed whole, with more rows and vocabulary entries than a block has.</summary>
+[Collection(nameof(BackwardFailures))]
 public class ChunkedHeadTests
 {
     private const int States = 3000, Rows = 2600, Vocabulary = 4500, Width = 24, Targets = 3100;

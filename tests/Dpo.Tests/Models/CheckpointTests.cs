@@ -2,6 +2,7 @@ using static TorchSharp.torch;
 
 namespace Dpo.Tests;
 
+[Collection(nameof(BackwardFailures))]
 public class CheckpointTests
 {
     [Fact]

@@ -2,6 +2,7 @@ using static TorchSharp.torch;
 
 namespace Dpo.Tests;
 
+[Collection(nameof(BackwardFailures))]
 public class TokenEmbeddingTests
 {
     private const int Vocabulary = 7, Width = 5;

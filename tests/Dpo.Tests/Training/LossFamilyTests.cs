@@ -6,7 +6,7 @@ namespace Dpo.Tests;
 public class LossFamilyTests
 {
     /// <summary>Random examples with all that is known of completions: pairs, a ranking and scores, or labels.</summary>
-    private static PreferenceData Data(int count, bool labelled)
+    internal static PreferenceData Data(int count, bool labelled)
     {
         var random = new Random(3);
         int[] Ids(int most) => [.. Enumerable.Range(0, random.Next(1, most + 1)).Select(_ => random.Next(1, 40))];
@@ -154,6 +154,25 @@ public class LossFamilyTests
         using var trainer = new DpoTrainer(pair, new SimPoLoss(), TrainerTests.Options with { Steps = 30 });
         trainer.Train(Data(8, labelled: false), progress: new Recorder(steps));
         Assert.True(steps[^1]["rewards/margins"] > steps[0]["rewards/margins"] + 1);
+    }
+
+    /// <summary>A loss of a user's own is a class with two members; this one is that of the documentation.</summary>
+    private sealed class SquaredHinge(double beta) : IPairLoss
+    {
+        public double Beta => beta;
+
+        public Tensor Losses(PairLogProbs pairs) => (1 - Beta * pairs.Margins).clamp_min(0).square();
+    }
+
+    [Fact]
+    public void A_loss_of_ones_own_is_trained_on()
+    {
+        using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
+        using var trainer = new DpoTrainer(pair, new SquaredHinge(0.5), TrainerTests.Options with { Steps = 30 });
+        var steps = new List<TrainingMetrics>();
+        trainer.Train(Data(8, labelled: false), progress: new Recorder(steps));
+        Assert.Equal((1, 0), (steps[0]["loss"], steps[0]["rewards/margins"]));
+        Assert.True(steps[^1]["loss"] < 0.5, $"loss {steps[^1]["loss"]}");
     }
 
     [Fact]
