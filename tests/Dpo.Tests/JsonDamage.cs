@@ -90,7 +90,7 @@ internal static class JsonDamage
         }
         bool AddLeaf(JsonNode? leaf)
         {
-            if (leaf is not null)
+            if (leaf is JsonObject or JsonArray)
                 containers.Add(leaf);
             return false;
         }
