@@ -8,7 +8,7 @@ internal static class JsonDamage
 {
     private static readonly string[] Values =
     [
-        "null", "true", "false", "0", "1", "-1", "7", "300", "2147483647", "0.5", "-0.0", "1e300", "1e-300",
+        "null", "true", "false", "0", "1", "-1", "7", "300", "2147483647", "9999", "16777216", "0.5", "-0.0", "1e300", "1e-300",
         "\"\"", "\" \"", "\"a\"", "\"Sequence\"", "\"Split\"", "\"NFC\"", "\"ByteLevel\"", "\"Metaspace\"", "\"Fuse\"", "\"Isolated\"", "\"▁\"",
         "\"\\u0000\"", "\"\U0001F600\"", "\"(a|\"", "\"[^\"", "\"\\\\p{L}+\"", "\"a{2,1}\"", "\"<unk>\"",
         "[]", "[1, \"a\", null]", "{}", "{\"type\": \"Sequence\", \"String\": \"a\"}",

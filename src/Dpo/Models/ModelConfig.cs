@@ -26,6 +26,9 @@ internal sealed class ModelConfig
         this.source = source;
     }
 
+    /// <summary>The file, for messages.</summary>
+    public string Source => source;
+
     /// <summary>The architecture, such as <c>gpt2</c>.</summary>
     public string ModelType => String("model_type");
 
@@ -45,16 +48,20 @@ internal sealed class ModelConfig
     /// <summary>Whether the file has the field, be it null: not for those within objects.</summary>
     public bool Names(string field) => fields.TryGetProperty(field, out _);
 
-    /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent.</summary>
-    public int Int(string field, int? fallback = null, int minimum = 1)
+    /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent. Beyond <paramref name="maximum"/>
+    /// the file is damaged rather than the model large.</summary>
+    public int Int(string field, int? fallback = null, int minimum = 1, int maximum = 1 << 24)
     {
         var value = Find(field);
         if (value is null && fallback is not null)
             return fallback.Value;
-        return value is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var result) && result >= minimum
+        return value is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var result) && result >= minimum && result <= maximum
             ? result
-            : throw Wrong(field, $"it must be a whole number from {minimum} to {int.MaxValue}");
+            : throw Wrong(field, $"it must be a whole number from {minimum} to {maximum}");
     }
+
+    /// <summary>The number of a model's blocks.</summary>
+    public int Layers(string field) => Int(field, maximum: 1000);
 
     /// <summary>A finite number of at least <paramref name="minimum"/>, or the fallback where the field is absent.</summary>
     public double Double(string field, double? fallback = null, double minimum = 0)

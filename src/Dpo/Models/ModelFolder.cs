@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,19 +12,7 @@ internal static class ModelFolder
         if (!Directory.Exists(folder))
             throw new InvalidInputException($"{folder}: there is no such model folder; give one that holds config.json and the weights.");
         var config = ModelConfig.Read(folder);
-        Transformer model = config.ModelType switch
-        {
-            "gpt2" => new Gpt2(Gpt2Config.From(config), config),
-            "gptj" => new GptJ(config),
-            "gpt_neox" => new GptNeoX(config),
-            "llama" => new Llama(config),
-            "mistral" => new Mistral(config),
-            "qwen2" => new Qwen2(config),
-            "qwen3" => new Qwen3(config),
-            "gemma2" => new Gemma2(config),
-            "phi3" => new Phi3(config),
-            _ => throw config.Wrong("model_type", "Dpo implements gpt2, gptj, gpt_neox, llama, mistral, qwen2, qwen3, gemma2 and phi3"),
-        };
+        var model = Create(config);
         try
         {
             using var weights = ModelWeights.Open(folder);
@@ -39,6 +28,30 @@ internal static class ModelFolder
         {
             model.Dispose();
             throw;
+        }
+    }
+
+    private static Transformer Create(ModelConfig config)
+    {
+        try
+        {
+            return config.ModelType switch
+            {
+                "gpt2" => new Gpt2(Gpt2Config.From(config), config),
+                "gptj" => new GptJ(config),
+                "gpt_neox" => new GptNeoX(config),
+                "llama" => new Llama(config),
+                "mistral" => new Mistral(config),
+                "qwen2" => new Qwen2(config),
+                "qwen3" => new Qwen3(config),
+                "gemma2" => new Gemma2(config),
+                "phi3" => new Phi3(config),
+                _ => throw config.Wrong("model_type", "Dpo implements gpt2, gptj, gpt_neox, llama, mistral, qwen2, qwen3, gemma2 and phi3"),
+            };
+        }
+        catch (ExternalException e)
+        {
+            throw new InvalidInputException($"{config.Source}: a model of these sizes cannot be made; one of them must be wrong.", e);
         }
     }
 

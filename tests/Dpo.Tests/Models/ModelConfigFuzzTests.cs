@@ -14,8 +14,7 @@ public class ModelConfigFuzzTests
         var valid = JsonNode.Parse(File.ReadAllText(Fixture.Path("models", "gpt2", config)))!;
         var weights = Fixture.Path("models", "gpt2", "model.safetensors");
         var (refused, loaded) = (0, 0);
-        // What the configuration claims is made before it is compared with the weights, so the greatest size is left out here.
-        JsonDamage.Of(valid).Where(json => !json.Contains("2147483647", StringComparison.Ordinal)).Sample(
+        JsonDamage.Of(valid).Sample(
             json =>
             {
                 var folder = parent.File(Guid.NewGuid().ToString("N"));

@@ -54,7 +54,7 @@ public sealed class ModelConfigTests : IDisposable
         Assert.False(config.Bool("x", false));
         Assert.Equal("gelu", config.String("x", "gelu"));
         Assert.Equal(
-            "config.json: `n_inner` is missing; it must be a whole number from 1 to 2147483647.",
+            "config.json: `n_inner` is missing; it must be a whole number from 1 to 16777216.",
             Refusal(() => config.Int("n_inner")));
         Assert.Equal("config.json: `x` is missing; it must be a finite number of at least 0.", Refusal(() => config.Double("x")));
         Assert.Equal("config.json: `x` is missing; it must be true or false.", Refusal(() => config.Bool("x")));
@@ -73,7 +73,7 @@ public sealed class ModelConfigTests : IDisposable
         var path = Write($$"""{"n_head": {{json}} }""");
         var config = ModelConfig.Read(folder.Path);
         Assert.Equal(
-            $"{path}: `n_head` is {json}; it must be a whole number from 1 to 2147483647.",
+            $"{path}: `n_head` is {json}; it must be a whole number from 1 to 16777216.",
             Refusal(() => config.Int("n_head", 3)));
     }
 

@@ -63,14 +63,14 @@ internal sealed record DecoderConfig
             MaxPositions = config.Int("max_position_embeddings"),
             HiddenSize = hidden,
             InnerSize = config.Int("intermediate_size"),
-            LayerCount = config.Int("num_hidden_layers"),
+            LayerCount = config.Layers("num_hidden_layers"),
             HeadCount = heads,
             KeyValueHeadCount = keyValueHeads,
             HeadSize = headSize,
             NormEpsilon = config.Double("rms_norm_eps"),
             TieWordEmbeddings = config.Bool("tie_word_embeddings", tied),
             Rotary = new RotaryEmbedding(RotaryParameters.Size(config, headSize), RotaryParameters.From(config)),
-            Windows = windows ?? new int?[config.Int("num_hidden_layers")],
+            Windows = windows ?? new int?[config.Layers("num_hidden_layers")],
         };
     }
 

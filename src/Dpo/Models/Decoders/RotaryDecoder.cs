@@ -63,7 +63,7 @@ public abstract class RotaryDecoder : Transformer
 
 internal sealed class DecoderBody : nn.Module
 {
-    private readonly TokenEmbedding embed_tokens;
+    private readonly EmbeddingTable embed_tokens;
     private readonly ModuleList<DecoderBlock> layers;
     private readonly RmsNorm norm;
     private readonly RotaryEmbedding rotary;
@@ -72,7 +72,7 @@ internal sealed class DecoderBody : nn.Module
     public DecoderBody(DecoderConfig config, Func<int, DecoderBlock> block)
         : base("model")
     {
-        embed_tokens = new TokenEmbedding(config.VocabularySize, config.HiddenSize);
+        embed_tokens = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(block)]);
         norm = config.Norm();
         rotary = config.Rotary;

@@ -4,7 +4,7 @@ namespace Dpo;
 internal static class SlidingWindows
 {
     /// <summary>Every layer alike: <c>sliding_window</c>, where null says that there is none (Mistral, Phi-3).</summary>
-    public static IReadOnlyList<int?> OfAll(ModelConfig config) => [.. Enumerable.Repeat(Size(config), config.Int("num_hidden_layers"))];
+    public static IReadOnlyList<int?> OfAll(ModelConfig config) => [.. Enumerable.Repeat(Size(config), config.Layers("num_hidden_layers"))];
 
     /// <summary>The layers from <c>max_window_layers</c> on, if <c>use_sliding_window</c> says so (Qwen).</summary>
     public static IReadOnlyList<int?> OfUpper(ModelConfig config)
@@ -21,7 +21,7 @@ internal static class SlidingWindows
     {
         const string full = "full_attention";
         const string sliding = "sliding_attention";
-        var layers = config.Int("num_hidden_layers");
+        var layers = config.Layers("num_hidden_layers");
         if (!config.Has("layer_types"))
             return [.. Enumerable.Range(0, layers).Select(layer => rule(layer) ? size : null)];
 

@@ -82,16 +82,16 @@ public sealed class Gpt2 : Transformer
 
 internal sealed class Gpt2Body : nn.Module
 {
-    private readonly TokenEmbedding wte;
-    private readonly Embedding wpe;
+    private readonly EmbeddingTable wte;
+    private readonly EmbeddingTable wpe;
     private readonly ModuleList<Gpt2Block> h;
     private readonly LayerNorm ln_f;
 
     public Gpt2Body(Gpt2Config config)
         : base("transformer")
     {
-        wte = new TokenEmbedding(config.VocabularySize, config.HiddenSize);
-        wpe = nn.Embedding(config.MaxPositions, config.HiddenSize);
+        wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
+        wpe = new EmbeddingTable(config.MaxPositions, config.HiddenSize);
         h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new Gpt2Block(config, layer))]);
         ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
@@ -102,9 +102,8 @@ internal sealed class Gpt2Body : nn.Module
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
         using var scope = NewDisposeScope();
-        // An adapter may keep the positions in bf16; the residual stream is fp32.
         var hidden = BlockStack.Run(
-            wte.Forward(ids) + wpe.call(attention.Positions).to(float32), h, checkpoint, (block, input) => block.Forward(input, attention, computeType));
+            wte.Forward(ids) + wpe.Forward(attention.Positions), h, checkpoint, (block, input) => block.Forward(input, attention, computeType));
         return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }

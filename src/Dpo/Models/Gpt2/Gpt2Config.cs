@@ -46,7 +46,7 @@ public sealed record Gpt2Config
             VocabularySize = config.Int("vocab_size"),
             MaxPositions = config.Int("n_positions"),
             HiddenSize = hidden,
-            LayerCount = config.Int("n_layer"),
+            LayerCount = config.Layers("n_layer"),
             HeadCount = heads,
             InnerSize = config.Int("n_inner", 4 * hidden),
             LayerNormEpsilon = config.Double("layer_norm_epsilon", 1e-5),

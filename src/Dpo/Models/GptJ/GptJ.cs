@@ -54,7 +54,7 @@ public sealed class GptJ : Transformer
 
 internal sealed class GptJBody : nn.Module
 {
-    private readonly TokenEmbedding wte;
+    private readonly EmbeddingTable wte;
     private readonly ModuleList<GptJBlock> h;
     private readonly LayerNorm ln_f;
     private readonly RotaryEmbedding rotary;
@@ -62,7 +62,7 @@ internal sealed class GptJBody : nn.Module
     public GptJBody(GptJConfig config)
         : base("transformer")
     {
-        wte = new TokenEmbedding(config.VocabularySize, config.HiddenSize);
+        wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptJBlock(config, layer))]);
         ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         rotary = new RotaryEmbedding(config.RotarySize, new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);

@@ -38,7 +38,7 @@ internal sealed record GptJConfig
             VocabularySize = config.Int("vocab_size"),
             MaxPositions = config.Int("n_positions"),
             HiddenSize = hidden,
-            LayerCount = config.Int("n_layer"),
+            LayerCount = config.Layers("n_layer"),
             HeadCount = heads,
             RotarySize = rotary,
             InnerSize = config.Int("n_inner", 4 * hidden),

@@ -56,7 +56,7 @@ public sealed class GptNeoX : Transformer
 
 internal sealed class GptNeoXBody : nn.Module
 {
-    private readonly TokenEmbedding embed_in;
+    private readonly EmbeddingTable embed_in;
     private readonly ModuleList<GptNeoXBlock> layers;
     private readonly LayerNorm final_layer_norm;
     private readonly RotaryEmbedding rotary;
@@ -64,7 +64,7 @@ internal sealed class GptNeoXBody : nn.Module
     public GptNeoXBody(GptNeoXConfig config)
         : base("gpt_neox")
     {
-        embed_in = new TokenEmbedding(config.VocabularySize, config.HiddenSize);
+        embed_in = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptNeoXBlock(config, layer))]);
         final_layer_norm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         rotary = config.Rotary;

@@ -45,7 +45,7 @@ internal sealed record GptNeoXConfig
             VocabularySize = config.Int("vocab_size"),
             MaxPositions = config.Int("max_position_embeddings"),
             HiddenSize = hidden,
-            LayerCount = config.Int("num_hidden_layers"),
+            LayerCount = config.Layers("num_hidden_layers"),
             HeadCount = heads,
             InnerSize = config.Int("intermediate_size"),
             LayerNormEpsilon = config.Double("layer_norm_eps", 1e-5),

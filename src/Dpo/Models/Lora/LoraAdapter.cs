@@ -88,13 +88,8 @@ internal sealed class LoraAdapter
         {
             if (module is Projection layer)
                 layer.StoreInBFloat16();
-            else if (module is TokenEmbedding tokens)
-                tokens.StoreInBFloat16();
-            else if (module is Embedding { weight: { } old } embedding)
-            {
-                embedding.weight = Projection.Rounded(old);
-                old.Dispose();
-            }
+            else if (module is EmbeddingTable table)
+                table.StoreInBFloat16();
         }
     }
 

@@ -55,7 +55,7 @@ internal sealed record RobertaConfig
             PositionRows = config.Int("max_position_embeddings"),
             TokenTypes = config.Int("type_vocab_size"),
             HiddenSize = hidden,
-            LayerCount = config.Int("num_hidden_layers"),
+            LayerCount = config.Layers("num_hidden_layers"),
             HeadCount = heads,
             InnerSize = config.Int("intermediate_size"),
             LayerNormEpsilon = config.Double("layer_norm_eps", 1e-12),

@@ -12,7 +12,7 @@ public class DecoderConfigTests
     [InlineData("llama", "num_key_value_heads", "3", "is 3; it must be a divisor of num_attention_heads, 4.")]
     [InlineData("llama", "rms_norm_eps", null, "is missing; it must be a finite number of at least 0.")]
     [InlineData("mistral", "hidden_act", "\"relu\"", "is \"relu\"; Dpo implements silu for mistral.")]
-    [InlineData("mistral", "sliding_window", "0", "is 0; it must be a whole number from 1 to 2147483647.")]
+    [InlineData("mistral", "sliding_window", "0", "is 0; it must be a whole number from 1 to 16777216.")]
     [InlineData("mistral", "sliding_window", null, "is missing; it must be a whole number, or null for none.")]
     [InlineData("qwen2", "layer_types", "[\"full_attention\"]",
         "is [\"full_attention\"]; Dpo implements a list of num_hidden_layers, 2, times full_attention or sliding_attention.")]

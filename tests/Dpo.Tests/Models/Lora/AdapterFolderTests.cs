@@ -133,7 +133,7 @@ public class AdapterFolderTests
     [InlineData("exclude_modules", "\"c_attn\"", "`exclude_modules` is \"c_attn\"; Dpo implements adapters without it.")]
     [InlineData("lora_bias", "true", "`lora_bias` is true; Dpo implements adapters without it.")]
     [InlineData("of_next_year", "3", "`of_next_year` is 3; Dpo implements adapters without it.")]
-    [InlineData("r", "0", "`r` is 0; it must be a whole number from 1 to 2147483647.")]
+    [InlineData("r", "0", "`r` is 0; it must be a whole number from 1 to 16777216.")]
     [InlineData("lora_alpha", "0", "`lora_alpha` is 0; it must be above 0.")]
     [InlineData("lora_dropout", "1", "`lora_dropout` is 1; it must be below 1.")]
     [InlineData("use_rslora", "1", "`use_rslora` is 1; it must be true or false.")]

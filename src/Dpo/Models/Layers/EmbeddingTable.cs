@@ -3,20 +3,20 @@ using static TorchSharp.torch;
 
 namespace Dpo;
 
-/// <summary>The vectors of tokens. Its backward pass touches the rows of the tokens that were looked up, where libtorch's makes
-/// and adds a gradient of the whole vocabulary's size.</summary>
-internal sealed class TokenEmbedding : nn.Module
+/// <summary>Vectors of tokens, or of positions. Its backward pass touches the rows that were looked up, where libtorch's makes
+/// and adds a gradient of the whole table's size.</summary>
+internal sealed class EmbeddingTable : nn.Module
 {
     private Parameter weight;
 
-    public TokenEmbedding(int vocabulary, int width)
-        : base(nameof(TokenEmbedding))
+    public EmbeddingTable(int rows, int width)
+        : base(nameof(EmbeddingTable))
     {
-        weight = nn.Parameter(empty(vocabulary, width));
+        weight = nn.Parameter(empty(rows, width));
         RegisterComponents();
     }
 
-    /// <summary><c>[V, D]</c>; also an output head's, where it is tied.</summary>
+    /// <summary><c>[rows, D]</c>; also an output head's, where it is tied.</summary>
     public Tensor Weight => weight;
 
     /// <summary>The vectors <c>[N, D]</c> of ids <c>[N]</c>, in fp32 whatever the weight's type.</summary>

@@ -3,14 +3,14 @@ using static TorchSharp.torch;
 namespace Dpo.Tests;
 
 [Collection(nameof(BackwardFailures))]
-public class TokenEmbeddingTests
+public class EmbeddingTableTests
 {
     private const int Vocabulary = 7, Width = 5;
     private static readonly long[] Ids = [3, 0, 3, 6, 3];
 
-    private static TokenEmbedding Create()
+    private static EmbeddingTable Create()
     {
-        var embedding = new TokenEmbedding(Vocabulary, Width);
+        var embedding = new EmbeddingTable(Vocabulary, Width);
         using var noGrad = no_grad();
         embedding.Weight.normal_(generator: new Generator(1));
         return embedding;
