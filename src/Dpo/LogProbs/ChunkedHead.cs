@@ -54,7 +54,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var saved = ctx.get_saved_variables();
             var head = (OutputHead)ctx.get_data(nameof(OutputHead));
             var (hidden, weight, bias) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output);
-            return [hidden!, weight!, bias!, null!, null!, null!, null!, null!];
+            return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null);
         }
         catch (Exception e)
         {

@@ -47,7 +47,7 @@ internal sealed class Checkpoint : autograd.SingleTensorFunction<Checkpoint>
             var input = ctx.get_saved_variables()[0].detach().requires_grad_();
             // Parameters' gradients are added to theirs by this inner pass; the input's goes on to what came before.
             drawn.During(() => segment(input)).backward([grad_output]);
-            return [input.grad!.MoveToOuterDisposeScope(), null!];
+            return BackwardResult.Of(input.grad, null);
         }
         catch (Exception e)
         {

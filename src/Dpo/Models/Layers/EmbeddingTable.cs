@@ -51,7 +51,7 @@ internal sealed class EmbeddingTable : nn.Module
                 var saved = ctx.get_saved_variables();
                 var sum = new GradientSum(saved[0]);
                 sum.Value.index_add_(0, saved[1], grad_output.to(float32), 1);
-                return [sum.Result?.MoveToOuterDisposeScope()!, null!];
+                return BackwardResult.Of(sum.Result, null);
             }
             catch (Exception e)
             {

@@ -28,7 +28,7 @@ internal sealed class FrozenProduct : autograd.SingleTensorFunction<FrozenProduc
             using var scope = NewDisposeScope();
             var weight = ctx.get_saved_variables()[0].to(grad_output.dtype);
             var layer = (Projection)ctx.get_data(nameof(Projection));
-            return [grad_output.mm(layer.AsMatrix(weight)).MoveToOuterDisposeScope(), null!, null!];
+            return BackwardResult.Of(grad_output.mm(layer.AsMatrix(weight)), null, null);
         }
         catch (Exception e)
         {
