@@ -17,9 +17,6 @@ internal static class HeadCommand
     private const int Vocabulary = 50257;
     private const int Steps = 3;
 
-    // What is freed goes back at once, so that resident memory is live memory.
-    private const string NothingKept = "glibc.malloc.mmap_threshold=1000000";
-
     private static readonly int[] RowCounts = [2048, 8192];
 
     public static Command Create()
@@ -35,7 +32,7 @@ internal static class HeadCommand
     {
         HeadRequest[] requests = [.. RowCounts.SelectMany(rows => new[] { new HeadRequest(rows, Plain: true), new HeadRequest(rows, Plain: false) })];
         var sgemm = 0.0;
-        var measured = ChildProcess.RoundRobin(Child, requests, runs, mallocTunables: NothingKept,
+        var measured = ChildProcess.RoundRobin(Child, requests, runs, mallocTunables: ChildProcess.NothingKept,
             inRound: () => sgemm = Math.Max(sgemm, GemmPeak.InChild(bf16: false)));
 
         var table = Report.Table("tokens", "way", "ms", "of the peak", "peak MB", "bytes per token and vocabulary entry");

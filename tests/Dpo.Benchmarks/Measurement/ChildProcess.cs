@@ -10,6 +10,9 @@ namespace Dpo.Benchmarks;
 /// </summary>
 internal static class ChildProcess
 {
+    /// <summary>Has glibc return what is freed at once, so that resident memory is live memory.</summary>
+    public const string NothingKept = "glibc.malloc.mmap_threshold=1000000";
+
     /// <summary>The hidden command that answers requests.</summary>
     public static Command Command<TRequest, TResult>(string name, Func<TRequest, TResult> measure)
     {
