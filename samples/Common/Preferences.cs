@@ -3,13 +3,14 @@ namespace Dpo.Samples;
 /// <summary>Reads and tokenizes preferences, and says what was dropped on the way.</summary>
 internal static class Preferences
 {
-    /// <summary>The examples of a file, or null where no file was named.</summary>
+    /// <summary>The examples of a file of JSON Lines, or of Parquet files: one, a pattern or a folder. Null where none was named.</summary>
     public static IReadOnlyList<PreferenceExample>? Read(string? path, string name)
     {
         if (path is null)
             return null;
         var report = new DataReport();
-        PreferenceExample[] examples = [.. PreferenceFile.Read(path, report)];
+        var isParquet = path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) || Directory.Exists(path);
+        PreferenceExample[] examples = [.. isParquet ? PreferenceParquet.Read(path, report) : PreferenceFile.Read(path, report)];
         Terminal.Line($"The {name} data: {report}.");
         return examples;
     }

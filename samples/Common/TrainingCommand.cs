@@ -41,7 +41,7 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Truncation paperTruncation;
 
     private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
-    private readonly Option<string?> train = CliOption.Path("--train", "FILE", "Preferences, .jsonl or .jsonl.gz. [default: a small generated corpus]");
+    private readonly Option<string?> train = CliOption.Path("--train", "FILE", "Preferences: .jsonl, .jsonl.gz, .parquet, or a folder of the last. [default: a small generated corpus]");
     private readonly Option<string?> eval = CliOption.Path("--eval", "FILE", "Held-out preferences, evaluated after the last step.");
     private readonly Option<string?> output;
     private readonly Option<int?> steps = CliOption.Whole("--steps", "Optimizer steps; by default whole epochs.");

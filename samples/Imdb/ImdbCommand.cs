@@ -28,7 +28,7 @@ internal sealed record ImdbSettings(
 internal sealed class ImdbCommand : RootCommand
 {
     private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
-    private readonly Option<string?> data = CliOption.Path("--data", "PATH", "Reviews: .jsonl or .jsonl.gz with text and label, or the aclImdb folder. [default: a generated corpus]");
+    private readonly Option<string?> data = CliOption.Path("--data", "PATH", "Reviews: .jsonl, .jsonl.gz or .parquet with text and label, or the aclImdb folder. [default: a generated corpus]");
     private readonly Option<string?> output = CliOption.Path("--output", "DIR", "Where metrics, summary and models go. [default: artifacts/imdb]");
     private readonly Option<int?> prefixes = CliOption.Whole("--prefixes", "Prefixes to sample preferences from. [default: 1000; the paper's 25000 with --model]");
     private readonly Option<int?> heldOut = CliOption.Whole("--held-out-prefixes", "Prefixes to evaluate on. [default: 500]", 2);

@@ -12,7 +12,8 @@ internal static class Reviews
         if (settings.Data is null)
             return [.. ReviewCorpus.Generate(4000, settings.Seed)];
         var report = new DataReport();
-        var reviews = ReviewFile.Read(settings.Data, report).ToArray();
+        var isParquet = settings.Data.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase);
+        var reviews = (isParquet ? ReviewParquet.Read(settings.Data, report) : ReviewFile.Read(settings.Data, report)).ToArray();
         Terminal.Line($"The reviews: {report}.");
         // The original lies sorted by label.
         new Random(settings.Seed).Shuffle(reviews);

@@ -1,6 +1,13 @@
 namespace Dpo;
 
-/// <summary>Tokenized examples in memory, served as batches, one epoch at a time.</summary>
+/// <summary>Tokenized examples, in memory or in a file, served as batches, one epoch at a time.</summary>
+/// <remarks>
+/// Data that do not fit into memory are tokenized into a file once, and trained on out of it:
+/// <code>
+/// PreferenceData.Write("train.tokens", PreferenceFile.Read(path, report).Select(example => tokenizer.Tokenize(example, report)).OfType&lt;TokenizedExample>());
+/// var data = PreferenceData.Open("train.tokens");
+/// </code>
+/// </remarks>
 public sealed class PreferenceData
 {
     /// <summary>Creates the data of the given examples.</summary>
@@ -13,7 +20,25 @@ public sealed class PreferenceData
             throw new InvalidInputException("The data holds no example that can be trained on; see the counts of dropped rows.");
     }
 
-    /// <summary>The examples, in the order in which they were read.</summary>
+    private PreferenceData(TokenizedExampleFile file) => Examples = file;
+
+    /// <summary>Writes examples to a file for <see cref="Open"/>: whole, or not at all. They are gone through one by one, and 8 bytes are
+    /// kept of each.</summary>
+    /// <param name="path">The file, which is replaced where it exists.</param>
+    /// <param name="examples">The examples, with reference log-probabilities where they have them.</param>
+    /// <exception cref="InvalidInputException">There is no example.</exception>
+    public static void Write(string path, IEnumerable<TokenizedExample> examples) => TokenizedExampleFile.Write(path, examples);
+
+    /// <summary>Opens a file that <see cref="Write"/> wrote. Examples are read when a batch needs them; no more than 4 bytes an example are
+    /// held, for the order of an epoch. Batches are the same as those of the examples in memory.</summary>
+    /// <remarks><see cref="ChosenOnly"/>, <see cref="WithMismatches"/> and <see cref="ReferenceLogProbs"/> make data in memory: to keep them out of it, write what
+    /// they answer to a file of its own. The file stays open while the data are in use.</remarks>
+    /// <param name="path">The file.</param>
+    /// <exception cref="InvalidInputException">The file cannot be read, or is no such file, or was cut off. A damaged example is found when it
+    /// is read.</exception>
+    public static PreferenceData Open(string path) => new(new TokenizedExampleFile(path));
+
+    /// <summary>The examples, in the order in which they were read. Those of a file are read anew each time.</summary>
     public IReadOnlyList<TokenizedExample> Examples { get; }
 
     /// <summary>
@@ -28,10 +53,10 @@ public sealed class PreferenceData
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(epoch);
-        var order = Examples.ToArray();
+        int[] order = [.. Enumerable.Range(0, Examples.Count)];
         if (seed is { } value)
             new Random(Mix(value, epoch)).Shuffle(order);
-        return PreferenceBatch.Pack(order, int.MaxValue, size);
+        return PreferenceBatch.Pack(order.Select(index => Examples[index]), int.MaxValue, size);
     }
 
     /// <summary>The data supervised fine-tuning takes: the chosen completions of every example that has one.</summary>

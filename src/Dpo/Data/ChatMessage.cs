@@ -7,6 +7,9 @@ public sealed record ChatMessage(string Role, string Content)
 {
     /// <summary>The role of the model.</summary>
     public const string Assistant = "assistant";
+
+    /// <summary>The role of who talks to it.</summary>
+    public const string User = "user";
 }
 
 /// <summary>A preference between answers in a chat: what <see cref="PreferenceExample.Conversation"/> holds.</summary>

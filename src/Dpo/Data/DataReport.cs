@@ -30,9 +30,22 @@ public sealed class DataReport
     public IReadOnlyDictionary<string, int> DroppedByReason =>
         _dropped.ToDictionary(reason => reason.Key, reason => reason.Value.Rows);
 
+    /// <summary>Rows that <see cref="ExampleTokenizer"/> truncated.</summary>
+    public int Truncated { get; private set; }
+
+    /// <summary>Tokens that truncation took away, of prompts and completions.</summary>
+    public long TokensCut { get; private set; }
+
     /// <summary>Counts rows as read.</summary>
     /// <param name="rows">How many.</param>
     public void CountRead(int rows = 1) => Read += rows;
+
+    /// <summary>Counts rows as truncated, unless no token was cut.</summary>
+    internal void CountCut(long tokens, int rows)
+    {
+        Truncated += tokens > 0 ? rows : 0;
+        TokensCut += tokens;
+    }
 
     /// <summary>Counts rows as dropped. The first five sources of every reason are kept for <see cref="ToString"/>.</summary>
     /// <param name="reason">Why, in a few words that are the same for every such row: "empty completion".</param>

@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace Dpo;
 
 /// <summary>
@@ -21,10 +23,11 @@ public static class HelpfulHarmlessTranscripts
     /// <summary>Reads the examples one by one; no more than a line is held in memory.</summary>
     /// <inheritdoc cref="PreferenceJsonLines.Read"/>
     public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
-        JsonRows.Read(path, report, badRows, (row, source) => Split(row.Text("chosen"), row.Text("rejected"), source));
+        JsonRows.Read(JsonRows.Lines(path), report, badRows, Parse);
 
-    private static PreferenceExample Split(string chosen, string rejected, string source)
+    internal static PreferenceExample Parse(JsonElement row, JsonRow origin)
     {
+        var (chosen, rejected) = (row.Text("chosen"), row.Text("rejected"));
         var turn = chosen.LastIndexOf(AssistantTurn, StringComparison.Ordinal);
         if (turn < 0)
             throw new BadRowException("no Assistant turn");
@@ -34,6 +37,6 @@ public static class HelpfulHarmlessTranscripts
         var answer = rejected[prompt.Length..];
         if (answer.Contains(HumanTurn, StringComparison.Ordinal))
             throw new BadRowException("rejected goes on to another turn");
-        return JsonRows.Comparison(prompt, chosen[prompt.Length..], answer, source);
+        return JsonRows.Comparison(prompt, chosen[prompt.Length..], answer, origin.Source);
     }
 }

@@ -3,39 +3,46 @@ using System.Text.Unicode;
 
 namespace Dpo;
 
-/// <summary>Reads a file of one JSON object a line, counting the bad ones; every such format is read through here.</summary>
+/// <summary>Reads rows that are JSON objects, counting the bad ones; every such format is read through here.</summary>
 internal static class JsonRows
 {
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
-    /// <summary>Reads the rows of a file.</summary>
-    /// <param name="path">The file; <c>.gz</c> is decompressed.</param>
-    /// <param name="report">Counts rows and reasons.</param>
-    /// <param name="badRows">What to do with a row that <paramref name="parse"/> refuses.</param>
-    /// <param name="parse">Makes a value of a row and its source, or throws <see cref="BadRowException"/>.</param>
-    public static IEnumerable<T> Read<T>(string path, DataReport report, BadRows badRows, Func<JsonElement, string, T> parse)
-        where T : class
+    /// <summary>The lines of a file that are not blank; <c>.gz</c> is decompressed.</summary>
+    public static IEnumerable<JsonRow> Lines(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        ArgumentNullException.ThrowIfNull(report);
         using var lines = new LineReader(path);
         while (lines.Next())
         {
-            if (lines.Line.Span.IndexOfAnyExcept(" \t"u8) < 0)
-                continue;
+            if (lines.Line.Span.IndexOfAnyExcept(" \t"u8) >= 0)
+                yield return new JsonRow(lines.Line, path, lines.Number);
+        }
+    }
+
+    /// <summary>Reads rows.</summary>
+    /// <param name="rows">The rows, whatever file they come from.</param>
+    /// <param name="report">Counts rows and reasons.</param>
+    /// <param name="badRows">What to do with a row that <paramref name="parse"/> refuses.</param>
+    /// <param name="parse">Makes a value of a row, or throws <see cref="BadRowException"/>.</param>
+    public static IEnumerable<T> Read<T>(IEnumerable<JsonRow> rows, DataReport report, BadRows badRows, Func<JsonElement, JsonRow, T> parse)
+        where T : class
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        foreach (var row in rows)
+        {
             report.CountRead();
-            var source = $"{Path.GetFileName(path)}:{lines.Number}";
-            T? row = null;
+            T? value = null;
             try
             {
-                row = Parse(lines.Line, root => parse(root, source));
+                value = Parse(row.Json, root => parse(root, row));
             }
             catch (BadRowException e)
             {
-                Drop(report, badRows, e.Message, source, $"{path}:{lines.Number}");
+                Drop(report, badRows, e.Message, row.Source, row.Place);
             }
-            if (row is not null)
-                yield return row;
+            if (value is not null)
+                yield return value;
         }
     }
 

@@ -6,8 +6,6 @@ namespace Dpo;
 /// row.</summary>
 public static class PreferenceFile
 {
-    private delegate IEnumerable<PreferenceExample> Reader(string path, DataReport report, BadRows badRows);
-
     /// <summary>Reads a file of preferences.</summary>
     /// <remarks>
     /// <list type="bullet">
@@ -25,34 +23,38 @@ public static class PreferenceFile
     /// <param name="badRows">Whether bad rows are skipped and counted, or refused.</param>
     /// <exception cref="InvalidInputException">The file cannot be read, is in no known format, or a bad row is
     /// refused.</exception>
-    public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip)
+    public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
+        Read(path, JsonRows.Lines(path), report, badRows);
+
+    /// <summary>Reads rows of a file or several, which are gone through twice.</summary>
+    internal static IEnumerable<PreferenceExample> Read(string path, IEnumerable<JsonRow> rows, DataReport report, BadRows badRows)
     {
         ArgumentNullException.ThrowIfNull(report);
-        var format = JsonRows.Read(path, new DataReport(), badRows, (row, source) => Format(path, row, source)).FirstOrDefault();
-        return format is null
-            ? throw new InvalidInputException($"{path}: the file holds no row of JSON; {Formats}")
-            : format(path, report, badRows);
+        var format = JsonRows.Read(rows, new DataReport(), badRows, FormatOf).FirstOrDefault()
+            ?? throw new InvalidInputException($"{path}: there is no row that can be read; {Formats}");
+        var examples = JsonRows.Read(rows, report, badRows, format.Parse);
+        return format.Grouped ? examples.GroupByPrompt() : examples;
     }
 
     private const string Formats =
-        "give JSON Lines with 'prompt', 'chosen' and 'rejected' (texts or lists of messages), HH transcripts with 'chosen' and 'rejected', or summary " +
-        "comparisons with 'info', 'summaries' and 'choice' or with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
+        "give rows with 'prompt', 'chosen' and 'rejected' (texts or lists of messages; where 'prompt' is missing, it is what both have in common), with " +
+        "'prompt', 'completions' and 'ranking' or 'scores', or with 'prompt', 'completion' and 'label'; HH transcripts with 'chosen' and 'rejected'; or " +
+        "summary comparisons with 'info', 'summaries' and 'choice' or with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
 
-    private static Reader Format(string path, JsonElement row, string source)
+    private static Format FormatOf(JsonElement row, JsonRow origin)
     {
         bool Has(string name) => row.TryGetProperty(name, out _);
-        if (Has("prompt"))
-            return PreferenceJsonLines.Read;
-        if (row.TryGetProperty("chosen", out var chosen)
-            && !(chosen.ValueKind == JsonValueKind.String && chosen.GetString()!.Contains(HelpfulHarmlessTranscripts.AssistantTurn, StringComparison.Ordinal)))
+        if (!Has("prompt") && row.TryGetProperty("chosen", out var chosen) && chosen.ValueKind == JsonValueKind.String
+            && chosen.GetString()!.Contains(HelpfulHarmlessTranscripts.AssistantTurn, StringComparison.Ordinal))
         {
-            return PreferenceJsonLines.Read;
+            return new Format(HelpfulHarmlessTranscripts.Parse, Grouped: true);
         }
-        if (Has("chosen"))
-            return (file, report, badRows) => HelpfulHarmlessTranscripts.Read(file, report, badRows).GroupByPrompt();
+        if (Has("prompt") || Has("chosen"))
+            return new Format(PreferenceJsonLines.Parse);
         if (Has("summaries") || Has("info") || Has("input_text"))
-            return SummaryComparisons.Read;
-        var line = source[source.LastIndexOf(':')..];
-        throw new InvalidInputException($"{path}{line}: the row has none of the fields of a known format; {Formats}");
+            return new Format(SummaryComparisons.Parse);
+        throw new InvalidInputException($"{origin.Place}: the row has none of the fields of a known format; {Formats}");
     }
+
+    private sealed record Format(Func<JsonElement, JsonRow, PreferenceExample> Parse, bool Grouped = false);
 }

@@ -21,8 +21,10 @@ namespace Dpo;
 /// completions that are identical, and completions that all have one score.</para>
 /// <para>A pair without <c>prompt</c> has an implicit one, found as TRL's <c>extract_prompt</c> finds it: the beginning that chosen and
 /// rejected have in common, less a space at its end; of a chat, the messages they have in common.</para>
-/// <para>Messages, of <c>chosen</c> and <c>rejected</c> only, become <see cref="PreferenceExample.Conversation"/>. The prompt must not end
-/// with the assistant, and completions must begin with it.</para>
+/// <para>Where the prompt is a list of messages, so is every completion; they become <see cref="PreferenceExample.Conversation"/>. The
+/// prompt must not end with the assistant, and completions must begin with it. <c>chosen</c> and <c>rejected</c> may be whole
+/// conversations beside a prompt that is a text, as in UltraFeedback's binarized form: the prompt is then the messages they have
+/// in common, of which the text must be the user's.</para>
 /// </remarks>
 public static class PreferenceJsonLines
 {
@@ -33,16 +35,17 @@ public static class PreferenceJsonLines
     /// <exception cref="InvalidInputException">While reading: the file cannot be read, a line exceeds 64 MiB, or a bad row is
     /// refused.</exception>
     public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
-        JsonRows.Read(path, report, badRows, Parse);
+        JsonRows.Read(JsonRows.Lines(path), report, badRows, Parse);
 
-    private static PreferenceExample Parse(JsonElement row, string source)
+    internal static PreferenceExample Parse(JsonElement row, JsonRow origin)
     {
+        var source = origin.Source;
         if (row.TryGetProperty("completions", out var completions))
-            return RatedRows.Ranked(row.Text("prompt"), completions, row, source);
-        if (row.TryGetProperty("completion", out _))
-            return RatedRows.Labelled(row.Text("prompt"), row.Text("completion"), row, source);
+            return RatedRows.Ranked(completions, row, source);
+        if (row.TryGetProperty("completion", out var completion))
+            return RatedRows.Labelled(completion, row, source);
         if (row.TryGetProperty("chosen", out var answer) && answer.ValueKind == JsonValueKind.Array)
-            return RatedRows.Scored(ConversationRows.Read(row, source), row);
+            return RatedRows.Scored(ConversationRows.Pair(row, source), row);
         var hasPrompt = row.TryGetProperty("prompt", out _);
         var (prompt, chosen, rejected) = (hasPrompt ? row.Text("prompt") : "", row.Text("chosen"), row.Text("rejected"));
         if (!hasPrompt && chosen != rejected)

@@ -15,44 +15,42 @@ internal static class RatedRows
     }
 
     /// <summary>A completion that was labelled by itself.</summary>
-    public static PreferenceExample Labelled(string prompt, string completion, JsonElement row, string source)
+    public static PreferenceExample Labelled(JsonElement completion, JsonElement row, string source)
     {
-        RequireText(completion);
+        var example = Unrated(row, [completion], source);
         if (!row.TryGetProperty("label", out var label))
             throw new BadRowException("no field 'label'");
         if (label.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
             throw new BadRowException("'label' is neither true nor false");
-        return new PreferenceExample(prompt, [completion], []) { Labels = [label.GetBoolean()], Source = source };
+        return example with { Labels = [label.GetBoolean()] };
     }
 
     /// <summary>Completions in order of preference, or each with its score.</summary>
-    public static PreferenceExample Ranked(string prompt, JsonElement list, JsonElement row, string source)
+    public static PreferenceExample Ranked(JsonElement list, JsonElement row, string source)
     {
         if (list.ValueKind != JsonValueKind.Array || list.GetArrayLength() < 2)
             throw new BadRowException("'completions' is no list of two or more");
-        string[] completions = [.. list.EnumerateArray().Select(item =>
-            item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new BadRowException("a completion is not a text"))];
-        foreach (var completion in completions)
-            RequireText(completion);
-        if (completions.Distinct(StringComparer.Ordinal).Count() < completions.Length)
+        var example = Unrated(row, [.. list.EnumerateArray()], source);
+        var completions = example.Completions;
+        if (completions.Distinct(StringComparer.Ordinal).Count() < completions.Count)
             throw new BadRowException("identical completions");
 
-        var scores = row.TryGetProperty("scores", out var scoreList) ? Numbers(scoreList, "scores", completions.Length) : null;
-        var ranking = row.TryGetProperty("ranking", out var rankingList) ? Ranking(rankingList, completions.Length) : null;
+        var scores = row.TryGetProperty("scores", out var scoreList) ? Numbers(scoreList, "scores", completions.Count) : null;
+        var ranking = row.TryGetProperty("ranking", out var rankingList) ? Ranking(rankingList, completions.Count) : null;
         if (scores is null && ranking is null)
             throw new BadRowException("neither a field 'ranking' nor 'scores'");
         // Scores without ties are a ranking too.
         if (ranking is null && scores!.Distinct().Count() == scores!.Length)
-            ranking = [.. Enumerable.Range(0, completions.Length).OrderByDescending(index => scores[index])];
+            ranking = [.. Enumerable.Range(0, completions.Count).OrderByDescending(index => scores[index])];
 
         int[] places = ranking is null ? [] : [.. Enumerable.Range(0, ranking.Length).OrderBy(place => ranking[place])];
         bool Better(int one, int two) => ranking is null ? scores![one] > scores[two] : places[one] < places[two];
-        var indices = Enumerable.Range(0, completions.Length);
+        var indices = Enumerable.Range(0, completions.Count);
         PreferencePair[] pairs =
             [.. from chosen in indices from rejected in indices where Better(chosen, rejected) select new PreferencePair(chosen, rejected)];
         if (pairs.Length == 0)
             throw new BadRowException("all completions have one score");
-        return new PreferenceExample(prompt, completions, pairs) { Ranking = ranking, Scores = scores, Source = source };
+        return example with { Pairs = pairs, Ranking = ranking, Scores = scores };
     }
 
     private static int[] Ranking(JsonElement list, int count)
@@ -63,10 +61,16 @@ internal static class RatedRows
             : throw new BadRowException("'ranking' does not hold the index of every completion once");
     }
 
-    private static void RequireText(string completion)
+    /// <summary>A prompt and its completions, texts or messages like it.</summary>
+    private static PreferenceExample Unrated(JsonElement row, JsonElement[] completions, string source)
     {
-        if (string.IsNullOrWhiteSpace(completion))
-            throw new BadRowException("empty completion");
+        if (row.TryGetProperty("prompt", out var prompt) && prompt.ValueKind == JsonValueKind.Array)
+            return ConversationRows.Read(row, completions, source);
+        string[] texts = [.. completions.Select(item =>
+            item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new BadRowException("a completion is not a text"))];
+        return texts.Any(string.IsNullOrWhiteSpace)
+            ? throw new BadRowException("empty completion")
+            : new PreferenceExample(row.Text("prompt"), texts, []) { Source = source };
     }
 
     private static float[] Numbers(JsonElement list, string name, int count)

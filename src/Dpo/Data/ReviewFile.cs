@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using System.Text.Unicode;
 
 namespace Dpo;
@@ -10,7 +12,8 @@ namespace Dpo;
 public sealed record Review(string Text, bool Positive, string Source);
 
 /// <summary>
-/// Reads the IMDb reviews of Maas et al. (2011): from JSON Lines with <c>text</c> and <c>label</c> ("pos" or "neg"), or from the
+/// Reads the IMDb reviews of Maas et al. (2011): from JSON Lines with <c>text</c> and <c>label</c> ("pos" or "neg", or 1
+/// or 0 as in the hub's copies), or from the
 /// original <c>aclImdb</c> folder.
 /// </summary>
 public static class ReviewFile
@@ -29,12 +32,19 @@ public static class ReviewFile
         ArgumentNullException.ThrowIfNull(report);
         if (Directory.Exists(path))
             return ReadFolder(path, report, badRows);
-        return JsonRows.Read(path, report, badRows, (row, source) => row.Text("label") switch
+        return JsonRows.Read(JsonRows.Lines(path), report, badRows, Parse);
+    }
+
+    internal static Review Parse(JsonElement row, JsonRow origin)
+    {
+        // The hub's copies number the classes.
+        var number = row.TryGetProperty("label", out var label) && label.ValueKind == JsonValueKind.Number && label.TryGetInt32(out var value) ? value : -1;
+        return (number >= 0 ? number.ToString(CultureInfo.InvariantCulture) : row.Text("label")) switch
         {
-            "pos" => Create(row.Text("text"), true, source),
-            "neg" => Create(row.Text("text"), false, source),
-            _ => throw new BadRowException("'label' is neither \"pos\" nor \"neg\""),
-        });
+            "pos" or "1" => Create(row.Text("text"), true, origin.Source),
+            "neg" or "0" => Create(row.Text("text"), false, origin.Source),
+            _ => throw new BadRowException("'label' is neither \"pos\" (or 1) nor \"neg\" (or 0)"),
+        };
     }
 
     private static IEnumerable<Review> ReadFolder(string path, DataReport report, BadRows badRows)

@@ -24,12 +24,12 @@ public static class SummaryComparisons
     /// <summary>Reads the examples one by one; no more than a line is held in memory.</summary>
     /// <inheritdoc cref="PreferenceJsonLines.Read"/>
     public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
-        JsonRows.Read(path, report, badRows, Parse);
+        JsonRows.Read(JsonRows.Lines(path), report, badRows, Parse);
 
-    private static PreferenceExample Parse(JsonElement row, string source)
+    internal static PreferenceExample Parse(JsonElement row, JsonRow origin)
     {
         if (row.TryGetProperty("input_text", out _))
-            return Choose(row.Text("input_text"), row.Text("candidate_0"), row.Text("candidate_1"), row, source);
+            return Choose(row.Text("input_text"), row.Text("candidate_0"), row.Text("candidate_1"), row, origin.Source);
         if (!row.TryGetProperty("summaries", out var summaries))
             throw new BadRowException("no comparison: no field 'summaries'");
         if (summaries.ValueKind != JsonValueKind.Array || summaries.GetArrayLength() != 2)
@@ -37,7 +37,7 @@ public static class SummaryComparisons
         if (!row.TryGetProperty("info", out var info))
             throw new BadRowException("no field 'info'");
         var prompt = $"SUBREDDIT: r/{info.Text("subreddit")}\nTITLE: {info.Text("title")}\nPOST: {info.Text("post")}\nTL;DR:";
-        return Choose(prompt, Completion(summaries[0]), Completion(summaries[1]), row, source);
+        return Choose(prompt, Completion(summaries[0]), Completion(summaries[1]), row, origin.Source);
     }
 
     private static string Completion(JsonElement summary) => " " + summary.Text("text").TrimStart();

@@ -16,12 +16,14 @@ namespace Dpo;
 /// <para><see cref="Truncation.KeepStart"/> keeps the first <see cref="MaxLength"/> ids of the prompt followed by each
 /// completion, and drops an example whose prompt alone has that many. TRL tokenizes prompt and completion as one string and
 /// slices; the ids are the same unless a token straddles the boundary.</para>
+/// <para><see cref="Truncation.Drop"/> cuts nothing and drops an example that is too long.</para>
 /// </remarks>
 public sealed class ExampleTokenizer
 {
     private const string EmptyPrompt = "empty prompt";
     private const string UnknownRole = "a role that the chat template has no place for";
     private const string PromptTooLong = "prompt too long";
+    private const string CompletionTooLong = "completion too long";
 
     /// <summary>Creates a tokenizer of examples.</summary>
     /// <param name="tokenizer">The model's tokenizer.</param>
@@ -43,7 +45,7 @@ public sealed class ExampleTokenizer
             throw new InvalidInputException(
                 $"The maximum length is {maxLength}, but it must be at least 2: one token of prompt and one of completion.");
         }
-        if (truncation != Truncation.KeepStart && (maxPromptLength < 1 || maxPromptLength >= maxLength))
+        if (truncation is (Truncation.PaperKeepPromptEnd or Truncation.PaperKeepPromptStart) && (maxPromptLength < 1 || maxPromptLength >= maxLength))
         {
             throw new InvalidInputException(
                 $"The maximum prompt length is {maxPromptLength}, but it must be from 1 to {maxLength - 1}, one less than the " +
@@ -63,7 +65,7 @@ public sealed class ExampleTokenizer
     public int MaxLength { get; }
 
     /// <summary>The length to which the paper's rule cuts the prompt of an example that is too long; 256 in the paper's
-    /// code. <see cref="Truncation.KeepStart"/> does not use it.</summary>
+    /// code. <see cref="Truncation.KeepStart"/> and <see cref="Truncation.Drop"/> do not use it.</summary>
     public int MaxPromptLength { get; }
 
     /// <summary>What is cut where an example is too long.</summary>
@@ -79,7 +81,7 @@ public sealed class ExampleTokenizer
     /// <exception cref="InvalidInputException">The example is a conversation and there is no chat template, or the tokenizer lacks a special
     /// token of it.</exception>
     /// <returns>The ids; null where the prompt is empty, so that nothing predicts the first token of a completion, or where the
-    /// prompt alone is too long under <see cref="Truncation.KeepStart"/>.</returns>
+    /// prompt alone is too long under <see cref="Truncation.KeepStart"/>, or anything is under <see cref="Truncation.Drop"/>.</returns>
     public TokenizedExample? Tokenize(PreferenceExample example, DataReport report)
     {
         ArgumentNullException.ThrowIfNull(example);
@@ -90,14 +92,19 @@ public sealed class ExampleTokenizer
             return null;
         }
         var (prompt, completions) = Encode(example);
-        var keepStart = Truncation == Truncation.KeepStart;
-        if (prompt.Count == 0 || (keepStart && prompt.Count >= MaxLength))
+        bool TooLong() => prompt.Count + completions.Max(completion => completion.Count) > MaxLength;
+        var (keepStart, drop) = (Truncation == Truncation.KeepStart, Truncation == Truncation.Drop);
+        var fault = prompt.Count == 0 ? EmptyPrompt
+            : (keepStart || drop) && prompt.Count >= MaxLength ? PromptTooLong
+            : drop && TooLong() ? CompletionTooLong
+            : null;
+        if (fault is not null)
         {
-            report.Drop(prompt.Count == 0 ? EmptyPrompt : PromptTooLong, example.Source, example.RowCount);
+            report.Drop(fault, example.Source, example.RowCount);
             return null;
         }
 
-        bool TooLong() => prompt.Count + completions.Max(completion => completion.Count) > MaxLength;
+        var whole = prompt.Count + completions.Sum(completion => completion.Count);
         if (!keepStart && TooLong())
             prompt = Cut(prompt, MaxPromptLength, keepEnd: Truncation == Truncation.PaperKeepPromptEnd);
         if (TooLong())
@@ -105,6 +112,7 @@ public sealed class ExampleTokenizer
             var room = MaxLength - (keepStart ? prompt.Count : MaxPromptLength);
             completions = [.. completions.Select(completion => Cut(completion, room, keepEnd: false))];
         }
+        report.CountCut(whole - prompt.Count - completions.Sum(completion => completion.Count), example.RowCount);
         return new TokenizedExample(prompt, completions, example.Pairs)
         {
             Ranking = example.Ranking,

@@ -13,6 +13,8 @@ public sealed class ConversationRowsTests : IDisposable
     [Theory]
     [InlineData($$"""{"prompt": [{{User}}], "chosen": [{{Good}}], "rejected": [{{Bad}}]}""")]
     [InlineData($$"""{"chosen": [{{User}}, {{Good}}], "rejected": [{{User}}, {{Bad}}]}""")]
+    [InlineData($$"""{"prompt": "q", "chosen": [{{User}}, {{Good}}], "rejected": [{{User}}, {{Bad}}]}""")]
+    [InlineData($$"""{"prompt": [{{User}}], "completions": [[{{Good}}], [{{Bad}}]], "ranking": [0, 1]}""")]
     public void A_prompt_is_explicit_or_the_messages_in_common(string row)
     {
         var example = Assert.Single(Read(row, out _));
@@ -26,6 +28,21 @@ public sealed class ConversationRowsTests : IDisposable
     }
 
     [Fact]
+    public void Answers_are_scored_ranked_and_labelled_as_texts_are()
+    {
+        var scored = Assert.Single(Read($$"""{"prompt": "q", "chosen": [{{User}}, {{Good}}], "rejected": [{{User}}, {{Bad}}], "score_chosen": 8, "score_rejected": 2.5}""", out _));
+        Assert.Equal([8f, 2.5f], scored.Scores);
+        var ranked = Assert.Single(Read($$"""{"prompt": [{{User}}], "completions": [[{{Bad}}], [{{Good}}]], "ranking": [1, 0]}""", out _));
+        Assert.Equal([1, 0], ranked.Ranking);
+        Assert.Equal([new PreferencePair(1, 0)], ranked.Pairs);
+        Assert.Equal("good", ranked.Conversation!.Completions[1][0].Content);
+        var labelled = Assert.Single(Read($$"""{"prompt": [{{User}}], "completion": [{{Bad}}], "label": false}""", out _));
+        Assert.Equal([false], labelled.Labels);
+        Assert.Empty(labelled.Pairs);
+        Assert.Equal("bad", Assert.Single(labelled.Conversation!.Completions)[0].Content);
+    }
+
+    [Fact]
     public void Messages_in_common_may_be_several_and_the_answers_too()
     {
         var example = Assert.Single(Read($$"""{"chosen": [{{User}}, {{Good}}, {{User}}, {{Good}}, {{User}}], "rejected": [{{User}}, {{Good}}, {{User}}, {{Bad}}]}""", out _));
@@ -35,7 +52,10 @@ public sealed class ConversationRowsTests : IDisposable
 
     [Theory]
     [InlineData($$"""{"prompt": [{{User}}], "chosen": [{{Good}}], "rejected": "bad"}""", "'rejected' is not a list of messages")]
-    [InlineData($$"""{"prompt": "q", "chosen": [{{Good}}], "rejected": [{{Bad}}]}""", "'prompt' is not a list of messages")]
+    [InlineData($$"""{"prompt": "q", "chosen": [{{Good}}], "rejected": [{{Bad}}]}""", "the conversations do not begin with the prompt")]
+    [InlineData($$"""{"prompt": "other", "chosen": [{{User}}, {{Good}}], "rejected": [{{User}}, {{Bad}}]}""", "the conversations do not begin with the prompt")]
+    [InlineData($$"""{"prompt": [{{User}}], "completion": "good", "label": true}""", "a completion is not a list of messages")]
+    [InlineData($$"""{"prompt": [{{User}}], "completions": [[{{Good}}], [{{Good}}]], "ranking": [0, 1]}""", "identical completions")]
     [InlineData($$"""{"prompt": [], "chosen": [{{Good}}], "rejected": [{{Bad}}]}""", "'prompt' is not a list of messages")]
     [InlineData($$"""{"prompt": [{{User}}], "chosen": [{{Good}}]}""", "no field 'rejected'")]
     [InlineData($$"""{"prompt": [{{User}}], "chosen": ["good"], "rejected": [{{Bad}}]}""", "no field 'role'")]

@@ -3,8 +3,9 @@ namespace Dpo.Tests;
 public class PreferenceFileTests
 {
     private const string Formats =
-        "give JSON Lines with 'prompt', 'chosen' and 'rejected' (texts or lists of messages), HH transcripts with 'chosen' and 'rejected', or summary comparisons " +
-        "with 'info', 'summaries' and 'choice' or with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
+        "give rows with 'prompt', 'chosen' and 'rejected' (texts or lists of messages; where 'prompt' is missing, it is what both have in common), with " +
+        "'prompt', 'completions' and 'ranking' or 'scores', or with 'prompt', 'completion' and 'label'; HH transcripts with 'chosen' and 'rejected'; or " +
+        "summary comparisons with 'info', 'summaries' and 'choice' or with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
 
     [Theory]
     [InlineData("""{"chosen": "c", "rejected": "r", "prompt": "p"}""", "p")]
@@ -47,7 +48,7 @@ public class PreferenceFileTests
             Assert.Throws<InvalidInputException>(() => PreferenceFile.Read(unknown, new DataReport())).Message);
         var empty = folder.Write("empty.jsonl", "\n \n");
         Assert.Equal(
-            $"{empty}: the file holds no row of JSON; {Formats}",
+            $"{empty}: there is no row that can be read; {Formats}",
             Assert.Throws<InvalidInputException>(() => PreferenceFile.Read(empty, new DataReport())).Message);
     }
 

@@ -16,7 +16,7 @@ public class ReviewFileTests
         var reviews = ReviewFile.Read(path, report).ToList();
         Assert.Equal([new("Fine.\n\nReally.", true, "reviews.jsonl:1"), new("Poor.", false, "reviews.jsonl:2")], reviews);
         Assert.Equal(
-            "read 5 rows; used 2; dropped 1: 'label' is neither \"pos\" nor \"neg\" (reviews.jsonl:3); dropped 1: empty review " +
+            "read 5 rows; used 2; dropped 1: 'label' is neither \"pos\" (or 1) nor \"neg\" (or 0) (reviews.jsonl:3); dropped 1: empty review " +
             "(reviews.jsonl:4); dropped 1: no field 'text' (reviews.jsonl:5)",
             report.ToString());
     }

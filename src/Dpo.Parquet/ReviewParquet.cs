@@ -1,0 +1,11 @@
+namespace Dpo;
+
+/// <summary>Reads the IMDb reviews out of Parquet files with <c>text</c> and <c>label</c>, as <see cref="ReviewFile"/> does out of JSON
+/// Lines.</summary>
+public static class ReviewParquet
+{
+    /// <summary>Reads the reviews one by one.</summary>
+    /// <inheritdoc cref="PreferenceParquet.Read"/>
+    public static IEnumerable<Review> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
+        JsonRows.Read(ParquetRows.Read(ParquetShards.Find(path)), report, badRows, ReviewFile.Parse);
+}

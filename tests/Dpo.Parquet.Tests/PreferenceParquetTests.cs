@@ -1,0 +1,149 @@
+using CsCheck;
+using Parquet;
+using Parquet.Schema;
+
+namespace Dpo.Tests;
+
+public sealed class PreferenceParquetTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    public void Dispose() => folder.Dispose();
+
+    private static string Fixture(string name) => Path.Combine(AppContext.BaseDirectory, "Fixtures", name);
+
+    [Fact]
+    public void Shards_of_scored_conversations_are_read_in_order()
+    {
+        var report = new DataReport();
+        var examples = PreferenceParquet.Read(Fixture("train_prefs-*.parquet"), report).ToList();
+
+        Assert.Equal(
+            "read 7 rows; used 5; dropped 1: identical completions (train_prefs-00000-of-00002.parquet:4); " +
+            "dropped 1: no field 'score_chosen' (train_prefs-00001-of-00002.parquet:2)",
+            report.ToString());
+        Assert.Equal(
+            ["train_prefs-00000-of-00002.parquet:1", "train_prefs-00000-of-00002.parquet:2", "train_prefs-00000-of-00002.parquet:3",
+                "train_prefs-00001-of-00002.parquet:1", "train_prefs-00001-of-00002.parquet:3"],
+            examples.Select(example => example.Source));
+        Assert.Equal([0, 1, 2, 4, 6], examples.Select(example => (int)example.Scores![1]));
+        Assert.Equal([8f, 8.25f, 8.5f, 9f, 9.5f], examples.Select(example => example.Scores![0]));
+        Assert.Equal([new ChatMessage("user", "question 1 ü😀")], examples[3].Conversation!.Prompt);
+        Assert.Equal([new ChatMessage("assistant", "good answer 4")], examples[3].Conversation!.Completions[0]);
+        Assert.Equal([new ChatMessage("assistant", "bad answer 4")], examples[3].Conversation!.Completions[1]);
+    }
+
+    [Fact]
+    public void Lists_nulls_and_empty_lists_are_told_apart()
+    {
+        var report = new DataReport();
+        var example = Assert.Single(PreferenceParquet.Read(Fixture("ranked.parquet"), report));
+        Assert.Equal(["x", "y", "z"], example.Completions);
+        Assert.Equal([2, 0, 1], example.Ranking);
+        Assert.Equal(
+            "read 4 rows; used 1; dropped 1: 'completions' is no list of two or more (ranked.parquet:3); dropped 1: no field 'chosen' (ranked.parquet:4); " +
+            "dropped 1: no field 'prompt' (ranked.parquet:2)",
+            report.ToString());
+    }
+
+    [Fact]
+    public void Summary_comparisons_unpaired_chats_and_reviews_are_read()
+    {
+        var report = new DataReport();
+        var summary = Assert.Single(PreferenceParquet.Read(Fixture("comparisons.parquet"), report, BadRows.Refuse));
+        Assert.Equal("SUBREDDIT: r/aww\nTITLE: Cat\nPOST: My cat sat down.\nTL;DR:", summary.Prompt);
+        Assert.Equal([" It sat.", " It stood."], summary.Completions);
+
+        var unpaired = PreferenceParquet.Read(Fixture("unpaired.parquet"), report, BadRows.Refuse).ToList();
+        Assert.Equal([true, false], unpaired.Select(example => example.Labels!.Single()));
+        Assert.Equal("a", unpaired[1].Conversation!.Completions[0][0].Content);
+
+        Assert.Equal(
+            [new Review("Fine.\n\nReally.", true, "imdb.parquet:1"), new Review("Poor.", false, "imdb.parquet:2")],
+            ReviewParquet.Read(Fixture("imdb.parquet"), report, BadRows.Refuse));
+    }
+
+    [Fact]
+    public void A_bad_row_is_refused_with_the_shard_it_is_in()
+    {
+        var path = Fixture("train_prefs-00001-of-00002.parquet");
+        var e = Assert.Throws<InvalidInputException>(() => PreferenceParquet.Read(Fixture("train_prefs-*"), new DataReport(), BadRows.Refuse).Skip(3).ToList());
+        Assert.Equal($"{Fixture("train_prefs-00000-of-00002.parquet")}:4: identical completions; correct the row, or let bad rows be skipped.", e.Message);
+        e = Assert.Throws<InvalidInputException>(() => PreferenceParquet.Read(path, new DataReport(), BadRows.Refuse).ToList());
+        Assert.Equal($"{path}:2: no field 'score_chosen'; correct the row, or let bad rows be skipped.", e.Message);
+    }
+
+    [Fact]
+    public async Task Text_that_is_no_utf8_is_a_bad_row()
+    {
+        // As bytes the texts need no column type of their own.
+        var (prompt, chosen, rejected) = (new DataField<byte[]>("prompt"), new DataField<byte[]>("chosen"), new DataField<byte[]>("rejected"));
+        var path = folder.File("bytes.parquet");
+        await using (var stream = File.Create(path))
+        {
+            await using var writer = await ParquetWriter.CreateAsync(new ParquetSchema(prompt, chosen, rejected), stream);
+            using var group = writer.CreateRowGroup();
+            await group.WriteAsync(prompt, [[.. "p"u8], [.. "p"u8]]);
+            await group.WriteAsync(chosen, [[.. "a"u8], [0xFF]]);
+            await group.WriteAsync(rejected, [[.. "\u00fc"u8], [.. "b"u8]]);
+        }
+        var report = new DataReport();
+        Assert.Equal(["a", "ü"], Assert.Single(PreferenceParquet.Read(path, report)).Completions);
+        Assert.Equal("read 2 rows; used 1; dropped 1: invalid UTF-8 (bytes.parquet:2)", report.ToString());
+    }
+
+    [Fact]
+    public void A_folder_must_hold_one_whole_data_set()
+    {
+        foreach (var name in new[] { "train_prefs-00000-of-00002.parquet", "train_prefs-00001-of-00002.parquet" })
+            File.Copy(Fixture(name), folder.File(name));
+        var report = new DataReport();
+        Assert.Equal(5, PreferenceParquet.Read(folder.Path, report).Count());
+
+        File.Copy(Fixture("train_prefs-00000-of-00002.parquet"), folder.File("test_prefs-00000-of-00001.parquet"));
+        Assert.Equal(
+            $"{folder.Path}: the folder holds several data sets (test_prefs, train_prefs); name one by a pattern, such as {folder.File("test_prefs")}*.parquet.",
+            Refused(folder.Path));
+        File.Delete(folder.File("test_prefs-00000-of-00001.parquet"));
+        File.Delete(folder.File("train_prefs-00001-of-00002.parquet"));
+        Assert.Equal(
+            $"{folder.Path}: the folder holds 1 of the 2 files of train_prefs; fetch the others, or name those to be read by a pattern.", Refused(folder.Path));
+        Assert.Equal(
+            $"{folder.File("valid*.parquet")}: there is no such Parquet file; give a file, a pattern such as data/train-*.parquet, or a folder.",
+            Refused(folder.File("valid*.parquet")));
+        Assert.StartsWith($"{folder.File("none.parquet")}: the file cannot be opened (", Refused(folder.File("none.parquet")));
+        Assert.StartsWith($"{folder.File("text.parquet")}: the file cannot be read as Parquet (", Refused(folder.Write("text.parquet", "{\"prompt\": \"p\"}\n")));
+    }
+
+    [Fact]
+    public void A_damaged_file_is_read_or_refused_by_name()
+    {
+        var original = File.ReadAllBytes(Fixture("train_prefs-00000-of-00002.parquet"));
+        var path = folder.File("damaged.parquet");
+        var damage = Gen.Select(Gen.Int[0, original.Length - 1], Gen.Byte).Array[1, 3];
+        var cut = Gen.Int[0, 8].Select(Gen.Int[1, original.Length - 1]);
+        Check.Sample(
+            Gen.Select(damage, cut),
+            (damages, cutting) =>
+            {
+                var bytes = original.ToArray();
+                foreach (var (at, value) in damages)
+                    bytes[at] = value;
+                File.WriteAllBytes(path, cutting.Item1 == 0 ? bytes[..cutting.Item2] : bytes);
+                var report = new DataReport();
+                try
+                {
+                    var used = PreferenceParquet.Read(path, report).Count();
+                    Assert.Equal(report.Read, used + report.Dropped);
+                }
+                catch (InvalidInputException e)
+                {
+                    Assert.StartsWith($"{path}:", e.Message);
+                }
+            },
+            iter: 500, threads: 1);
+    }
+
+    private static string Refused(string path) =>
+        Assert.Throws<InvalidInputException>(() => PreferenceParquet.Read(path, new DataReport()).ToList()).Message;
+}
