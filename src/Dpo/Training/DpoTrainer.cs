@@ -52,6 +52,7 @@ public sealed class DpoTrainer : Trainer
             "loss", If(chosen > 0, "rewards/chosen"), If(rejected > 0, "rewards/rejected"),
             If(chosen > 0 && rejected > 0, "rewards/margins"), If(whole.Pairs > 0, "rewards/accuracies"),
             If(chosen > 0, "logps/chosen"), If(rejected > 0, "logps/rejected"),
+            .. IsDetailed ? DetailedMetrics.PairNames(whole.Pairs > 0) : [],
         ];
     }
 
@@ -76,6 +77,7 @@ public sealed class DpoTrainer : Trainer
         [
             share.detach(), chosenReward, rejectedReward, chosenReward - rejectedReward, accuracy,
             Average(logProbs, chosen, chosenCount), Average(logProbs, rejected, rejectedCount),
+            .. IsDetailed ? DetailedMetrics.OfPairs(part, whole) : [],
         ]);
         return (share, metrics);
     }

@@ -41,6 +41,9 @@ public abstract class Trainer : IDisposable
     /// <summary>Whether the loss takes <see cref="CompletionLogProbs.LogSquaredProbs"/>.</summary>
     private protected virtual bool UsesLogSquaredProbs => false;
 
+    /// <summary>Whether <see cref="CompletionLogProbs.Statistics"/> are measured.</summary>
+    private protected bool IsDetailed => options.DetailedMetrics;
+
     /// <summary>What the reference says of a micro-batch, without gradients; null where there is no need of it.</summary>
     private protected abstract CompletionLogProbs? Reference(BatchTensors part);
 
@@ -164,7 +167,7 @@ public abstract class Trainer : IDisposable
         return new PreferenceLogProbs(Policy(part), reference, part.Preferences);
     }
 
-    private CompletionLogProbs Policy(BatchTensors part) => CompletionLogProbs.Compute(model, part, UsesLogSquaredProbs);
+    private CompletionLogProbs Policy(BatchTensors part) => CompletionLogProbs.Compute(model, part, UsesLogSquaredProbs, IsDetailed);
 
     /// <summary>Disposes the optimizer, where the trainer made it; the models are their owner's.</summary>
     public void Dispose()

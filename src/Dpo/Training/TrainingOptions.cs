@@ -47,6 +47,14 @@ public sealed record TrainingOptions
     /// <summary>Steps from one evaluation to the next; null evaluates after the last step only.</summary>
     public int? EvaluateEvery { get; init; }
 
+    /// <summary>
+    /// Whether TRL's other metrics are measured too, which takes sums over the vocabulary and costs a part of the output head's
+    /// time: <c>logits/chosen</c> and <c>logits/rejected</c>, the mean logit over the tokens of those completions and the
+    /// vocabulary; <c>mean_token_accuracy</c>, how many of the chosen completions' tokens are the likeliest; <c>entropy</c>, in
+    /// nats, over all completion tokens. Supervised fine-tuning has the latter two, over all completion tokens.
+    /// </summary>
+    public bool DetailedMetrics { get; init; }
+
     /// <summary>Whether each epoch is shuffled anew; otherwise the order is the file's.</summary>
     public bool Shuffle { get; init; } = true;
 
