@@ -6,7 +6,8 @@ namespace Dpo;
 
 /// <summary>
 /// Writes the metrics as TensorBoard shows them: an event file in a folder, which <c>tensorboard --logdir</c> is given. Tags are
-/// those that transformers and TRL write: <c>train/loss</c>, <c>train/rewards/chosen</c>, <c>eval/loss</c>, …
+/// those that transformers and TRL write: <c>train/loss</c>, <c>train/rewards/chosen</c>, <c>eval/loss</c>, …;
+/// beside them <c>pace/tokens_per_second</c> and the rest of <see cref="TrainingPace"/>.
 /// </summary>
 /// <remarks>
 /// <para>A step is one event with its values as scalars, in 32 bits, and the time at which it ended. Every run makes a file of
@@ -42,10 +43,17 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
         ArgumentNullException.ThrowIfNull(value);
         using var summary = new MemoryStream();
         Span<byte> bits = stackalloc byte[sizeof(float)];
-        foreach (var (name, number) in value.Values)
+        var scalars = value.Values.Select(metric => (Tag(metric.Key), metric.Value));
+        if (value.Pace is { } pace)
+            scalars = scalars.Concat(
+            [
+                ("pace/examples_per_second", pace.ExamplesPerSecond), ("pace/tokens_per_second", pace.TokensPerSecond),
+                ("pace/remaining_seconds", pace.Remaining.TotalSeconds), ("pace/peak_memory_bytes", pace.PeakMemoryBytes),
+            ]);
+        foreach (var (tag, number) in scalars)
         {
             using var scalar = new MemoryStream();
-            Text(scalar, ValueTag, Tag(name));
+            Text(scalar, ValueTag, tag);
             scalar.WriteByte(ValueNumber);
             BinaryPrimitives.WriteSingleLittleEndian(bits, (float)number);
             scalar.Write(bits);

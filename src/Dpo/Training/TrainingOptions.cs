@@ -11,6 +11,9 @@ public enum OptimizerKind
 }
 
 /// <summary>How to train. The defaults are the paper's (Appendix B).</summary>
+/// <remarks>Dropout is the model's matter: the architectures here have none, as the paper trains without; an adapter has what
+/// <see cref="LoraOptions.Dropout"/> says; a module of your own is put into evaluation mode by <see cref="PolicyReferencePair"/>, since
+/// it may stand for the reference too.</remarks>
 public sealed record TrainingOptions
 {
     /// <summary>The optimizer.</summary>
@@ -55,6 +58,17 @@ public sealed record TrainingOptions
     /// </summary>
     public bool DetailedMetrics { get; init; }
 
+    /// <summary>
+    /// Steps from one move of the reference towards the policy to the next (TR-DPO, Gorbatovski et al. 2024; TRL's
+    /// <c>sync_ref_model</c> with <c>ref_model_sync_steps</c>, there 512); null, the default, leaves the reference where it is, as
+    /// the paper does. Rewards, measured against the new reference, fall back at every move. Supervised fine-tuning has no reference and ignores it.
+    /// </summary>
+    public int? MoveReferenceEvery { get; init; }
+
+    /// <summary>How far it moves, α in ref ← α·policy + (1 − α)·ref: above 0, at most 1, which makes it the policy (TRL's
+    /// <c>ref_model_mixup_alpha</c>).</summary>
+    public double MoveReferenceBy { get; init; } = 0.6;
+
     /// <summary>Whether each epoch is shuffled anew; otherwise the order is the file's.</summary>
     public bool Shuffle { get; init; } = true;
 
@@ -73,6 +87,9 @@ public sealed record TrainingOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(Epochs, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(Steps ?? 1, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(EvaluateEvery ?? 1, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(MoveReferenceEvery ?? 1, 1, nameof(MoveReferenceEvery));
+        if (!(MoveReferenceBy is > 0 and <= 1))
+            throw new ArgumentOutOfRangeException(nameof(MoveReferenceBy), MoveReferenceBy, "The reference moves by a share above 0 and at most 1.");
         if (WeightDecay > 0 && Optimizer == OptimizerKind.RmsProp)
             throw new ArgumentException("RMSprop has no decoupled weight decay; use AdamW or a weight decay of 0.");
     }

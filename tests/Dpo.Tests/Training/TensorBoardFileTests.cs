@@ -47,14 +47,22 @@ public class TensorBoardFileTests
         {
             file.Report(new(1, 70000, new Dictionary<string, double> { ["loss"] = 0.1, ["rewards/chosen"] = -2.5 }, TimeSpan.FromSeconds(1)));
             Assert.Equal(2, Read(folder.File("run")).Count);
-            file.Report(new(70000, 70000, new Dictionary<string, double> { ["loss"] = double.NaN, ["eval_loss"] = 0.25, ["eval_rewards/margins"] = 3 }, TimeSpan.Zero));
+            file.Report(new(70000, 70000, new Dictionary<string, double> { ["loss"] = double.NaN, ["eval_loss"] = 0.25, ["eval_rewards/margins"] = 3 }, TimeSpan.Zero)
+            {
+                Pace = new(12.5, 2000, TimeSpan.FromMinutes(1.5), 1L << 33),
+            });
         }
         var events = Read(folder.File("run"));
         Assert.Equal(["brain.Event:2", "", ""], events.Select(e => e.FileVersion));
         Assert.Equal([0L, 1, 70000], events.Select(e => e.Step));
         Assert.All(events, e => Assert.InRange(e.WallTime, begin, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0 + 0.001));
         Assert.Equal([("train/loss", 0.1f), ("train/rewards/chosen", -2.5f)], Scalars(events[1]));
-        Assert.Equal([("train/loss", float.NaN), ("eval/loss", 0.25f), ("eval/rewards/margins", 3f)], Scalars(events[2]));
+        Assert.Equal(
+            [
+                ("train/loss", float.NaN), ("eval/loss", 0.25f), ("eval/rewards/margins", 3f), ("pace/examples_per_second", 12.5f),
+                ("pace/tokens_per_second", 2000f), ("pace/remaining_seconds", 90f), ("pace/peak_memory_bytes", 8589934592f),
+            ],
+            Scalars(events[2]));
     }
 
     private static IEnumerable<(string, float)> Scalars(Event e) => e.Summary.Value.Select(value => (value.Tag, value.SimpleValue));
