@@ -9,7 +9,9 @@ internal static class Stages
     {
         using var trainer = new SftTrainer(model, options);
         using var metrics = new MetricsFile(folder);
-        Terminal.Train("SFT", metrics, progress => trainer.Train(data, heldOut, progress, cancellation));
+        using var table = new MetricsTable(folder);
+        using var board = new TensorBoardFile(folder);
+        Terminal.Train("SFT", Progress.All<TrainingMetrics>(metrics, table, board), progress => trainer.Train(data, heldOut, progress, cancellation));
         Save(model, tokenizer, folder);
     }
 
@@ -20,8 +22,19 @@ internal static class Stages
     {
         using var trainer = new DpoTrainer(pair, loss, options);
         using var metrics = new MetricsFile(folder);
-        Terminal.Train("DPO", metrics, progress => trainer.Train(data, heldOut, progress, cancellation));
+        using var table = new MetricsTable(folder);
+        using var board = new TensorBoardFile(folder);
+        using var samples = heldOut is null ? null : new SamplesFile(folder, Samples(policy, pair, tokenizer, heldOut));
+        Terminal.Train("DPO", Progress.All<TrainingMetrics>([metrics, table, board, .. samples is null ? [] : (SamplesFile[])[samples]]), progress => trainer.Train(data, heldOut, progress, cancellation));
         Save(policy, tokenizer, folder);
+    }
+
+    /// <summary>Greedy continuations of the first few held-out prompts that leave room for them.</summary>
+    private static SampleComparison Samples(Transformer policy, PolicyReferencePair pair, TextTokenizer tokenizer, PreferenceData heldOut)
+    {
+        var options = new SamplingOptions { Temperature = 0, MaxNewTokens = Math.Min(64, policy.MaxPositions / 2) };
+        var prompts = heldOut.Examples.Select(example => example.Prompt).Where(prompt => prompt.Count + options.MaxNewTokens <= policy.MaxPositions);
+        return new SampleComparison(pair, tokenizer, [.. prompts.Take(4)], options);
     }
 
     private static void Save(Transformer model, TextTokenizer tokenizer, string folder)

@@ -8,30 +8,30 @@ internal static class Terminal
     /// <summary>Writes a line.</summary>
     public static void Line(string text) => Console.WriteLine(text);
 
-    /// <summary>Shows the steps of a training run, and writes them to files where there are any.</summary>
+    /// <summary>Shows the steps of a training run, and passes them on.</summary>
     /// <param name="title">What is trained.</param>
     /// <param name="files">Where the metrics go.</param>
     /// <param name="train">The run; it is given what to report to.</param>
-    public static void Train(string title, MetricsFile files, Action<IProgress<TrainingMetrics>> train)
+    public static void Train(string title, IProgress<TrainingMetrics> files, Action<IProgress<TrainingMetrics>> train)
     {
         if (Console.IsOutputRedirected)
-            train(new Reports(files, metrics =>
+            train(Progress.All(files, new Shown(metrics =>
             {
                 if (metrics.Step == 1 || metrics.Step == metrics.TotalSteps || metrics.Step % Math.Max(1, metrics.TotalSteps / 20) == 0)
                     Line($"{title} {metrics.Step}/{metrics.TotalSteps}  {Summary(metrics)}");
-            }));
+            })));
         else
             AnsiConsole.Progress()
-                .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new RemainingTimeColumn())
+                .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn())
                 .Start(context =>
                 {
                     var task = context.AddTask(title);
-                    train(new Reports(files, metrics =>
+                    train(Progress.All(files, new Shown(metrics =>
                     {
                         task.MaxValue = metrics.TotalSteps;
                         task.Value = metrics.Step;
                         task.Description = $"{title} {metrics.Step}/{metrics.TotalSteps}  {Summary(metrics)}";
-                    }));
+                    })));
                 });
     }
 
@@ -46,15 +46,18 @@ internal static class Terminal
             text += $"  held-out loss {evalLoss:0.0000}";
         if (metrics.Values.TryGetValue("eval_rewards/accuracies", out var evalAccuracy))
             text += $"  held-out accuracy {evalAccuracy:0.00}";
-        return $"{text}  {metrics.Elapsed.TotalSeconds:0.00} s";
+        text += $"  {metrics.Elapsed.TotalSeconds:0.00} s";
+        if (metrics.Pace is { } pace)
+        {
+            text += $"  {pace.ExamplesPerSecond:0.0} examples/s  {pace.TokensPerSecond:0} tokens/s  {pace.PeakMemoryBytes / 1e9:0.0} GB";
+            if (metrics.Step < metrics.TotalSteps)
+                text += $"  {(int)pace.Remaining.TotalHours}:{pace.Remaining:mm\\:ss} left";
+        }
+        return text;
     }
 
-    private sealed class Reports(MetricsFile files, Action<TrainingMetrics> show) : IProgress<TrainingMetrics>
+    private sealed class Shown(Action<TrainingMetrics> show) : IProgress<TrainingMetrics>
     {
-        public void Report(TrainingMetrics value)
-        {
-            files.Report(value);
-            show(value);
-        }
+        public void Report(TrainingMetrics value) => show(value);
     }
 }

@@ -67,6 +67,9 @@ internal sealed class TrainingCommand : RootCommand
     };
     private readonly Option<double?> maxGradNorm = CliOption.Real("--max-grad-norm", "Gradients are clipped to this global norm. [default: 10]", 0);
     private readonly Option<int?> seed = CliOption.Whole("--seed", "Seeds data order and weights made here. [default: 0]", int.MinValue);
+    private readonly Option<bool> detailedMetrics = new("--detailed-metrics") { Description = "Measure entropy, mean logits and token accuracy too, at some cost." };
+    private readonly Option<int?> moveReferenceEvery = CliOption.Whole("--move-reference-every", "Steps from one move of the reference towards the policy to the next (TR-DPO). [default: it stays]");
+    private readonly Option<double?> moveReferenceBy = CliOption.Real("--move-reference-by", "How far it moves: 1 makes it the policy. [default: 0.6]", 0);
     private readonly Option<bool> noShuffle = new("--no-shuffle") { Description = "Keep the order of the file." };
     private readonly Option<string> precision = CliOption.Choice("--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
     private readonly Option<string> device = CliOption.Choice("--device", "Where to compute.", "cpu", "cuda");
@@ -91,7 +94,7 @@ internal sealed class TrainingCommand : RootCommand
         foreach (var option in (Option[])
         [
             model, train, eval, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
-            weightDecay, beta, loss, lossWeights, labelSmoothing, maxLength, maxPromptLength, chatTemplate, maxGradNorm, seed, noShuffle, precision, device, skipSft,
+            weightDecay, beta, loss, lossWeights, labelSmoothing, maxLength, maxPromptLength, chatTemplate, maxGradNorm, detailedMetrics, moveReferenceEvery, moveReferenceBy, seed, noShuffle, precision, device, skipSft,
             loraRank, loraAlpha, loraTarget,
         ])
             Options.Add(option);
@@ -116,11 +119,18 @@ internal sealed class TrainingCommand : RootCommand
             MicroBatchSize = parsed.GetValue(microBatchSize) ?? int.MaxValue,
             Epochs = parsed.GetValue(epochs) ?? (fromScratch ? 8 : 1),
             Steps = parsed.GetValue(steps),
+            DetailedMetrics = parsed.GetValue(detailedMetrics),
+            MoveReferenceEvery = parsed.GetValue(moveReferenceEvery),
+            MoveReferenceBy = parsed.GetValue(moveReferenceBy) ?? 0.6,
             Shuffle = !parsed.GetValue(noShuffle),
             Seed = parsed.GetValue(seed) ?? 0,
         };
         if (training is { WeightDecay: > 0, Optimizer: OptimizerKind.RmsProp })
             throw new InvalidInputException("--weight-decay goes with --optimizer adamw; RMSprop has none.");
+        if (training.MoveReferenceBy > 1)
+            throw new InvalidInputException("--move-reference-by: the value must be at most 1, which makes the reference the policy.");
+        if (training.MoveReferenceEvery is null && parsed.GetValue(moveReferenceBy) is not null)
+            throw new InvalidInputException("--move-reference-by goes with --move-reference-every.");
         var losses = new LossOptions
         {
             Names = parsed.GetValue(loss)?.Split(',') ?? ["sigmoid"],
@@ -136,6 +146,8 @@ internal sealed class TrainingCommand : RootCommand
             parsed.GetValue(chatTemplate) is { } template ? ChatTemplates[template] : null,
             CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),
             training.Seed, parsed.GetValue(skipSft), Lora(parsed, fromScratch));
+        if (training.MoveReferenceEvery is not null && !settings.Loss.UsesReference)
+            throw new InvalidInputException("--move-reference-every: the loss does without a reference, so there is none to move.");
         if (settings.Truncation != Truncation.KeepStart && settings.MaxPromptLength >= settings.MaxLength)
             throw new InvalidInputException("--max-prompt-length must be below --max-length, or no token is left for a completion.");
         return settings;

@@ -9,9 +9,10 @@ namespace Dpo;
 /// <param name="Rankings">Rankings: R.</param>
 /// <param name="Desirable">Completions labelled desirable: D.</param>
 /// <param name="Undesirable">Completions labelled undesirable: U.</param>
+/// <param name="RejectedTokens">Tokens of every pair's rejected completion, counted likewise.</param>
 /// <param name="CompletionTokens">Tokens of all completions, end-of-text tokens included: M.</param>
 public readonly record struct PreferenceCounts(
-    int Pairs, int ChosenTokens, int Rankings, int Desirable, int Undesirable, int CompletionTokens)
+    int Pairs, int ChosenTokens, int Rankings, int Desirable, int Undesirable, int RejectedTokens, int CompletionTokens)
 {
     /// <summary>Counts examples.</summary>
     internal static PreferenceCounts Of(IEnumerable<TokenizedExample> examples)
@@ -26,6 +27,7 @@ public readonly record struct PreferenceCounts(
                 counts.Rankings + (example.Ranking is null ? 0 : 1),
                 counts.Desirable + desirable,
                 counts.Undesirable + (example.Labels?.Count - desirable ?? 0),
+                counts.RejectedTokens + example.Pairs.Sum(pair => example.Completions[pair.Rejected].Count),
                 counts.CompletionTokens + example.Completions.Sum(ids => ids.Count));
         }
         return counts;

@@ -76,7 +76,8 @@ public static class Sampler
         return Sample(model, [.. prompts.Select(prompt => tokenizer.Encode(prompt))], options, tokenizer, onToken);
     }
 
-    private static void Check(Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer)
+    /// <summary>Refuses what cannot be sampled.</summary>
+    internal static void Check(Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer)
     {
         if (options.StopStrings.Count > 0 && tokenizer is null)
             throw new InvalidInputException("Stop strings are found in text, but no tokenizer was given; give the model's.");

@@ -27,21 +27,21 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     /// <param name="predicting">Those that predict something, each once, <c>[R]</c>, int64.</param>
     /// <param name="rows">Every target's entry of <paramref name="predicting"/>, <c>[M]</c>, int64.</param>
     /// <param name="targets">The target tokens, <c>[M]</c>, int64.</param>
-    /// <param name="logSquaredProbs">Where it is given, <c>[R]</c>, fp32, log Σ p² of every entry of <paramref name="predicting"/>
-    /// is written into it.</param>
+    /// <param name="statistics">Where it is given, what it asks for of every entry of <paramref name="predicting"/> is written into
+    /// it.</param>
     public static Tensor LogProbs(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor? logSquaredProbs = null)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, RowStatistics? statistics = null)
     {
         return is_grad_enabled()
-            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, logSquaredProbs!)
-            : Forward(head, hidden, predicting, rows, targets, logSquaredProbs).LogProbs;
+            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!)
+            : Forward(head, hidden, predicting, rows, targets, statistics).LogProbs;
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         var (hidden, predicting, rows, targets) = ((Tensor)vars[0], (Tensor)vars[4], (Tensor)vars[5], (Tensor)vars[6]);
         var head = new OutputHead((Tensor)vars[1], (Tensor?)vars[2], (double?)vars[3]);
-        var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets, (Tensor?)vars[7]);
+        var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets, (RowStatistics?)vars[7]);
         ctx.save_for_backward([hidden, predicting, rows, targets, logSumExp]);
         ctx.save_data(nameof(OutputHead), head);
         return logProbs;
@@ -64,7 +64,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     }
 
     private static (Tensor LogProbs, Tensor LogSumExp) Forward(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor? logSquaredProbs)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, RowStatistics? statistics)
     {
         using var scope = NewDisposeScope();
         var logSumExp = empty(predicting.shape, float32, hidden.device);
@@ -72,20 +72,22 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         {
             var maximum = full(some.shape, double.NegativeInfinity, float32, hidden.device);
             var sum = zeros_like(maximum);
-            var sumOfSquares = logSquaredProbs is null ? null : zeros_like(maximum);
+            var running = statistics?.Start(some.shape[0], hidden.device);
             ForEachBlock(head, hidden.index_select(0, some), block =>
             {
                 // The sum of exponentials so far is kept relative to the largest logit so far.
                 var (maximumSoFar, sumSoFar) = (maximum.narrow(0, block.Row, block.Rows), sum.narrow(0, block.Row, block.Rows));
+                running?.AddLogits(block.Row, block.Column, block.Logits, maximumSoFar);
                 var larger = block.Logits.amax([1]).maximum(maximumSoFar);
-                var shrinkage = (maximumSoFar - larger).exp_();
-                var exponentials = block.Logits.sub_(larger.unsqueeze(1)).exp_();
-                sumSoFar.mul_(shrinkage).add_(exponentials.sum(1));
-                sumOfSquares?.narrow(0, block.Row, block.Rows).mul_(shrinkage.pow_(2)).add_(exponentials.pow_(2).sum(1));
+                var fall = maximumSoFar - larger;
+                var below = block.Logits.sub_(larger.unsqueeze(1));
+                var exponentials = running is null ? below.exp_() : below.exp();
+                running?.AddExponentials(block.Row, below, exponentials, fall, sumSoFar);
+                sumSoFar.mul_(fall.exp_()).add_(exponentials.sum(1));
                 maximumSoFar.copy_(larger);
             });
-            var logSum = sum.log_();
-            logSquaredProbs?.narrow(0, first, some.shape[0]).copy_(sumOfSquares!.log_().sub_(2 * logSum));
+            var logSum = sum.log();
+            running?.Finish(first, sum, logSum);
             logSumExp.narrow(0, first, some.shape[0]).copy_(logSum.add_(maximum));
         });
 

@@ -42,6 +42,9 @@ public sealed class CompletionLogProbs
     /// </summary>
     public Tensor? LogSquaredProbs { get; init; }
 
+    /// <summary>Entropies and the like, for metrics. Null unless it was asked for (<see cref="TrainingOptions.DetailedMetrics"/>).</summary>
+    public TokenStatistics? Statistics { get; init; }
+
     /// <summary>
     /// Computes them. The output head runs only on the rows that predict a completion's token. Gradients flow where grad mode
     /// is on.
@@ -49,8 +52,9 @@ public sealed class CompletionLogProbs
     /// <param name="model">The model.</param>
     /// <param name="batch">The batch, on the model's device.</param>
     /// <param name="logSquaredProbs">Whether <see cref="LogSquaredProbs"/> is computed too.</param>
+    /// <param name="statistics">Whether <see cref="Statistics"/> are computed too.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
-    public static CompletionLogProbs Compute(CausalLanguageModel model, BatchTensors batch, bool logSquaredProbs = false)
+    public static CompletionLogProbs Compute(CausalLanguageModel model, BatchTensors batch, bool logSquaredProbs = false, bool statistics = false)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
@@ -60,18 +64,27 @@ public sealed class CompletionLogProbs
         var hidden = model.call(batch.Ids, layout);
         var predicting = tensor(layout.PredictingRows, device: batch.Ids.device);
         var rows = tensor(layout.PredictionOfToken, device: batch.Ids.device);
+        Tensor perToken;
+        RowStatistics? ofRows;
         if (model.Head.Weight is null)
         {
-            hidden = hidden.index_select(0, predicting).to(float32);
-            return new(PlainLogProbs(hidden, rows, batch.Targets), layout.CompletionOffsets)
-            {
-                LogSquaredProbs = logSquaredProbs ? (2 * hidden.detach().log_softmax(1)).logsumexp(1).index_select(0, rows) : null,
-            };
+            var logits = hidden.index_select(0, predicting).to(float32);
+            perToken = PlainLogProbs(logits, rows, batch.Targets);
+            ofRows = logSquaredProbs || statistics ? RowStatistics.Of(logits, logSquaredProbs, statistics) : null;
         }
-        var ofRows = logSquaredProbs ? empty(predicting.shape, float32, hidden.device) : null;
-        return new(ChunkedHead.LogProbs(model.Head, hidden, predicting, rows, batch.Targets, ofRows), layout.CompletionOffsets)
+        else
         {
-            LogSquaredProbs = ofRows?.index_select(0, rows),
+            ofRows = logSquaredProbs || statistics ? new RowStatistics(predicting.shape[0], hidden.device, logSquaredProbs, statistics) : null;
+            perToken = ChunkedHead.LogProbs(model.Head, hidden, predicting, rows, batch.Targets, ofRows);
+        }
+        return new(perToken, layout.CompletionOffsets)
+        {
+            LogSquaredProbs = ofRows?.LogSquaredProbs?.index_select(0, rows),
+            Statistics = statistics
+                ? new TokenStatistics(
+                    ofRows!.Entropies!.index_select(0, rows), ofRows.MeanLogits!.index_select(0, rows),
+                    ofRows.Likeliest!.index_select(0, rows).eq(batch.Targets).to(float32))
+                : null,
         };
     }
 

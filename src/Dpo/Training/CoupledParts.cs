@@ -30,7 +30,11 @@ internal static class CoupledParts
         // Sums anew, so that their gradients reach the tokens.
         var (loss, metrics) = measure(whole with
         {
-            Policy = new CompletionLogProbs(perToken, whole.Policy.Offsets) { LogSquaredProbs = whole.Policy.LogSquaredProbs },
+            Policy = new CompletionLogProbs(perToken, whole.Policy.Offsets)
+            {
+                LogSquaredProbs = whole.Policy.LogSquaredProbs,
+                Statistics = whole.Policy.Statistics,
+            },
         });
         if (policy is not null)
         {
@@ -50,6 +54,7 @@ internal static class CoupledParts
     {
         using var noGrad = no_grad();
         var (policies, references, logSquaredProbs) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
+        var (entropies, meanLogits, hits) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
         var offsets = new List<int> { 0 };
         foreach (var part in parts)
         {
@@ -63,11 +68,18 @@ internal static class CoupledParts
             Keep(policies, logProbs.Policy.PerToken);
             Keep(references, logProbs.Reference?.PerToken);
             Keep(logSquaredProbs, logProbs.Policy.LogSquaredProbs);
+            Keep(entropies, logProbs.Policy.Statistics?.Entropies);
+            Keep(meanLogits, logProbs.Policy.Statistics?.MeanLogits);
+            Keep(hits, logProbs.Policy.Statistics?.Hits);
             var first = offsets[^1];
             offsets.AddRange(logProbs.Policy.Offsets.Skip(1).Select(offset => first + offset));
         }
         return new PreferenceLogProbs(
-            new CompletionLogProbs(cat(policies), offsets) { LogSquaredProbs = logSquaredProbs.Count > 0 ? cat(logSquaredProbs) : null },
+            new CompletionLogProbs(cat(policies), offsets)
+            {
+                LogSquaredProbs = logSquaredProbs.Count > 0 ? cat(logSquaredProbs) : null,
+                Statistics = entropies.Count > 0 ? new TokenStatistics(cat(entropies), cat(meanLogits), cat(hits)) : null,
+            },
             references.Count > 0 ? new CompletionLogProbs(cat(references), offsets) : null,
             PreferenceTensors.Of([.. parts.SelectMany(part => part.Examples)], device));
     }

@@ -16,6 +16,7 @@ public sealed class DpoTrainer : Trainer
 {
     private readonly PolicyReferencePair pair;
     private readonly IPreferenceLoss loss;
+    private readonly TrainingOptions options;
 
     /// <summary>Creates the trainer.</summary>
     /// <param name="pair">The models; they stay the caller's to dispose.</param>
@@ -34,11 +35,28 @@ public sealed class DpoTrainer : Trainer
     {
         this.pair = pair;
         this.loss = loss ?? new DpoLoss();
+        this.options = options ?? new TrainingOptions();
+        if (this.options.MoveReferenceEvery is not null && !this.loss.UsesReference)
+            throw new ArgumentException("The loss does without a reference, so there is none to move; leave MoveReferenceEvery out.", nameof(options));
     }
 
     private protected override bool IsBatchCoupled => loss.IsBatchCoupled;
 
     private protected override bool UsesLogSquaredProbs => loss.UsesLogSquaredProbs;
+
+    private protected override void Require(PreferenceData data)
+    {
+        if (options.MoveReferenceEvery is not null && data.Examples.FirstOrDefault(example => example.ReferenceLogProbs is not null) is { } example)
+            throw new InvalidOperationException(
+                $"The reference moves every {options.MoveReferenceEvery} steps, but the example {example.Source ?? "without a source"} carries " +
+                "log-probabilities of the reference as it was; train on data without ReferenceLogProbs, or leave MoveReferenceEvery out.");
+    }
+
+    private protected override void AfterUpdate(int step)
+    {
+        if (step % options.MoveReferenceEvery == 0)
+            pair.MoveReference(options.MoveReferenceBy);
+    }
 
     private protected override CompletionLogProbs? Reference(BatchTensors part) =>
         loss.UsesReference ? pair.ReferenceLogProbs(part) : null;
@@ -52,6 +70,7 @@ public sealed class DpoTrainer : Trainer
             "loss", If(chosen > 0, "rewards/chosen"), If(rejected > 0, "rewards/rejected"),
             If(chosen > 0 && rejected > 0, "rewards/margins"), If(whole.Pairs > 0, "rewards/accuracies"),
             If(chosen > 0, "logps/chosen"), If(rejected > 0, "logps/rejected"),
+            .. IsDetailed ? DetailedMetrics.PairNames(whole.Pairs > 0) : [],
         ];
     }
 
@@ -76,6 +95,7 @@ public sealed class DpoTrainer : Trainer
         [
             share.detach(), chosenReward, rejectedReward, chosenReward - rejectedReward, accuracy,
             Average(logProbs, chosen, chosenCount), Average(logProbs, rejected, rejectedCount),
+            .. IsDetailed ? DetailedMetrics.OfPairs(part, whole) : [],
         ]);
         return (share, metrics);
     }

@@ -4,7 +4,7 @@ namespace Dpo;
 
 /// <summary>
 /// Writes <c>metrics.jsonl</c>, one object per optimizer step with its <c>step</c> and metrics, and beside it
-/// <c>timing.jsonl</c> with each step's <c>seconds</c>, so that the metrics of two equal runs are equal byte by byte.
+/// <c>timing.jsonl</c> with each step's <c>seconds</c> and <see cref="TrainingPace"/>, so that the metrics of two equal runs are equal byte by byte.
 /// </summary>
 public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
 {
@@ -26,7 +26,18 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
         ArgumentNullException.ThrowIfNull(value);
         metricsWriter.WriteLine(JsonSerializer.Serialize(
             value.Values.Prepend(new("step", value.Step)).ToDictionary(metric => metric.Key, metric => metric.Value)));
-        timingWriter.WriteLine(JsonSerializer.Serialize(new { step = value.Step, seconds = value.Elapsed.TotalSeconds }));
+        timingWriter.WriteLine(JsonSerializer.Serialize(
+            value.Pace is { } pace
+                ? new
+                {
+                    step = value.Step,
+                    seconds = value.Elapsed.TotalSeconds,
+                    examples_per_second = pace.ExamplesPerSecond,
+                    tokens_per_second = pace.TokensPerSecond,
+                    remaining_seconds = pace.Remaining.TotalSeconds,
+                    peak_memory_bytes = pace.PeakMemoryBytes,
+                }
+                : (object)new { step = value.Step, seconds = value.Elapsed.TotalSeconds }));
     }
 
     /// <summary>Closes both files.</summary>

@@ -17,7 +17,7 @@ namespace Dpo;
 /// <para>Both models run through the same code at the same precision, so that their difference is exactly 0 at the start.
 /// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="Transformer"/> stays in its
 /// mode, since it knows no dropout but that of an adapter, which was asked for by name.</para>
-/// <para>The reference never changes, so what it says of a data set can be computed once:</para>
+/// <para>Unless it is moved (<see cref="MoveReference"/>), the reference never changes, so what it says of a data set can be computed once:</para>
 /// <code>
 /// data = ReferenceLogProbs.LoadOrCompute("reference.safetensors", pair, data);
 /// pair.ReleaseReference(); // its memory is the policy's from here on
@@ -104,9 +104,21 @@ public sealed class PolicyReferencePair : IDisposable
         using var noGrad = no_grad();
         if (batch.ReferencePerToken is { } perToken)
             return new CompletionLogProbs(perToken, batch.Layout.CompletionOffsets);
+        return WithReference(model => CompletionLogProbs.Compute(model, batch));
+    }
+
+    /// <summary>Does something with the reference, such as sampling from it, without gradients.</summary>
+    /// <param name="use">What to do. The model it is given may be the policy with the reference's weights in place of its own, which
+    /// return when it ends: keep no hold of the model, and call this while no graph of the policy awaits its backward pass.</param>
+    /// <returns>What <paramref name="use"/> answers.</returns>
+    /// <exception cref="InvalidOperationException">The reference was released, or the policy's adapter is merged.</exception>
+    public T WithReference<T>(Func<CausalLanguageModel, T> use)
+    {
+        ArgumentNullException.ThrowIfNull(use);
         RequireReference();
+        using var noGrad = no_grad();
         if (reference is not null)
-            return CompletionLogProbs.Compute(reference, batch);
+            return use(reference);
         RequireUnmerged(Policy);
 
         var trained = weights.ConvertAll(weight => weight.Trained.detach());
@@ -114,7 +126,7 @@ public sealed class PolicyReferencePair : IDisposable
         {
             foreach (var (_, parameter, initial) in weights)
                 parameter.set_(initial);
-            return CompletionLogProbs.Compute(Policy, batch);
+            return use(Policy);
         }
         finally
         {
@@ -122,6 +134,45 @@ public sealed class PolicyReferencePair : IDisposable
                 parameter.set_(values);
             trained.ForEach(values => values.Dispose());
         }
+    }
+
+    /// <summary>
+    /// Moves the reference towards the policy, ref ← α·policy + (1 − α)·ref, weight by weight (TR-DPO, Gorbatovski et al. 2024). The
+    /// trainer does so every <see cref="TrainingOptions.MoveReferenceEvery"/> steps. Of a LoRA adapter it is the two
+    /// matrices of each layer that are mixed, not their product.
+    /// </summary>
+    /// <remarks>Log-probabilities of the reference that data carry are those of the old one: compute them again.</remarks>
+    /// <param name="share">α, above 0 and at most 1, which makes the reference the policy as it is now.</param>
+    /// <exception cref="InvalidOperationException">The reference was released, or is a model of other parameters than the
+    /// policy.</exception>
+    public void MoveReference(double share)
+    {
+        if (!(share is > 0 and <= 1))
+            throw new ArgumentOutOfRangeException(nameof(share), share, "The reference moves by a share above 0 and at most 1.");
+        if (released)
+            throw new InvalidOperationException("The reference was released, so there is none to move; keep it where it is to move.");
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (var (values, trained) in reference is null ? weights.Select(weight => (weight.Initial, (Tensor)weight.Trained)) : BothModels(reference))
+            values.lerp_(trained.to(values.dtype), share);
+    }
+
+    /// <summary>The reference's parameters and the policy's.</summary>
+    private List<(Tensor Reference, Tensor Policy)> BothModels(CausalLanguageModel reference)
+    {
+        var trained = Policy.named_parameters().ToDictionary(named => named.name, named => (Tensor)named.parameter);
+        var both = new List<(Tensor, Tensor)>();
+        foreach (var (name, parameter) in reference.named_parameters())
+        {
+            if (!trained.Remove(name, out var counterpart) || !counterpart.shape.SequenceEqual(parameter.shape))
+                throw Differ(name);
+            both.Add((parameter, counterpart));
+        }
+        return trained.Count == 0 ? both : throw Differ(trained.Keys.First());
+
+        static InvalidOperationException Differ(string name) => new(
+            $"Policy and reference do not both have a parameter {name} of one shape, so the reference cannot move towards the policy; " +
+            "make the pair from the policy alone, or of two models of one kind.");
     }
 
     /// <summary>

@@ -24,11 +24,12 @@ public sealed class SftTrainer : Trainer
 
     private protected override CompletionLogProbs? Reference(BatchTensors part) => null;
 
-    private protected override IReadOnlyList<string?> MetricNames(PreferenceCounts whole) => ["loss"];
+    private protected override IReadOnlyList<string?> MetricNames(PreferenceCounts whole) =>
+        ["loss", .. IsDetailed ? DetailedMetrics.CompletionNames : []];
 
     private protected override (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
     {
         var share = -part.Policy.PerToken.sum() / whole.CompletionTokens;
-        return (share, share.detach().unsqueeze(0));
+        return (share, stack([share.detach(), .. IsDetailed ? DetailedMetrics.OfCompletions(part, whole) : []]));
     }
 }

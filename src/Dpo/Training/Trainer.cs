@@ -41,6 +41,20 @@ public abstract class Trainer : IDisposable
     /// <summary>Whether the loss takes <see cref="CompletionLogProbs.LogSquaredProbs"/>.</summary>
     private protected virtual bool UsesLogSquaredProbs => false;
 
+    /// <summary>Whether <see cref="CompletionLogProbs.Statistics"/> are measured.</summary>
+    private protected bool IsDetailed => options.DetailedMetrics;
+
+    /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins.</summary>
+    private protected virtual void Require(PreferenceData data)
+    {
+    }
+
+    /// <summary>Is called after every update of the weights.</summary>
+    /// <param name="step">The step, from 1.</param>
+    private protected virtual void AfterUpdate(int step)
+    {
+    }
+
     /// <summary>What the reference says of a micro-batch, without gradients; null where there is no need of it.</summary>
     private protected abstract CompletionLogProbs? Reference(BatchTensors part);
 
@@ -76,6 +90,10 @@ public abstract class Trainer : IDisposable
         var totalSteps = options.Steps ?? batches.Count();
         logger.LogInformation("Training on {Examples} examples for {Steps} steps.", data.Examples.Count, totalSteps);
 
+        Require(data);
+        if (heldOut is not null)
+            Require(heldOut);
+        var pace = new PaceClock(totalSteps);
         var (step, examples, tokens) = (0, 0L, 0L);
         foreach (var batch in batches.Take(totalSteps))
         {
@@ -83,6 +101,8 @@ public abstract class Trainer : IDisposable
             var clock = Stopwatch.StartNew();
             var values = Step(batch, step, totalSteps);
             step++;
+            AfterUpdate(step);
+            var stepTime = clock.Elapsed;
             values["epoch"] = (double)(examples += batch.Examples.Count) / data.Examples.Count;
             values["num_tokens"] = tokens += batch.SequenceTokenCount;
             if (heldOut is not null && (step == totalSteps || step % (options.EvaluateEvery ?? totalSteps) == 0))
@@ -91,7 +111,7 @@ public abstract class Trainer : IDisposable
                     values[name] = value;
                 logger.LogInformation("After step {Step} the held-out loss is {Loss:g6}.", step, values["eval_loss"]);
             }
-            progress?.Report(new TrainingMetrics(step, totalSteps, values, clock.Elapsed));
+            progress?.Report(new TrainingMetrics(step, totalSteps, values, clock.Elapsed) { Pace = pace.After(batch, stepTime) });
         }
         logger.LogInformation("Trained for {Steps} steps.", step);
     }
@@ -164,7 +184,7 @@ public abstract class Trainer : IDisposable
         return new PreferenceLogProbs(Policy(part), reference, part.Preferences);
     }
 
-    private CompletionLogProbs Policy(BatchTensors part) => CompletionLogProbs.Compute(model, part, UsesLogSquaredProbs);
+    private CompletionLogProbs Policy(BatchTensors part) => CompletionLogProbs.Compute(model, part, UsesLogSquaredProbs, IsDetailed);
 
     /// <summary>Disposes the optimizer, where the trainer made it; the models are their owner's.</summary>
     public void Dispose()

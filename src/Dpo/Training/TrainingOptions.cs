@@ -11,6 +11,9 @@ public enum OptimizerKind
 }
 
 /// <summary>How to train. The defaults are the paper's (Appendix B).</summary>
+/// <remarks>Dropout is the model's matter: the architectures here have none, as the paper trains without; an adapter has what
+/// <see cref="LoraOptions.Dropout"/> says; a module of your own is put into evaluation mode by <see cref="PolicyReferencePair"/>, since
+/// it may stand for the reference too.</remarks>
 public sealed record TrainingOptions
 {
     /// <summary>The optimizer.</summary>
@@ -47,6 +50,25 @@ public sealed record TrainingOptions
     /// <summary>Steps from one evaluation to the next; null evaluates after the last step only.</summary>
     public int? EvaluateEvery { get; init; }
 
+    /// <summary>
+    /// Whether TRL's other metrics are measured too, which takes sums over the vocabulary and costs a part of the output head's
+    /// time: <c>logits/chosen</c> and <c>logits/rejected</c>, the mean logit over the tokens of those completions and the
+    /// vocabulary; <c>mean_token_accuracy</c>, how many of the chosen completions' tokens are the likeliest; <c>entropy</c>, in
+    /// nats, over all completion tokens. Supervised fine-tuning has the latter two, over all completion tokens.
+    /// </summary>
+    public bool DetailedMetrics { get; init; }
+
+    /// <summary>
+    /// Steps from one move of the reference towards the policy to the next (TR-DPO, Gorbatovski et al. 2024; TRL's
+    /// <c>sync_ref_model</c> with <c>ref_model_sync_steps</c>, there 512); null, the default, leaves the reference where it is, as
+    /// the paper does. Rewards, measured against the new reference, fall back at every move. Supervised fine-tuning has no reference and ignores it.
+    /// </summary>
+    public int? MoveReferenceEvery { get; init; }
+
+    /// <summary>How far it moves, α in ref ← α·policy + (1 − α)·ref: above 0, at most 1, which makes it the policy (TRL's
+    /// <c>ref_model_mixup_alpha</c>).</summary>
+    public double MoveReferenceBy { get; init; } = 0.6;
+
     /// <summary>Whether each epoch is shuffled anew; otherwise the order is the file's.</summary>
     public bool Shuffle { get; init; } = true;
 
@@ -65,6 +87,9 @@ public sealed record TrainingOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(Epochs, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(Steps ?? 1, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(EvaluateEvery ?? 1, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(MoveReferenceEvery ?? 1, 1, nameof(MoveReferenceEvery));
+        if (!(MoveReferenceBy is > 0 and <= 1))
+            throw new ArgumentOutOfRangeException(nameof(MoveReferenceBy), MoveReferenceBy, "The reference moves by a share above 0 and at most 1.");
         if (WeightDecay > 0 && Optimizer == OptimizerKind.RmsProp)
             throw new ArgumentException("RMSprop has no decoupled weight decay; use AdamW or a weight decay of 0.");
     }

@@ -32,7 +32,7 @@ public class PreferenceTensorsTests
     [Fact]
     public void Counts_are_those_of_the_examples()
     {
-        Assert.Equal(new PreferenceCounts(2, 4, 3, 1, 1, 7 + 8 + 4 + 6), new PreferenceBatch(Examples).Counts);
+        Assert.Equal(new PreferenceCounts(2, 4, 3, 1, 1, 5, 7 + 8 + 4 + 6), new PreferenceBatch(Examples).Counts);
     }
 
     [Fact]

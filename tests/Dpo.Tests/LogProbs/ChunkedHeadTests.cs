@@ -69,24 +69,40 @@ public class ChunkedHeadTests
     [Theory]
     [InlineData(false, null)]
     [InlineData(true, 5.0)]
-    public void The_sum_of_squared_probabilities_is_that_of_the_whole_matrix(bool bias, double? softCap)
+    public void Statistics_are_those_of_the_whole_matrix(bool bias, double? softCap)
     {
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias);
         var head = new OutputHead(problem.Weight, problem.Bias, softCap);
-        var expected = (2 * head.Logits(problem.Hidden.index_select(0, problem.Predicting)).log_softmax(1)).logsumexp(1).ToDoubles();
-        double[] Compute(out Tensor logProbs)
+        var logits = head.Logits(problem.Hidden.index_select(0, problem.Predicting)).detach().to(float64);
+        var logOfAll = logits.log_softmax(1);
+        double[][] expected =
+        [
+            (2 * logOfAll).logsumexp(1).ToDoubles(), (logOfAll.exp() * logOfAll).sum(1).neg().ToDoubles(),
+            logits.mean([1]).ToDoubles(), logits.argmax(1).ToDoubles(),
+        ];
+        void AssertStatistics(bool squares, bool details, out Tensor logProbs)
         {
-            var squared = empty(Rows);
-            logProbs = ChunkedHead.LogProbs(head, problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds, squared);
-            Assert.False(squared.requires_grad);
-            return squared.ToDoubles();
+            var statistics = new RowStatistics(Rows, CPU, squares, details);
+            logProbs = ChunkedHead.LogProbs(head, problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds, statistics);
+            Tensor?[] actual = [statistics.LogSquaredProbs, statistics.Entropies, statistics.MeanLogits, statistics.Likeliest];
+            Assert.Equal([squares, details, details, details], actual.Select(values => values is not null));
+            foreach (var (index, values) in actual.Index().Where(item => item.Item is not null))
+            {
+                Assert.False(values!.requires_grad);
+                Numbers.AssertClose(expected[index], values.ToDoubles(), 1e-5, $"statistic {index}");
+            }
         }
-        Numbers.AssertClose(expected, Compute(out var withGradients), 1e-5, "log Σ p²");
+        AssertStatistics(squares: true, details: true, out var withGradients);
+        AssertStatistics(squares: true, details: false, out _);
+        AssertStatistics(squares: false, details: true, out _);
+        using var whole = RowStatistics.Of(logits.to(float32), squares: true, details: true).Likeliest;
+        Assert.Equal(expected[3], whole!.ToDoubles());
         var without = problem.Run(p => ChunkedHead.LogProbs(head, p.Hidden, p.Predicting, p.TargetRows, p.TargetIds));
         AssertNear(without, problem.Run(_ => withGradients), 0);
         using var noGrad = no_grad();
-        Numbers.AssertClose(expected, Compute(out _), 1e-5, "log Σ p² without gradients");
+        AssertStatistics(squares: true, details: true, out var withoutGradients);
+        Assert.Equal(without[0], withoutGradients.ToDoubles());
     }
 
     [Fact]

@@ -1,0 +1,34 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>The metrics that <see cref="TrainingOptions.DetailedMetrics"/> asks for: averages over tokens of what
+/// <see cref="TokenStatistics"/> hold.</summary>
+internal static class DetailedMetrics
+{
+    /// <summary>Their names for pairs, in the order of <see cref="OfPairs"/>; <paramref name="measured"/> is whether there are pairs.</summary>
+    public static IEnumerable<string?> PairNames(bool measured) =>
+        measured ? ["logits/chosen", "logits/rejected", "mean_token_accuracy", "entropy"] : [null, null, null, "entropy"];
+
+    /// <summary>A part's shares: means over the tokens of chosen, and of rejected, completions, one that is in several pairs
+    /// counting in each; the entropy over those of all completions.</summary>
+    public static IEnumerable<Tensor> OfPairs(PreferenceLogProbs part, PreferenceCounts whole)
+    {
+        var statistics = part.Policy.Statistics!;
+        Tensor Sum(Tensor perToken, Tensor completions) =>
+            new CompletionLogProbs(perToken, part.Policy.Offsets).Sums.index_select(0, completions).sum();
+        var (chosen, rejected) = (part.Preferences.Chosen, part.Preferences.Rejected);
+        // Where there are no pairs, 0 is divided by 1, and not reported.
+        yield return Sum(statistics.MeanLogits, chosen) / Math.Max(1, whole.ChosenTokens);
+        yield return Sum(statistics.MeanLogits, rejected) / Math.Max(1, whole.RejectedTokens);
+        yield return Sum(statistics.Hits, chosen) / Math.Max(1, whole.ChosenTokens);
+        yield return statistics.Entropies.sum() / whole.CompletionTokens;
+    }
+
+    /// <summary>Their names for completions alone, in the order of <see cref="OfCompletions"/>.</summary>
+    public static IEnumerable<string?> CompletionNames => ["mean_token_accuracy", "entropy"];
+
+    /// <summary>A part's shares of the means over all completion tokens.</summary>
+    public static IEnumerable<Tensor> OfCompletions(PreferenceLogProbs part, PreferenceCounts whole) =>
+        new[] { part.Policy.Statistics!.Hits, part.Policy.Statistics.Entropies }.Select(perToken => perToken.sum() / whole.CompletionTokens);
+}

@@ -1,0 +1,115 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using System.Text;
+
+namespace Dpo;
+
+/// <summary>
+/// Writes the metrics as TensorBoard shows them: an event file in a folder, which <c>tensorboard --logdir</c> is given. Tags are
+/// those that transformers and TRL write: <c>train/loss</c>, <c>train/rewards/chosen</c>, <c>eval/loss</c>, …;
+/// beside them <c>pace/tokens_per_second</c> and the rest of <see cref="TrainingPace"/>.
+/// </summary>
+/// <remarks>
+/// <para>A step is one event with its values as scalars, in 32 bits, and the time at which it ended. Every run makes a file of
+/// its own, and TensorBoard shows the files of a folder as one run: give every run its folder.</para>
+/// <para>TorchSharp brings a writer too, but its events carry no usable time: 0, or .NET's ticks where TensorBoard reads
+/// seconds since 1970, rounded to 32 bits. The format is small: a TFRecord (length, its checksum, bytes, their checksum)
+/// around a protocol buffer <c>Event</c>.</para>
+/// </remarks>
+public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
+{
+    // The fields of TensorFlow's event.proto and summary.proto, each number with its wire type.
+    private const byte EventWallTime = (1 << 3) | 1, EventStep = (2 << 3) | 0, EventFileVersion = (3 << 3) | 2, EventSummary = (5 << 3) | 2;
+    private const byte SummaryValue = (1 << 3) | 2, ValueTag = (1 << 3) | 2, ValueNumber = (2 << 3) | 5;
+
+    private static int files;
+
+    private readonly FileStream stream;
+
+    /// <summary>Starts a file in <paramref name="folder"/>, which is made where it is missing.</summary>
+    public TensorBoardFile(string folder)
+    {
+        Directory.CreateDirectory(folder);
+        var now = DateTimeOffset.UtcNow;
+        stream = new FileStream(
+            Path.Combine(folder, $"events.out.tfevents.{now.ToUnixTimeSeconds()}.{Environment.MachineName}.{Environment.ProcessId}.{Interlocked.Increment(ref files)}"),
+            FileMode.CreateNew, FileAccess.Write, FileShare.Read);
+        Append(now, 0, record => Text(record, EventFileVersion, "brain.Event:2"));
+    }
+
+    /// <summary>Appends a step; it is in the file when the call returns.</summary>
+    public void Report(TrainingMetrics value)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        using var summary = new MemoryStream();
+        Span<byte> bits = stackalloc byte[sizeof(float)];
+        var scalars = value.Values.Select(metric => (Tag(metric.Key), metric.Value));
+        if (value.Pace is { } pace)
+            scalars = scalars.Concat(
+            [
+                ("pace/examples_per_second", pace.ExamplesPerSecond), ("pace/tokens_per_second", pace.TokensPerSecond),
+                ("pace/remaining_seconds", pace.Remaining.TotalSeconds), ("pace/peak_memory_bytes", pace.PeakMemoryBytes),
+            ]);
+        foreach (var (tag, number) in scalars)
+        {
+            using var scalar = new MemoryStream();
+            Text(scalar, ValueTag, tag);
+            scalar.WriteByte(ValueNumber);
+            BinaryPrimitives.WriteSingleLittleEndian(bits, (float)number);
+            scalar.Write(bits);
+            Bytes(summary, SummaryValue, scalar.ToArray());
+        }
+        Append(DateTimeOffset.UtcNow, value.Step, record => Bytes(record, EventSummary, summary.ToArray()));
+    }
+
+    /// <summary>Closes the file.</summary>
+    public void Dispose() => stream.Dispose();
+
+    private static string Tag(string metric) => metric.StartsWith("eval_", StringComparison.Ordinal) ? $"eval/{metric[5..]}" : $"train/{metric}";
+
+    private void Append(DateTimeOffset time, int step, Action<Stream> content)
+    {
+        using var record = new MemoryStream();
+        Span<byte> number = stackalloc byte[sizeof(double)];
+        record.WriteByte(EventWallTime);
+        BinaryPrimitives.WriteDoubleLittleEndian(number, (time - DateTimeOffset.UnixEpoch).TotalSeconds);
+        record.Write(number);
+        record.WriteByte(EventStep);
+        Varint(record, step);
+        content(record);
+
+        // One write, so that whoever reads meanwhile finds whole records.
+        var bytes = new byte[sizeof(long) + sizeof(uint) + record.Length + sizeof(uint)];
+        BinaryPrimitives.WriteInt64LittleEndian(bytes, record.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(sizeof(long)), Checksum(bytes.AsSpan(0, sizeof(long))));
+        record.ToArray().CopyTo(bytes, sizeof(long) + sizeof(uint));
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(bytes.Length - sizeof(uint)), Checksum(record.ToArray()));
+        stream.Write(bytes);
+        stream.Flush();
+    }
+
+    /// <summary>TFRecord's: the CRC-32C, turned right by 15 bits, plus a constant.</summary>
+    private static uint Checksum(ReadOnlySpan<byte> bytes)
+    {
+        var crc = uint.MaxValue;
+        foreach (var value in bytes)
+            crc = BitOperations.Crc32C(crc, value);
+        return BitOperations.RotateRight(~crc, 15) + 0xa282ead8;
+    }
+
+    private static void Text(Stream to, byte field, string text) => Bytes(to, field, Encoding.UTF8.GetBytes(text));
+
+    private static void Bytes(Stream to, byte field, byte[] bytes)
+    {
+        to.WriteByte(field);
+        Varint(to, bytes.Length);
+        to.Write(bytes);
+    }
+
+    private static void Varint(Stream to, int number)
+    {
+        for (; number >= 0x80; number >>= 7)
+            to.WriteByte((byte)(number | 0x80));
+        to.WriteByte((byte)number);
+    }
+}

@@ -1,0 +1,89 @@
+using System.Globalization;
+
+namespace Dpo.Tests;
+
+public class MetricsTableTests
+{
+    private static TrainingMetrics Step(int step, params (string Name, double Value)[] values) =>
+        new(step, 3, values.ToDictionary(value => value.Name, value => value.Value), TimeSpan.FromSeconds(step));
+
+    /// <summary>The fields of RFC 4180, read without the writer's help.</summary>
+    private static List<List<string>> Parse(string text)
+    {
+        var (rows, row, field, quoted) = (new List<List<string>>(), new List<string>(), "", false);
+        for (var at = 0; at < text.Length; at++)
+        {
+            if (quoted && text[at] == '"' && at + 1 < text.Length && text[at + 1] == '"')
+                field += text[at++];
+            else if (text[at] == '"')
+                quoted = !quoted;
+            else if (quoted)
+                field += text[at];
+            else if (text[at] == ',')
+                (_, field) = (Added(row, field), "");
+            else if (text[at] == '\r' && text[at + 1] == '\n')
+            {
+                rows.Add(Added(row, field));
+                (row, field) = ([], "");
+                at++;
+            }
+            else
+                field += text[at];
+        }
+        Assert.Equal((0, ""), (row.Count, field));
+        return rows;
+
+        static List<string> Added(List<string> row, string field)
+        {
+            row.Add(field);
+            return row;
+        }
+    }
+
+    [Fact]
+    public void Numbers_read_back_to_the_bit_in_any_culture_and_later_metrics_become_columns()
+    {
+        using var folder = new TemporaryFolder();
+        var culture = CultureInfo.CurrentCulture;
+        var other = (CultureInfo)CultureInfo.InvariantCulture.Clone();
+        other.NumberFormat.NumberDecimalSeparator = ",";
+        CultureInfo.CurrentCulture = other;
+        try
+        {
+            using var table = new MetricsTable(folder.File("run"));
+            table.Report(Step(1, ("loss", 0.1 + 0.2), ("rewards/chosen", -1e-7)));
+            Assert.Equal("step,loss,rewards/chosen\r\n1,0.30000000000000004,-1e-07\r\n", ReadShared(folder.File("run/metrics.csv")));
+            table.Report(Step(2, ("loss", 1.5), ("rewards/chosen", double.PositiveInfinity), ("eval_loss", 0.25), ("a \"name\", of sorts\r\n", 3)));
+            table.Report(Step(3, ("loss", double.NaN), ("eval_loss", 1234567.125)));
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = culture;
+        }
+        var rows = Parse(File.ReadAllText(folder.File("run/metrics.csv")));
+        Assert.Equal(["step", "loss", "rewards/chosen", "eval_loss", "a \"name\", of sorts\r\n"], rows[0]);
+        Assert.Equal(
+            [
+                [1, 0.1 + 0.2, -1e-7, null, null],
+                [2, 1.5, double.PositiveInfinity, 0.25, 3],
+                [3, double.NaN, null, 1234567.125, null],
+            ],
+            rows.Skip(1).Select(row => row.Select(text => text == "" ? (double?)null : double.Parse(text, CultureInfo.InvariantCulture)).ToArray()));
+        Assert.Equal(["metrics.csv"], Directory.GetFiles(folder.File("run")).Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public void A_run_replaces_the_table_of_an_older_one()
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write("metrics.csv", "something else, and long enough to be seen");
+        new MetricsTable(folder.Path).Dispose();
+        Assert.Equal("", File.ReadAllText(folder.File("metrics.csv")));
+    }
+
+    private static string ReadShared(string path)
+    {
+        using var reader = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+        return reader.ReadToEnd();
+    }
+}

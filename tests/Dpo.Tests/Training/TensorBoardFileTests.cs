@@ -1,0 +1,92 @@
+using System.Text;
+using Tensorboard;
+
+namespace Dpo.Tests;
+
+/// <summary>The file taken apart without the writer's help: a CRC-32C bit by bit, and the parser that protoc made of TensorFlow's
+/// event.proto.</summary>
+public class TensorBoardFileTests
+{
+    private static uint Crc32C(IEnumerable<byte> bytes)
+    {
+        var crc = uint.MaxValue;
+        foreach (var value in bytes)
+        {
+            crc ^= value;
+            for (var bit = 0; bit < 8; bit++)
+                crc = (crc >> 1) ^ ((crc & 1) * 0x82F63B78u);
+        }
+        return ~crc;
+    }
+
+    private static List<Event> Read(string folder)
+    {
+        var path = Assert.Single(Directory.GetFiles(folder, "events.out.tfevents.*"));
+        using var reader = new BinaryReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+        var events = new List<Event>();
+        byte[] Checked(int count)
+        {
+            var bytes = reader.ReadBytes(count);
+            Assert.Equal(count, bytes.Length);
+            var crc = Crc32C(bytes);
+            Assert.Equal(unchecked(((crc >> 15) | (crc << 17)) + 0xa282ead8), reader.ReadUInt32());
+            return bytes;
+        }
+        while (reader.BaseStream.Position < reader.BaseStream.Length)
+            events.Add(Event.Parser.ParseFrom(Checked((int)BitConverter.ToInt64(Checked(8)))));
+        return events;
+    }
+
+    [Fact]
+    public void Every_step_is_an_event_with_its_time_and_scalars_under_transformers_tags()
+    {
+        Assert.Equal(0xE3069283, Crc32C(Encoding.ASCII.GetBytes("123456789")));
+        using var folder = new TemporaryFolder();
+        var begin = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
+        using (var file = new TensorBoardFile(folder.File("run")))
+        {
+            file.Report(new(1, 70000, new Dictionary<string, double> { ["loss"] = 0.1, ["rewards/chosen"] = -2.5 }, TimeSpan.FromSeconds(1)));
+            Assert.Equal(2, Read(folder.File("run")).Count);
+            file.Report(new(70000, 70000, new Dictionary<string, double> { ["loss"] = double.NaN, ["eval_loss"] = 0.25, ["eval_rewards/margins"] = 3 }, TimeSpan.Zero)
+            {
+                Pace = new(12.5, 2000, TimeSpan.FromMinutes(1.5), 1L << 33),
+            });
+        }
+        var events = Read(folder.File("run"));
+        Assert.Equal(["brain.Event:2", "", ""], events.Select(e => e.FileVersion));
+        Assert.Equal([0L, 1, 70000], events.Select(e => e.Step));
+        Assert.All(events, e => Assert.InRange(e.WallTime, begin, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0 + 0.001));
+        Assert.Equal([("train/loss", 0.1f), ("train/rewards/chosen", -2.5f)], Scalars(events[1]));
+        Assert.Equal(
+            [
+                ("train/loss", float.NaN), ("eval/loss", 0.25f), ("eval/rewards/margins", 3f), ("pace/examples_per_second", 12.5f),
+                ("pace/tokens_per_second", 2000f), ("pace/remaining_seconds", 90f), ("pace/peak_memory_bytes", 8589934592f),
+            ],
+            Scalars(events[2]));
+    }
+
+    private static IEnumerable<(string, float)> Scalars(Event e) => e.Summary.Value.Select(value => (value.Tag, value.SimpleValue));
+
+    [Fact]
+    public void Two_files_of_one_second_do_not_meet()
+    {
+        using var folder = new TemporaryFolder();
+        using var first = new TensorBoardFile(folder.Path);
+        using var second = new TensorBoardFile(folder.Path);
+        Assert.Equal(2, Directory.GetFiles(folder.Path).Length);
+    }
+
+    [Fact]
+    public void Progress_tells_all_in_order()
+    {
+        var told = new List<string>();
+        var all = Progress.All(new Teller("a", told), new Teller("b", told));
+        all.Report(7);
+        Assert.Equal(["a 7", "b 7"], told);
+    }
+
+    private sealed class Teller(string name, List<string> told) : IProgress<int>
+    {
+        public void Report(int value) => told.Add($"{name} {value}");
+    }
+}
