@@ -40,6 +40,12 @@ public sealed class DpoTrainer : Trainer
 
     private protected override bool UsesLogSquaredProbs => loss.UsesLogSquaredProbs;
 
+    private protected override IEnumerable<RunFact> Facts() =>
+    [
+        new("the loss", LossDescription.Of(loss), Change.Allowed),
+        .. loss.UsesReference && pair.ReferenceDigest() is { } digest ? new RunFact[] { new("the reference", digest, Change.Refused) } : [],
+    ];
+
     private protected override CompletionLogProbs? Reference(BatchTensors part) =>
         loss.UsesReference ? pair.ReferenceLogProbs(part) : null;
 
