@@ -1,26 +1,37 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Runtime.InteropServices;
 
 namespace Dpo.Samples;
 
 /// <summary>Runs a program: its exit code is 0 for success, 2 for input that cannot be used, 1 for a run that failed, and 130
-/// where it was stopped; each but the first with one line that says why.</summary>
+/// where it was stopped from the keyboard or 143 by another program; each but the first with one line that says why.</summary>
 internal static class SampleProgram
 {
+    private const int Interrupted = 130;
+    private const int Terminated = 143;
+
     public static int Run(RootCommand command, string[] args, Action<ParseResult, CancellationToken> body)
     {
         using var cancellation = new CancellationTokenSource();
-        Console.CancelKeyPress += (_, pressed) =>
+        var stopped = Interrupted;
+        // The second signal is not handled, and ends the process at once.
+        void Stop(PosixSignalContext context, int exitCode)
         {
-            pressed.Cancel = true;
+            context.Cancel = !cancellation.IsCancellationRequested;
+            stopped = exitCode;
             cancellation.Cancel();
-        };
+        }
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Stop(context, Interrupted));
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Stop(context, Terminated));
         command.SetAction(result => body(result, cancellation.Token));
-        return Run(command, args);
+        return Run(command, args, () => stopped);
     }
 
     /// <summary>Runs a program whose commands know what to do.</summary>
-    public static int Run(RootCommand command, string[] args)
+    public static int Run(RootCommand command, string[] args) => Run(command, args, () => Interrupted);
+
+    private static int Run(RootCommand command, string[] args, Func<int> stopped)
     {
         try
         {
@@ -42,9 +53,9 @@ internal static class SampleProgram
         {
             return End(1, e.Message);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException e)
         {
-            return End(130, "Stopped; the model in training was not saved.");
+            return End(stopped(), e.Message);
         }
     }
 

@@ -5,10 +5,11 @@ internal static class Stages
 {
     /// <summary>Supervised fine-tuning on completions: what DPO starts from, and its reference.</summary>
     public static void FineTune(
-        Transformer model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, string folder, CancellationToken cancellation)
+        Transformer model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
     {
+        options = interruption.Prepare(options, folder);
         using var trainer = new SftTrainer(model, options);
-        using var metrics = new MetricsFile(folder);
+        using var metrics = new MetricsFile(folder, options.ResumeFrom);
         using var table = new MetricsTable(folder);
         using var board = new TensorBoardFile(folder);
         Terminal.Train("SFT", Progress.All<TrainingMetrics>(metrics, table, board), progress => trainer.Train(data, heldOut, progress, cancellation));
@@ -18,10 +19,11 @@ internal static class Stages
     /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
     /// loss.</summary>
     public static void Prefer(
-        Transformer policy, PolicyReferencePair pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, string folder, CancellationToken cancellation)
+        Transformer policy, PolicyReferencePair pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
     {
+        options = interruption.Prepare(options, folder);
         using var trainer = new DpoTrainer(pair, loss, options);
-        using var metrics = new MetricsFile(folder);
+        using var metrics = new MetricsFile(folder, options.ResumeFrom);
         using var table = new MetricsTable(folder);
         using var board = new TensorBoardFile(folder);
         using var samples = heldOut is null ? null : new SamplesFile(folder, Samples(policy, pair, tokenizer, heldOut));

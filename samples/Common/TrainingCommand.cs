@@ -10,6 +10,7 @@ internal sealed record TrainingSettings(
     string? Eval,
     string Output,
     TrainingOptions Training,
+    Interruption Interruption,
     IPreferenceLoss Loss,
     bool UsesMismatches,
     Truncation Truncation,
@@ -78,6 +79,8 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<double?> loraAlpha = CliOption.Real("--lora-alpha", "The adapter's change is scaled by this over the rank. [default: twice the rank]", 0);
     private readonly Option<string?> loraTarget = CliOption.Path("--lora-target", "NAMES", "Linear layers to adapt, by the ends of their names, with commas between. [default: all-linear]");
 
+    private readonly InterruptionOptions interruption;
+
     public TrainingCommand(string description, string defaultOutput, double defaultBeta, Truncation paperTruncation)
         : base(description)
     {
@@ -98,12 +101,18 @@ internal sealed class TrainingCommand : RootCommand
             loraRank, loraAlpha, loraTarget,
         ])
             Options.Add(option);
+        interruption = new InterruptionOptions(this);
     }
 
     /// <summary>Parses the arguments and runs the program with them.</summary>
     /// <returns>The exit code.</returns>
     public int Run(string[] args, Action<TrainingSettings, CancellationToken> program) =>
-        SampleProgram.Run(this, args, (parsed, cancellation) => program(Settings(parsed), cancellation));
+        SampleProgram.Run(this, args, (parsed, cancellation) =>
+        {
+            var settings = Settings(parsed);
+            using var claim = new FolderLock(settings.Output);
+            program(settings, cancellation);
+        });
 
     private TrainingSettings Settings(ParseResult parsed)
     {
@@ -139,7 +148,7 @@ internal sealed class TrainingCommand : RootCommand
             LabelSmoothing = parsed.GetValue(labelSmoothing) ?? 0,
         };
         var settings = new TrainingSettings(
-            parsed.GetValue(model), parsed.GetValue(train), parsed.GetValue(eval), parsed.GetValue(output) ?? defaultOutput, training,
+            parsed.GetValue(model), parsed.GetValue(train), parsed.GetValue(eval), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
             losses.Create(), losses.Names.Contains("kto"),
             parsed.GetValue(truncation) == "keep-start" ? Truncation.KeepStart : paperTruncation,
             parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),

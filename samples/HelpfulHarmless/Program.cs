@@ -28,11 +28,11 @@ return command.Run(args, (settings, cancellation) =>
     // The reference: the model fine-tuned on the chosen answers (the paper's Preferred-FT).
     if (!settings.SkipSft)
         Stages.FineTune(
-            policy, tokenizer, data.ChosenOnly(), heldOut?.ChosenOnly(), settings.Training, Path.Combine(settings.Output, "sft"), cancellation);
+            policy, tokenizer, data.ChosenOnly(), heldOut?.ChosenOnly(), settings.Training, settings.Interruption, Path.Combine(settings.Output, "sft"), cancellation);
 
     // The policy: trained to prefer the chosen answers to the rejected ones.
     using var pair = new PolicyReferencePair(policy);
     if (settings.UsesMismatches)
         (data, heldOut) = (data.WithMismatches(settings.MaxLength), heldOut?.WithMismatches(settings.MaxLength));
-    Stages.Prefer(policy, pair, tokenizer, data, heldOut, settings.Loss, settings.Training, settings.Output, cancellation);
+    Stages.Prefer(policy, pair, tokenizer, data, heldOut, settings.Loss, settings.Training, settings.Interruption, settings.Output, cancellation);
 });

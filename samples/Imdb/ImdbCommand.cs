@@ -10,6 +10,7 @@ internal sealed record ImdbSettings(
     string Output,
     TrainingOptions Sft,
     TrainingOptions Dpo,
+    Interruption Interruption,
     double Beta,
     int Prefixes,
     int HeldOutPrefixes,
@@ -44,6 +45,8 @@ internal sealed class ImdbCommand : RootCommand
     private readonly Option<string> precision = CliOption.Choice("--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
     private readonly Option<string> device = CliOption.Choice("--device", "Where to compute.", "cpu", "cuda");
 
+    private readonly InterruptionOptions interruption;
+
     public ImdbCommand()
         : base("Trains a language model with DPO to continue film reviews favourably, and measures reward and KL.")
     {
@@ -53,12 +56,18 @@ internal sealed class ImdbCommand : RootCommand
             seed, precision, device,
         ])
             Options.Add(option);
+        interruption = new InterruptionOptions(this);
     }
 
     /// <summary>Parses the arguments and runs the program with them.</summary>
     /// <returns>The exit code.</returns>
     public int Run(string[] args, Action<ImdbSettings, CancellationToken> program) =>
-        SampleProgram.Run(this, args, (parsed, cancellation) => program(Settings(parsed), cancellation));
+        SampleProgram.Run(this, args, (parsed, cancellation) =>
+        {
+            var settings = Settings(parsed);
+            using var claim = new FolderLock(settings.Output);
+            program(settings, cancellation);
+        });
 
     private ImdbSettings Settings(ParseResult parsed)
     {
@@ -82,7 +91,7 @@ internal sealed class ImdbCommand : RootCommand
             MaxGradNorm = fromScratch ? 1 : 10,
         };
         return new ImdbSettings(
-            parsed.GetValue(model), parsed.GetValue(data), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, parsed.GetValue(beta) ?? 0.1,
+            parsed.GetValue(model), parsed.GetValue(data), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
             parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000), parsed.GetValue(heldOut) ?? 500, parsed.GetValue(maxNewTokens) ?? 60,
             parsed.GetValue(temperature) ?? 1, CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed);
     }

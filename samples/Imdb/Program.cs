@@ -21,7 +21,7 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
         settings.Model, training.Select(review => review.Text), settings.MaxLength, settings.Seed, settings.Precision, settings.Device);
     using var policy = model;
     var continuations = new PreferenceData(Reviews.Continuations(training, tokenizer, settings));
-    Stages.FineTune(policy, tokenizer, continuations, heldOut: null, settings.Sft, Path.Combine(settings.Output, "sft"), cancellation);
+    Stages.FineTune(policy, tokenizer, continuations, heldOut: null, settings.Sft, settings.Interruption, Path.Combine(settings.Output, "sft"), cancellation);
 
     // Preferences: four continuations of every prefix, and all six pairs of them, the better rewarded one chosen.
     var scorer = new Scorer(classifier, tokenizer);
@@ -35,7 +35,7 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
     using var pair = new PolicyReferencePair(policy);
     var before = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings);
     using var loss = new DpoLoss(settings.Beta);
-    Stages.Prefer(policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Output, cancellation);
+    Stages.Prefer(policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Interruption, settings.Output, cancellation);
     var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings);
 
     Evaluation.Show(before, after, scorer);

@@ -3,6 +3,10 @@ namespace Dpo;
 /// <summary>Files that are either written whole or not at all.</summary>
 internal static class AtomicFile
 {
+    /// <summary>What a thread's files are written through; tests put a full disk or a slow one there.</summary>
+    [field: ThreadStatic]
+    internal static Func<Stream, Stream>? Through { get; set; }
+
     /// <summary>
     /// Lets <paramref name="write"/> fill a temporary file beside <paramref name="path"/>, flushes it to the disk and renames
     /// it over <paramref name="path"/>. Where anything fails the temporary file is deleted and the old file is untouched.
@@ -15,7 +19,7 @@ internal static class AtomicFile
         {
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16))
             {
-                write(stream);
+                write(Through?.Invoke(stream) ?? stream);
                 stream.Flush(flushToDisk: true);
             }
             File.Move(temporary, path, overwrite: true);

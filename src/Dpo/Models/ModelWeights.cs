@@ -9,7 +9,9 @@ namespace Dpo;
 /// </summary>
 internal sealed class ModelWeights : IDisposable
 {
-    private const string FileName = "model.safetensors";
+    /// <summary>What <see cref="Save"/> writes.</summary>
+    public const string FileName = "model.safetensors";
+
     private const string TorchName = "pytorch_model.bin";
     private const string IndexSuffix = ".index.json";
     private const int ListedNames = 5;

@@ -1,3 +1,4 @@
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Dpo;
@@ -168,6 +169,23 @@ public abstract class Transformer : CausalLanguageModel
         if (RequireAdapter().IsMerged)
             adapter!.Unmerge();
     }
+
+    /// <summary>The adapter's weights by name; none without one.</summary>
+    internal IEnumerable<(string Name, Parameter Parameter)> AdapterParameters => adapter?.Parameters ?? [];
+
+    /// <summary>How often the adapter's dropout has drawn: all of its random state.</summary>
+    internal long DropoutDraws
+    {
+        get => adapter?.Dropout?.Draws ?? 0;
+        set
+        {
+            if (adapter?.Dropout is { } dropout)
+                dropout.Draws = value;
+        }
+    }
+
+    /// <summary>Fills the adapter with weights that <see cref="SaveAdapter"/> wrote for one like it.</summary>
+    internal void ReadAdapterWeights(string folder) => AdapterFolder.ReadWeights(RequireAdapter(), folder);
 
     /// <summary>Whether the model computes with merged weights.</summary>
     internal bool IsMerged => adapter is { IsMerged: true };

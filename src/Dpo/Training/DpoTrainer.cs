@@ -58,6 +58,12 @@ public sealed class DpoTrainer : Trainer
             pair.MoveReference(options.MoveReferenceBy);
     }
 
+    private protected override IEnumerable<RunFact> Facts() =>
+    [
+        new("the loss", LossDescription.Of(loss), Change.Allowed),
+        .. loss.UsesReference && pair.ReferenceDigest() is { } digest ? new RunFact[] { new("the reference", digest, Change.Refused) } : [],
+    ];
+
     private protected override CompletionLogProbs? Reference(BatchTensors part) =>
         loss.UsesReference ? pair.ReferenceLogProbs(part) : null;
 

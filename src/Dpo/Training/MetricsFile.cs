@@ -8,16 +8,35 @@ namespace Dpo;
 /// </summary>
 public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
 {
+    private const string MetricsName = "metrics.jsonl";
+    private const string TimingName = "timing.jsonl";
+
+    private readonly FolderLock claim;
     private readonly StreamWriter metricsWriter;
     private readonly StreamWriter timingWriter;
 
-    /// <summary>Starts both files in <paramref name="folder"/>, which is made where it is missing; older ones are
-    /// replaced.</summary>
-    public MetricsFile(string folder)
+    /// <summary>Starts both files in <paramref name="folder"/>, which is made where it is missing; older ones are replaced, or
+    /// gone on with.</summary>
+    /// <param name="folder">The folder; one run at a time can write there.</param>
+    /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>): lines of steps
+    /// after it are cut off, since these steps are made anew. Null starts empty files.</param>
+    /// <exception cref="InvalidInputException">Another run writes to the folder, or nothing can be written there; or the checkpoint is
+    /// damaged, or the metrics of steps before it are missing from the file.</exception>
+    public MetricsFile(string folder, string? resumeFrom = null)
     {
-        Directory.CreateDirectory(folder);
-        metricsWriter = new StreamWriter(Path.Combine(folder, "metrics.jsonl")) { AutoFlush = true, NewLine = "\n" };
-        timingWriter = new StreamWriter(Path.Combine(folder, "timing.jsonl")) { AutoFlush = true, NewLine = "\n" };
+        var lastStep = resumeFrom is null ? null : (int?)CheckpointState.Read(resumeFrom).Position.Step;
+        claim = new FolderLock(folder, ".metrics.lock");
+        try
+        {
+            metricsWriter = Open(Path.Combine(folder, MetricsName), lastStep);
+            timingWriter = Open(Path.Combine(folder, TimingName), lastStep);
+        }
+        catch
+        {
+            metricsWriter?.Dispose();
+            claim.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Appends a step; it is in the file when the call returns.</summary>
@@ -45,5 +64,50 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     {
         metricsWriter.Dispose();
         timingWriter.Dispose();
+        claim.Dispose();
+    }
+
+    /// <summary>Opens a file behind the lines of the steps that stay.</summary>
+    private static StreamWriter Open(string path, int? lastStep)
+    {
+        var stream = new FileStream(path, lastStep is null ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+        if (lastStep is { } last && stream.Length > 0)
+        {
+            var (length, step) = Kept(stream, last);
+            if (step < last && Path.GetFileName(path) == MetricsName)
+            {
+                stream.Dispose();
+                throw new InvalidInputException(
+                    $"{path} ends after step {step}, but the checkpoint was written after step {last}; move the file away to go on without the lines before.");
+            }
+            stream.SetLength(length);
+            stream.Position = length;
+        }
+        return new StreamWriter(stream) { AutoFlush = true, NewLine = "\n" };
+    }
+
+    /// <summary>How many bytes the whole lines of steps up to the last one take, and the last step among them. A line that was being
+    /// written when the run was killed is not whole.</summary>
+    private static (long Length, int Step) Kept(FileStream stream, int last)
+    {
+        var bytes = new byte[stream.Length];
+        stream.ReadExactly(bytes);
+        var (length, lastKept) = (0, 0);
+        while (Array.IndexOf(bytes, (byte)'\n', length) is var end and >= 0)
+        {
+            try
+            {
+                var step = JsonDocument.Parse(bytes.AsMemory(length..end)).RootElement.GetProperty("step").GetInt32();
+                if (step > last)
+                    break;
+                lastKept = step;
+            }
+            catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+            {
+                break;
+            }
+            length = end + 1;
+        }
+        return (length, lastKept);
     }
 }

@@ -74,6 +74,10 @@ public sealed class PolicyReferencePair : IDisposable
         return parameters.Concat(ReferenceModel.named_buffers().Select(named => (named.name, named.buffer)));
     }
 
+    /// <summary>SHA-256 of the reference's weights, without those it shares with the policy; null once it was released.</summary>
+    internal string? ReferenceDigest() => released ? null : ReferenceLogProbsKey.HashOf(
+        reference is null ? weights.Select(weight => (weight.Name, weight.Initial)) : ReferenceState());
+
     /// <summary>Loads a model folder as the policy; the reference is the same model as loaded.</summary>
     /// <param name="folder">A model folder in Hugging Face's layout, or a name on the hub, as <see cref="CausalLanguageModel.Load"/>
     /// takes it.</param>

@@ -23,7 +23,7 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
             config = string.Create(CultureInfo.InvariantCulture, $"{config}\nlora scale: {lora.Scale:r}");
         return new(
             HashOf(pair.ReferenceState()),
-            Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(config))),
+            HashOf(config),
             HashOf(data.Examples),
             (transformer?.Precision ?? default).ToString());
     }
@@ -41,7 +41,11 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
             yield return $"the precision {other.Precision} instead of {Precision}";
     }
 
-    private static string HashOf(IEnumerable<(string Name, Tensor Tensor)> tensors)
+    /// <summary>SHA-256 of a text.</summary>
+    internal static string HashOf(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
+
+    /// <summary>SHA-256 of the name, type, shape and bytes of every tensor, whatever their order.</summary>
+    internal static string HashOf(IEnumerable<(string Name, Tensor Tensor)> tensors)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         using var noGradients = no_grad();

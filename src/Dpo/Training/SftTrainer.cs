@@ -24,6 +24,8 @@ public sealed class SftTrainer : Trainer
 
     private protected override CompletionLogProbs? Reference(BatchTensors part) => null;
 
+    private protected override IEnumerable<RunFact> Facts() => [];
+
     private protected override IReadOnlyList<string?> MetricNames(PreferenceCounts whole) =>
         ["loss", .. IsDetailed ? DetailedMetrics.CompletionNames : []];
 

@@ -69,11 +69,37 @@ public sealed record TrainingOptions
     /// <c>ref_model_mixup_alpha</c>).</summary>
     public double MoveReferenceBy { get; init; } = 0.6;
 
+    /// <summary>Whether held-out data are evaluated before the first step too; reported as step 0.</summary>
+    public bool EvaluateFirst { get; init; }
+
     /// <summary>Whether each epoch is shuffled anew; otherwise the order is the file's.</summary>
     public bool Shuffle { get; init; } = true;
 
     /// <summary>Seeds the order of the data.</summary>
     public int Seed { get; init; }
+
+    /// <summary>How far, in nats, <c>logps/chosen</c> may fall below the first step's before a warning is logged, once; above 0,
+    /// infinity for none.</summary>
+    /// <remarks>DPO trains the difference of chosen and rejected only, so that both often fall. 100 nats are about one for each
+    /// token of an answer, more than batches differ by chance and more than the tens of nats that runs without trouble fall.</remarks>
+    public double WarnOfChosenFall { get; init; } = 100;
+
+    /// <summary>Where and when to save what a run needs to go on after an interruption; null for no checkpoints.</summary>
+    public CheckpointOptions? Checkpoints { get; init; }
+
+    /// <summary>The checkpoint to go on from, such as <see cref="Dpo.Checkpoints.Latest"/> gives it; null begins anew. Make the
+    /// model, the pair, the data and the options as at the first start: the trained weights then come from the checkpoint.</summary>
+    /// <remarks>
+    /// <para>On the same CPU, with the same binaries and number of threads, weights and metrics are to the bit those of a run that
+    /// was never interrupted, however it ended. Where one of these is another a warning is logged.</para>
+    /// <para>The number of steps and what is evaluated may change, and are logged. Other changed options are refused unless
+    /// <see cref="ResumeWithChanges"/> is set; other data, batches, frozen weights or another reference always.</para>
+    /// </remarks>
+    public string? ResumeFrom { get; init; }
+
+    /// <summary>Whether a run may go on with options other than its checkpoint was written under: another learning rate, schedule or
+    /// loss, say. They are logged as a warning.</summary>
+    public bool ResumeWithChanges { get; init; }
 
     /// <summary>Refuses values outside their ranges.</summary>
     internal void Validate()
@@ -90,6 +116,10 @@ public sealed record TrainingOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(MoveReferenceEvery ?? 1, 1, nameof(MoveReferenceEvery));
         if (!(MoveReferenceBy is > 0 and <= 1))
             throw new ArgumentOutOfRangeException(nameof(MoveReferenceBy), MoveReferenceBy, "The reference moves by a share above 0 and at most 1.");
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(WarnOfChosenFall);
+        Checkpoints?.Validate();
+        if (MoveReferenceEvery is not null && (Checkpoints is not null || ResumeFrom is not null))
+            throw new ArgumentException("A moving reference is not kept in checkpoints; leave out either MoveReferenceEvery or Checkpoints and ResumeFrom.");
         if (WeightDecay > 0 && Optimizer == OptimizerKind.RmsProp)
             throw new ArgumentException("RMSprop has no decoupled weight decay; use AdamW or a weight decay of 0.");
     }

@@ -66,8 +66,7 @@ internal static class AdapterFolder
         }
         try
         {
-            using var weights = ModelWeights.OpenFile(Path.Combine(folder, WeightsName));
-            weights.LoadInto([.. adapter.Parameters.Select(named => (Prefix + named.Name, (Tensor)named.Parameter))], ignored: null);
+            ReadWeights(adapter, folder);
             return adapter;
         }
         catch
@@ -75,6 +74,13 @@ internal static class AdapterFolder
             adapter.Free();
             throw;
         }
+    }
+
+    /// <summary>Fills an adapter with the weights of a folder.</summary>
+    public static void ReadWeights(LoraAdapter adapter, string folder)
+    {
+        using var weights = ModelWeights.OpenFile(Path.Combine(folder, WeightsName));
+        weights.LoadInto([.. adapter.Parameters.Select(named => (Prefix + named.Name, (Tensor)named.Parameter))], ignored: null);
     }
 
     private static JsonNode Targets(LoraAdapter adapter)

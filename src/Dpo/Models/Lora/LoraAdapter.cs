@@ -14,14 +14,17 @@ internal sealed class LoraAdapter
     {
         Options = options;
         using var generator = new Generator((ulong)options.Seed);
-        var dropout = options.Dropout > 0 ? new LoraDropout(options.Dropout, options.Seed) : null;
+        Dropout = options.Dropout > 0 ? new LoraDropout(options.Dropout, options.Seed) : null;
         foreach (var (name, layer) in LoraTargets.Find(model, options))
-            parts.Add((name, layer, LoraLayer.Create(layer, options, generator, dropout)));
+            parts.Add((name, layer, LoraLayer.Create(layer, options, generator, Dropout)));
         layerOfWeight = parts.ToDictionary(part => $"{part.Name}.weight", part => part.Layer);
     }
 
     /// <summary>What it was made with.</summary>
     public LoraOptions Options { get; }
+
+    /// <summary>The dropout that its layers share, or null.</summary>
+    public LoraDropout? Dropout { get; }
 
     /// <summary>Whether the layers compute with merged weights.</summary>
     public bool IsMerged { get; private set; }

@@ -41,17 +41,21 @@ internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, Lor
     }
 }
 
-/// <summary>Dropout by a generator of its own, which all layers of an adapter share.</summary>
+/// <summary>Dropout by a generator of its own, which all layers of an adapter share. What is drawn follows from the seed and the
+/// number of draws before, so that a run that is resumed draws the same.</summary>
 internal sealed class LoraDropout(double rate, int seed)
 {
-    private readonly Random seeds = new(seed);
+    /// <summary>How often it has drawn.</summary>
+    public long Draws { get; set; }
 
     /// <summary>Zeroes each value with the rate's probability and scales the others so that the mean stays.</summary>
     public Tensor Apply(Tensor x)
     {
         using var scope = NewDisposeScope();
-        using var generator = new Generator(Checkpoint.Once(() => (ulong)seeds.NextInt64()), x.device);
+        using var generator = new Generator(Checkpoint.Once(NextSeed), x.device);
         var mask = empty_like(x).bernoulli_(1 - rate, generator).div_(1 - rate);
         return (x * mask).MoveToOuterDisposeScope();
     }
+
+    private ulong NextSeed() => CounterRandom.Mix(CounterRandom.Mix((ulong)seed) + (ulong)Draws++);
 }

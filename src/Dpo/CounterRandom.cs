@@ -1,8 +1,8 @@
 namespace Dpo;
 
 /// <summary>
-/// Uniform numbers that are a function of where they are used, not of what was drawn before: a sequence's draws do not depend on
-/// what else is in the batch.
+/// Random numbers that are a function of where they are used, not of what was drawn before: a sequence's draws do not depend on
+/// what else is in the batch, nor a step's on whether the run was interrupted.
 /// </summary>
 internal static class CounterRandom
 {
@@ -13,7 +13,8 @@ internal static class CounterRandom
     public static float Uniform(int seed, long sequence, int step) =>
         (Mix(Mix(Mix((ulong)seed) + (ulong)sequence) + (ulong)step) >> 40) * (1f / (1 << 24));
 
-    private static ulong Mix(ulong value)
+    /// <summary>64 bits that follow from 64 others and look like chance.</summary>
+    public static ulong Mix(ulong value)
     {
         value += Increment;
         value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;

@@ -1,0 +1,54 @@
+namespace Dpo;
+
+/// <summary>
+/// A claim on a folder that programs write to: while one process holds it, no other gets it. The system takes it back when the
+/// process ends, however it ends.
+/// </summary>
+/// <remarks>
+/// It is an open file in the folder, which stays there. Network file systems that do not know file locks do not keep a second
+/// process out.
+/// </remarks>
+public sealed class FolderLock : IDisposable
+{
+    private readonly FileStream file;
+
+    /// <summary>Claims a folder, which is made where it is missing.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <exception cref="InvalidInputException">Another process, or another part of this one, holds it, or nothing can be written
+    /// there.</exception>
+    public FolderLock(string folder)
+        : this(folder, ".folder.lock")
+    {
+    }
+
+    /// <summary>Claims what goes by a name in a folder.</summary>
+    internal FolderLock(string folder, string name)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        var path = Path.Combine(folder, name);
+        try
+        {
+            Directory.CreateDirectory(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidInputException($"{folder} cannot be made, so nothing can be written there: {e.Message}", e);
+        }
+        try
+        {
+            // Never deleted: a process that had just opened it would lock a file that no other one finds.
+            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (File.Exists(path))
+        {
+            throw new InvalidInputException($"{folder} is being written to by another run; wait for its end, or give another folder.", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidInputException($"Nothing can be written to {folder}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Gives the folder up.</summary>
+    public void Dispose() => file.Dispose();
+}

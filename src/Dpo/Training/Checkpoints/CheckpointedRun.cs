@@ -1,0 +1,164 @@
+using Microsoft.Extensions.Logging;
+
+namespace Dpo;
+
+/// <summary>What a training loop needs of checkpoints: where to go on, when to save, what to keep. Without
+/// <see cref="TrainingOptions.Checkpoints"/> and <see cref="TrainingOptions.ResumeFrom"/> it does nothing.</summary>
+internal sealed class CheckpointedRun : IDisposable
+{
+    private readonly TrainingOptions options;
+    private readonly TrainedState state;
+    private readonly IReadOnlyList<RunFact> facts = [];
+    private readonly ILogger logger;
+    private readonly FolderLock? claim;
+    private int savedStep;
+
+    /// <param name="options">The run's options.</param>
+    /// <param name="state">What its steps change.</param>
+    /// <param name="totalSteps">Steps of the whole run.</param>
+    /// <param name="otherFacts">What it depends on besides its options.</param>
+    /// <param name="logger">Is told of checkpoints and of what changed.</param>
+    public CheckpointedRun(
+        TrainingOptions options, TrainedState state, int totalSteps, Func<IEnumerable<RunFact>> otherFacts, ILogger logger)
+    {
+        (this.options, this.state, this.logger) = (options, state, logger);
+        Position = new RunPosition();
+        if (options is { Checkpoints: null, ResumeFrom: null })
+            return;
+        state.RequireRestorable();
+        facts = [.. RunFacts.Of(options, totalSteps, totalSteps), .. RunFacts.Surroundings(), .. otherFacts()];
+        if (options.Checkpoints is { } checkpoints)
+        {
+            claim = new FolderLock(checkpoints.Folder, ".checkpoints.lock");
+        }
+        try
+        {
+            Position = Begin(totalSteps);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Where the run goes on: at its beginning, or where its checkpoint was written.</summary>
+    public RunPosition Position { get; }
+
+    /// <summary>The newest checkpoint that was written or resumed from, or null.</summary>
+    public string? LastGood { get; private set; }
+
+    private RunPosition Begin(int totalSteps)
+    {
+        if (options.Checkpoints is { } checkpoints)
+        {
+            CheckpointFolder.Clean(checkpoints.Folder);
+            var goesOn = options.ResumeFrom is { } from
+                && Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(from))) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(checkpoints.Folder));
+            if (!goesOn && CheckpointFolder.List(checkpoints.Folder) is [var newest, ..])
+                throw new InvalidInputException(
+                    $"{checkpoints.Folder} holds checkpoints of another run, the newest {Path.GetFileName(newest.Path)}; resume from it, delete them, or give another folder.");
+        }
+        if (options.ResumeFrom is not { } path)
+            return new RunPosition();
+
+        var saved = CheckpointFolder.Verify(path);
+        Compare(path, saved, totalSteps);
+        if (saved.Position.Step > totalSteps)
+            throw new InvalidInputException(
+                $"{path} was written after step {saved.Position.Step}, but the run is to have {totalSteps} steps; give more steps.");
+        state.Read(path);
+        state.DropoutDraws = saved.DropoutDraws;
+        savedStep = saved.Position.Step;
+        LastGood = path;
+        logger.LogInformation("Resumed from {Path}: {Step} of {Steps} steps are made.", path, savedStep, totalSteps);
+        return saved.Position;
+    }
+
+    /// <summary>Lists what is another than when the checkpoint was written, and refuses what may not be.</summary>
+    private void Compare(string path, CheckpointState saved, int totalSteps)
+    {
+        // The schedule is compared over the steps that it was recorded for; that there are more or fewer is listed by itself.
+        var oldSteps = saved.Facts.TryGetValue("Steps", out var text) && int.TryParse(text, out var steps) ? steps : totalSteps;
+        var changed = RunFacts.Of(options, totalSteps, oldSteps).UnionBy(facts, fact => fact.Name)
+            .Where(fact => saved.Facts.GetValueOrDefault(fact.Name) != fact.Value)
+            .ToLookup(fact => fact.OnChange, fact => fact.Difference(saved.Facts.GetValueOrDefault(fact.Name)));
+        string List(Change kind) => string.Join("; ", changed[kind]);
+        if (changed[Change.Refused].Any())
+            throw new InvalidInputException(
+                $"{path} belongs to another run: {List(Change.Refused)}. Resume it with the model, the data and the batches that it was begun with.");
+        if (changed[Change.Allowed].Any() && !options.ResumeWithChanges)
+            throw new InvalidInputException(
+                $"{path} was written under other options: {List(Change.Allowed)}. Give the same ones, or set ResumeWithChanges to go on with these.");
+        if (changed[Change.Allowed].Any())
+            logger.LogWarning("The run goes on with changed options: {Changes}.", List(Change.Allowed));
+        if (changed[Change.Told].Any())
+            logger.LogInformation("The run goes on with another length or other evaluations: {Changes}.", List(Change.Told));
+        if (changed[Change.Warned].Any())
+            logger.LogWarning("The run goes on elsewhere, so that results may differ in their last bits: {Changes}.", List(Change.Warned));
+    }
+
+    /// <summary>Looks at what a step measured, and saves the run where a checkpoint is due.</summary>
+    /// <param name="position">The position after the step, whose metrics were reported.</param>
+    /// <param name="values">What the step and its evaluation measured.</param>
+    /// <param name="isLast">Whether it was the last step.</param>
+    /// <returns>The position, with the best step so far.</returns>
+    public RunPosition After(RunPosition position, IReadOnlyDictionary<string, double> values, bool isLast)
+    {
+        if (options.Checkpoints is not { } checkpoints)
+            return position;
+        var improves = checkpoints.KeepBest is { } metric && values.TryGetValue(metric.Name, out var value) && metric.Improves(value, position.Best?.Value);
+        if (improves)
+            position = position with { Best = new BestSoFar(checkpoints.KeepBest!.Name, values[checkpoints.KeepBest.Name], position.Step) };
+        if (improves || isLast || (checkpoints.Every is { } every && position.Step % every == 0))
+            Save(checkpoints, position);
+        return position;
+    }
+
+    /// <summary>Saves a run that is cancelled, where it has checkpoints.</summary>
+    /// <returns>What to tell the user.</returns>
+    public string Leave(RunPosition position)
+    {
+        if (options.Checkpoints is { } checkpoints && position.Step > savedStep)
+            Save(checkpoints, position);
+        return options.Checkpoints is not null && LastGood is not null
+            ? $"Stopped after step {position.Step}; the run can be resumed from {LastGood}."
+            : $"Stopped after step {position.Step}; the model in training was not saved.";
+    }
+
+    /// <summary>Gives the folder up for other runs.</summary>
+    public void Dispose() => claim?.Dispose();
+
+    private void Save(CheckpointOptions checkpoints, RunPosition position)
+    {
+        var written = new CheckpointState(
+            CheckpointState.CurrentVersion, position, state.DropoutDraws,
+            facts.ToDictionary(fact => fact.Name, fact => fact.Value), new Dictionary<string, string>());
+        try
+        {
+            LastGood = CheckpointFolder.Write(checkpoints.Folder, written, state.Write);
+            savedStep = position.Step;
+            Prune(checkpoints, position);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            var kept = LastGood is null ? "There is none before it." : $"The last good one, {LastGood}, is untouched; make room and resume from it.";
+            throw new IOException($"The checkpoint of step {position.Step} could not be written to {checkpoints.Folder}: {e.Message} {kept}", e);
+        }
+        logger.LogInformation("Saved {Path}.", LastGood);
+    }
+
+    /// <summary>Deletes what is not to be kept. Steps after this one are of a course that the run was taken back from.</summary>
+    private static void Prune(CheckpointOptions checkpoints, RunPosition position)
+    {
+        var all = CheckpointFolder.List(checkpoints.Folder);
+        var kept = all.Where(entry => entry.Step <= position.Step).Take(checkpoints.KeepLast).Select(entry => entry.Step)
+            .Append(position.Best?.Step ?? position.Step)
+            .ToHashSet();
+        foreach (var (step, path) in all)
+        {
+            if (!kept.Contains(step))
+                CheckpointFolder.Delete(checkpoints.Folder, path);
+        }
+    }
+}
