@@ -36,7 +36,7 @@ public class DetailedMetricsTests
                 parameter.mul_(6); // so that tokens differ in what is measured
         var chosen = data.Examples.SelectMany(example => example.Pairs.SelectMany(known => Tokens(pair.Policy, example, known.Chosen))).ToArray();
         var rejected = data.Examples.SelectMany(example => example.Pairs.SelectMany(known => Tokens(pair.Policy, example, known.Rejected))).ToArray();
-        var all = data.Examples.SelectMany(example => Enumerable.Range(0, example.Completions.Count).SelectMany(index => Tokens(pair.Policy, example, index)));
+        var all = data.Examples.SelectMany(example => Enumerable.Range(0, example.Completions.Count).SelectMany(index => Tokens(pair.Policy, example, index))).ToArray();
         var steps = new List<TrainingMetrics>();
         using var trainer = new DpoTrainer(
             pair, new LossOptions { Names = [loss] }.Create(), detailed with { BatchSize = 100, MicroBatchSize = microBatchSize });
@@ -64,7 +64,7 @@ public class DetailedMetricsTests
     [Fact]
     public void Data_with_labels_alone_have_the_entropy_and_without_the_option_there_is_none()
     {
-        var labelled = new PreferenceData([new TokenizedExample([1], [[2, 0], [3, 0]], []) { Labels = [true, false] }]);
+        var labelled = new PreferenceData([new TokenizedExample([1], [[2, 0], [3, 0], [4, 0]], []) { Labels = [true, false], MismatchedCount = 1 }]);
         using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
         var loss = new KtoLoss();
         using var trainer = new DpoTrainer(pair, loss, detailed);
