@@ -32,8 +32,7 @@ internal static class Preferences
             if (exampleTokenizer.Tokenize(example, report) is { } kept)
                 tokenized.Add(kept);
         }
-        if (report.Dropped > 0)
-            Terminal.Line($"Tokenizing the {name} data: {report}.");
+        Terminal.Line($"The {name} data as tokens: {DataDescription.Of(tokenized, report)}");
         return new PreferenceData(tokenized);
     }
 }

@@ -52,7 +52,7 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<double?> learningRate = CliOption.Real("--learning-rate", "Once warmed up. [default: 1e-6; 1e-5 for an adapter; 1e-3 for the model made here]", 0);
     private readonly Option<int?> warmupSteps = CliOption.Whole("--warmup-steps", "Steps of linear warm-up; 0 is a constant rate. [default: 150; 0 for the model made here]", 0);
     private readonly Option<string> schedule = CliOption.Choice("--schedule", "The learning rate's course.", "paper", "trl-constant", "linear", "cosine");
-    private readonly Option<string> truncation = CliOption.Choice("--truncation", "The paper's rule, or TRL's: keep the first --max-length tokens.", "paper", "keep-start");
+    private readonly Option<string> truncation = CliOption.Choice("--truncation", "The paper's rule; or TRL's: keep the first --max-length tokens; or drop what is too long.", "paper", "keep-start", "drop");
     private readonly Option<string> optimizer = CliOption.Choice("--optimizer", "The paper's is rmsprop.", "rmsprop", "adamw");
     private readonly Option<double?> weightDecay = CliOption.Real("--weight-decay", "AdamW's decoupled weight decay. [default: 0]", 0, inclusive: true);
     private readonly Option<double?> beta = CliOption.Real("--beta", "How strongly the policy is held to the reference.", 0);
@@ -150,7 +150,7 @@ internal sealed class TrainingCommand : RootCommand
         var settings = new TrainingSettings(
             parsed.GetValue(model), parsed.GetValue(train), parsed.GetValue(eval), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
             losses.Create(), losses.Names.Contains("kto"),
-            parsed.GetValue(truncation) == "keep-start" ? Truncation.KeepStart : paperTruncation,
+            parsed.GetValue(truncation) switch { "keep-start" => Truncation.KeepStart, "drop" => Truncation.Drop, _ => paperTruncation },
             parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
             parsed.GetValue(chatTemplate) is { } template ? ChatTemplates[template] : null,
             CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),

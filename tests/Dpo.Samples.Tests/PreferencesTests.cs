@@ -1,6 +1,6 @@
-using Dpo.Samples;
+using Dpo.Tests;
 
-namespace Dpo.Tests;
+namespace Dpo.Samples.Tests;
 
 public class PreferencesTests
 {
