@@ -110,8 +110,7 @@ internal sealed class TrainingCommand : RootCommand
         SampleProgram.Run(this, args, (parsed, cancellation) =>
         {
             var settings = Settings(parsed);
-            using var claim = new FolderLock(settings.Output);
-            program(settings, cancellation);
+            OutputFolder.Hold(settings.Output, () => program(settings, cancellation));
         });
 
     private TrainingSettings Settings(ParseResult parsed)

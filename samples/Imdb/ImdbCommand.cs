@@ -65,8 +65,7 @@ internal sealed class ImdbCommand : RootCommand
         SampleProgram.Run(this, args, (parsed, cancellation) =>
         {
             var settings = Settings(parsed);
-            using var claim = new FolderLock(settings.Output);
-            program(settings, cancellation);
+            OutputFolder.Hold(settings.Output, () => program(settings, cancellation));
         });
 
     private ImdbSettings Settings(ParseResult parsed)

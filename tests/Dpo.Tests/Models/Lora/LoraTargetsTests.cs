@@ -69,7 +69,7 @@ public class LoraTargetsTests
         Assert.StartsWith("An empty list of target modules matches no linear layer", Refusal(new LoraOptions { TargetModules = [] }), StringComparison.Ordinal);
         Assert.StartsWith("The target pattern \"(\" is no regular expression: ", Refusal(new LoraOptions { TargetPattern = "(" }), StringComparison.Ordinal);
         Assert.Equal(
-            "The target pattern \"(([a-z.]+)+)+X\" takes over a second to match \"transformer.h.0.attn.c_attn\"; give a simpler one.",
-            Refusal(new LoraOptions { TargetPattern = "(([a-z.]+)+)+X" }));
+            "The target pattern \"(([a-z0-9._]+)+)+X\" takes over a second to match \"transformer.h.0.attn.c_attn\"; give a simpler one.",
+            Refusal(new LoraOptions { TargetPattern = "(([a-z0-9._]+)+)+X" }));
     }
 }
