@@ -9,8 +9,8 @@ public class SharedPromptTests
     private static readonly Gen<TokenizedExample> Example =
         from promptLength in Gen.Int[1, 9]
         from prompt in Gen.Int[1, 49].Array[promptLength]
-        from completions in Gen.Int[1, 7].SelectMany(length => Gen.Int[0, 49].Array[length]).Array[1, 6]
-        select new TokenizedExample(prompt, completions, [new(0, completions.Length - 1)]);
+        from completions in Gen.Int[1, 7].SelectMany(length => Gen.Int[0, 49].Array[length]).Array[2, 6]
+        select new TokenizedExample(prompt, completions, [.. Enumerable.Range(1, completions.Length - 1).Select(other => new PreferencePair(0, other))]);
 
     /// <summary>A module that knows nothing of layouts: ids <c>[B, T]</c> to logits <c>[B, T, V]</c>.</summary>
     private sealed class Plain : nn.Module<Tensor, Tensor>
@@ -44,16 +44,18 @@ public class SharedPromptTests
     /// <summary>Sequences of up to 15 tokens, where the fixtures' variants have windows of 3 to 5.</summary>
     [Theory]
     [MemberData(nameof(Architectures.Folders), MemberType = typeof(Architectures))]
-    public void Log_probabilities_and_gradients_equal_the_plain_path(string folder)
+    public void A_step_of_DPO_has_the_log_probabilities_and_gradients_of_the_plain_path(string folder)
     {
         using var shared = Architectures.Load(folder);
         using var plain = new LogitsModel(new Plain(shared));
         using var buckets = new InBuckets(shared);
+        using var loss = new DpoLoss(beta: 1);
         Example.Array[1, 4].Sample(examples =>
         {
             using var scope = NewDisposeScope();
             var batch = new PreferenceBatch(examples).To(CPU);
-            var weights = arange(1, batch.Layout.CompletionCount + 1).cos();
+            // A reference some nats away, so that no pair's gradient vanishes.
+            var reference = CompletionLogProbs.Compute(plain, batch).Sums.detach() + arange(1, batch.Layout.CompletionCount + 1).cos();
             var (expected, expectedGradients) = Run(plain);
             AssertEqual("by example", shared);
             AssertEqual("in buckets", buckets);
@@ -65,7 +67,7 @@ public class SharedPromptTests
             {
                 var logProbs = CompletionLogProbs.Compute(model, batch);
                 shared.zero_grad();
-                (logProbs.Sums * weights).sum().backward();
+                loss.call(logProbs.Sums, reference, batch.Chosen, batch.Rejected).Losses.mean().backward();
                 return (logProbs.PerToken.ToDoubles(), shared.named_parameters().ToDictionary(p => p.name, p => p.parameter.grad!.clone()));
             }
 
