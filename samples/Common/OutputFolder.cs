@@ -15,7 +15,7 @@ internal static class OutputFolder
         }
         finally
         {
-            if (isNew && Directory.Exists(folder) && Directory.GetFileSystemEntries(folder).All(entry => Path.GetFileName(entry) == ".folder.lock"))
+            if (isNew && Directory.Exists(folder) && Directory.GetFileSystemEntries(folder).All(entry => Path.GetFileName(entry) == FolderLock.FileName))
                 Directory.Delete(folder, recursive: true);
         }
     }

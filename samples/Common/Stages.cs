@@ -9,10 +9,7 @@ internal static class Stages
     {
         options = interruption.Prepare(options, folder);
         using var trainer = new SftTrainer(model, options);
-        using var metrics = new MetricsFile(folder, options.ResumeFrom);
-        using var table = new MetricsTable(folder);
-        using var board = new TensorBoardFile(folder);
-        Terminal.Train("SFT", Progress.All<TrainingMetrics>(metrics, table, board), progress => trainer.Train(data, heldOut, progress, cancellation));
+        Train("SFT", trainer, data, heldOut, options.ResumeFrom, samples: null, folder, cancellation);
         Save(model, tokenizer, folder);
     }
 
@@ -23,12 +20,20 @@ internal static class Stages
     {
         options = interruption.Prepare(options, folder);
         using var trainer = new DpoTrainer(pair, loss, options);
-        using var metrics = new MetricsFile(folder, options.ResumeFrom);
+        var samples = heldOut is null ? null : Samples(policy, pair, tokenizer, heldOut);
+        Train("DPO", trainer, data, heldOut, options.ResumeFrom, samples, folder, cancellation);
+        Save(policy, tokenizer, folder);
+    }
+
+    private static void Train(
+        string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, string? resumeFrom, SampleComparison? samples, string folder, CancellationToken cancellation)
+    {
+        using var metrics = new MetricsFile(folder, resumeFrom);
         using var table = new MetricsTable(folder);
         using var board = new TensorBoardFile(folder);
-        using var samples = heldOut is null ? null : new SamplesFile(folder, Samples(policy, pair, tokenizer, heldOut));
-        Terminal.Train("DPO", Progress.All<TrainingMetrics>([metrics, table, board, .. samples is null ? [] : (SamplesFile[])[samples]]), progress => trainer.Train(data, heldOut, progress, cancellation));
-        Save(policy, tokenizer, folder);
+        using var texts = samples is null ? null : new SamplesFile(folder, samples);
+        IProgress<TrainingMetrics>[] files = [metrics, table, board, .. texts is null ? (SamplesFile[])[] : [texts]];
+        Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellation));
     }
 
     /// <summary>Greedy continuations of the first few held-out prompts that leave room for them.</summary>

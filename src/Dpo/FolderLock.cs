@@ -10,6 +10,9 @@ namespace Dpo;
 /// </remarks>
 public sealed class FolderLock : IDisposable
 {
+    /// <summary>The open file's name.</summary>
+    public const string FileName = ".folder.lock";
+
     private readonly FileStream file;
 
     /// <summary>Claims a folder, which is made where it is missing.</summary>
@@ -17,7 +20,7 @@ public sealed class FolderLock : IDisposable
     /// <exception cref="InvalidInputException">Another process, or another part of this one, holds it, or nothing can be written
     /// there.</exception>
     public FolderLock(string folder)
-        : this(folder, ".folder.lock")
+        : this(folder, FileName)
     {
     }
 

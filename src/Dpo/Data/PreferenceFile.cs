@@ -10,12 +10,12 @@ public static class PreferenceFile
     /// <remarks>
     /// <list type="bullet">
     /// <item><c>prompt</c>: <see cref="PreferenceJsonLines"/>;</item>
-    /// <item><c>chosen</c> without a prompt, a text with an <c>"\n\nAssistant:"</c> turn: <see cref="HelpfulHarmlessTranscripts"/>, grouped
-    /// by prompt;</item>
+    /// <item><c>chosen</c> and <c>rejected</c> without a prompt, texts with an <c>"\n\nAssistant:"</c> turn:
+    /// <see cref="HelpfulHarmlessTranscripts"/>, grouped by prompt;</item>
     /// <item><c>chosen</c> otherwise: <see cref="PreferenceJsonLines"/>, with the prompt that both have in common;</item>
     /// <item><c>summaries</c>, <c>info</c> or <c>input_text</c>: <see cref="SummaryComparisons"/>.</item>
     /// </list>
-    /// Where bad rows are skipped, the first row that is a JSON object decides. The format is decided before this method
+    /// Where bad rows are skipped, the first row that is not bad in every form decides. The format is decided before this method
     /// returns; the rows are read as the result is enumerated.
     /// </remarks>
     /// <param name="path">The file, UTF-8, one JSON object a line; one named <c>.gz</c> is decompressed.</param>
@@ -44,11 +44,13 @@ public static class PreferenceFile
     private static Format FormatOf(JsonElement row, JsonRow origin)
     {
         bool Has(string name) => row.TryGetProperty(name, out _);
-        if (!Has("prompt") && row.TryGetProperty("chosen", out var chosen) && chosen.ValueKind == JsonValueKind.String
-            && chosen.GetString()!.Contains(HelpfulHarmlessTranscripts.AssistantTurn, StringComparison.Ordinal))
-        {
+        bool IsTranscript(string name) => row.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String
+            && text.GetString()!.Contains(HelpfulHarmlessTranscripts.AssistantTurn, StringComparison.Ordinal);
+        // Either of them, so that a bad row does not have the good ones read as something else.
+        if (!Has("prompt") && (IsTranscript("chosen") || IsTranscript("rejected")))
             return new Format(HelpfulHarmlessTranscripts.Parse, Grouped: true);
-        }
+        if (!Has("prompt") && row.TryGetProperty("chosen", out var chosen) && chosen.ValueKind is not (JsonValueKind.String or JsonValueKind.Array))
+            throw new BadRowException("'chosen' is not a text");
         if (Has("prompt") || Has("chosen"))
             return new Format(PreferenceJsonLines.Parse);
         if (Has("summaries") || Has("info") || Has("input_text"))

@@ -88,6 +88,32 @@ public sealed class CompletionLogProbs
         };
     }
 
+    /// <summary>Those of all parts of a batch, in order. Gradients flow back into each part's <see cref="PerToken"/>.</summary>
+    internal static CompletionLogProbs Concat(IReadOnlyList<CompletionLogProbs> parts)
+    {
+        var offsets = new List<int> { 0 };
+        foreach (var part in parts)
+        {
+            var first = offsets[^1];
+            offsets.AddRange(part.Offsets.Skip(1).Select(offset => first + offset));
+        }
+        Tensor? Joined(Func<CompletionLogProbs, Tensor?> values) => values(parts[0]) is null ? null : cat([.. parts.Select(part => values(part)!)]);
+        return new CompletionLogProbs(cat([.. parts.Select(part => part.PerToken)]), offsets)
+        {
+            LogSquaredProbs = Joined(part => part.LogSquaredProbs),
+            Statistics = parts[0].Statistics is null ? null : new TokenStatistics(
+                Joined(part => part.Statistics!.Entropies)!, Joined(part => part.Statistics!.MeanLogits)!, Joined(part => part.Statistics!.Hits)!),
+        };
+    }
+
+    /// <summary>Keeps its tensors alive beyond the current dispose scope.</summary>
+    internal CompletionLogProbs MoveToOuterDisposeScope()
+    {
+        foreach (var tensor in (Tensor?[])[PerToken, Sums, Counts, LogSquaredProbs, Statistics?.Entropies, Statistics?.MeanLogits, Statistics?.Hits])
+            tensor?.MoveToOuterDisposeScope();
+        return this;
+    }
+
     /// <summary>The same for hidden states that are the logits.</summary>
     private static Tensor PlainLogProbs(Tensor logits, Tensor rows, Tensor targets) =>
         logits.index_select(0, rows).gather(1, targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(1).index_select(0, rows);

@@ -88,7 +88,7 @@ public sealed class ExampleTokenizer
         ArgumentNullException.ThrowIfNull(report);
         if (example.Conversation is { } chat && ChatTemplate?.Knows(chat.Completions.SelectMany(messages => messages).Concat(chat.Prompt)) == false)
         {
-            report.Drop(UnknownRole, example.Source, Math.Max(1, example.Pairs.Count));
+            report.Drop(UnknownRole, example.Source, example.RowCount);
             return null;
         }
         var (prompt, completions) = Encode(example);

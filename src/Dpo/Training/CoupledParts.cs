@@ -10,77 +10,39 @@ namespace Dpo;
 internal static class CoupledParts
 {
     /// <summary>Runs the parts of a batch.</summary>
+    /// <param name="objective">Computes and measures them.</param>
     /// <param name="parts">The parts, in order.</param>
-    /// <param name="forward">Computes the log-probabilities of a part.</param>
-    /// <param name="measure">Measures the whole batch: its loss, and metrics.</param>
-    /// <param name="policy">Computes the policy's log-probabilities of a part for the backward pass; null where nothing is
-    /// trained.</param>
-    /// <param name="device">The models' device.</param>
+    /// <param name="counts">What the whole batch, or all held-out data, holds.</param>
+    /// <param name="train">Whether gradients are added to the parameters'.</param>
     /// <returns>The metrics.</returns>
-    public static double[] Run(
-        IReadOnlyList<PreferenceBatch> parts,
-        Func<BatchTensors, PreferenceLogProbs> forward,
-        Func<PreferenceLogProbs, (Tensor Loss, Tensor Metrics)> measure,
-        Func<BatchTensors, CompletionLogProbs>? policy,
-        Device device)
+    public static double[] Run(Objective objective, IReadOnlyList<PreferenceBatch> parts, PreferenceCounts counts, bool train)
     {
         using var scope = NewDisposeScope();
-        var whole = Forward(parts, forward, device);
-        var perToken = whole.Policy.PerToken.requires_grad_(policy is not null);
-        // Sums anew, so that their gradients reach the tokens.
-        var (loss, metrics) = measure(whole with
+        var device = objective.Model.Device;
+        var logProbs = parts.Select(part =>
         {
-            Policy = new CompletionLogProbs(perToken, whole.Policy.Offsets)
-            {
-                LogSquaredProbs = whole.Policy.LogSquaredProbs,
-                Statistics = whole.Policy.Statistics,
-            },
-        });
-        if (policy is not null)
+            using var noGrad = no_grad();
+            using var partScope = NewDisposeScope();
+            var (policy, reference, _) = objective.LogProbs(part.To(device));
+            return (Policy: policy.MoveToOuterDisposeScope(), Reference: reference?.MoveToOuterDisposeScope());
+        }).ToArray();
+        foreach (var (policy, _) in logProbs)
+            policy.PerToken.requires_grad_(train);
+        var (loss, metrics) = objective.Measure(
+            new PreferenceLogProbs(
+                CompletionLogProbs.Concat([.. logProbs.Select(part => part.Policy)]),
+                logProbs[0].Reference is null ? null : CompletionLogProbs.Concat([.. logProbs.Select(part => part.Reference!)]),
+                PreferenceTensors.Of([.. parts.SelectMany(part => part.Examples)], device)),
+            counts);
+        if (train)
         {
             loss.backward();
-            var gradients = perToken.grad!.split([.. parts.Select(part => (long)part.CompletionTokenCount)]);
-            foreach (var (part, gradient) in parts.Zip(gradients))
+            foreach (var (part, (policy, _)) in parts.Zip(logProbs))
             {
                 using var partScope = NewDisposeScope();
-                (policy(part.To(device)).PerToken * gradient).sum().backward();
+                (objective.Policy(part.To(device)).PerToken * policy.PerToken.grad!).sum().backward();
             }
         }
-        return Trainer.Values(metrics);
-    }
-
-    private static PreferenceLogProbs Forward(
-        IReadOnlyList<PreferenceBatch> parts, Func<BatchTensors, PreferenceLogProbs> forward, Device device)
-    {
-        using var noGrad = no_grad();
-        var (policies, references, logSquaredProbs) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
-        var (entropies, meanLogits, hits) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
-        var offsets = new List<int> { 0 };
-        foreach (var part in parts)
-        {
-            using var scope = NewDisposeScope();
-            var logProbs = forward(part.To(device));
-            void Keep(List<Tensor> list, Tensor? values)
-            {
-                if (values is not null)
-                    list.Add(scope.MoveToOuter(values));
-            }
-            Keep(policies, logProbs.Policy.PerToken);
-            Keep(references, logProbs.Reference?.PerToken);
-            Keep(logSquaredProbs, logProbs.Policy.LogSquaredProbs);
-            Keep(entropies, logProbs.Policy.Statistics?.Entropies);
-            Keep(meanLogits, logProbs.Policy.Statistics?.MeanLogits);
-            Keep(hits, logProbs.Policy.Statistics?.Hits);
-            var first = offsets[^1];
-            offsets.AddRange(logProbs.Policy.Offsets.Skip(1).Select(offset => first + offset));
-        }
-        return new PreferenceLogProbs(
-            new CompletionLogProbs(cat(policies), offsets)
-            {
-                LogSquaredProbs = logSquaredProbs.Count > 0 ? cat(logSquaredProbs) : null,
-                Statistics = entropies.Count > 0 ? new TokenStatistics(cat(entropies), cat(meanLogits), cat(hits)) : null,
-            },
-            references.Count > 0 ? new CompletionLogProbs(cat(references), offsets) : null,
-            PreferenceTensors.Of([.. parts.SelectMany(part => part.Examples)], device));
+        return Objective.Values(metrics);
     }
 }

@@ -87,7 +87,7 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     }
 
     /// <summary>How many bytes the whole lines of steps up to the last one take, and the last step among them. A line that was being
-    /// written when the run was killed is not whole.</summary>
+    /// written when the run was killed is not whole; nor does a run leave a step out.</summary>
     private static (long Length, int Step) Kept(FileStream stream, int last)
     {
         var bytes = new byte[stream.Length];
@@ -98,7 +98,7 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
             try
             {
                 var step = JsonDocument.Parse(bytes.AsMemory(length..end)).RootElement.GetProperty("step").GetInt32();
-                if (step > last)
+                if (step > last || (length > 0 && step != lastKept + 1))
                     break;
                 lastKept = step;
             }

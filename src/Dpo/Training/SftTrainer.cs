@@ -18,20 +18,7 @@ public sealed class SftTrainer : Trainer
     /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
     public SftTrainer(
         CausalLanguageModel model, TrainingOptions? options = null, optim.Optimizer? optimizer = null, ILogger? logger = null)
-        : base(model, options, optimizer, logger)
+        : base(new SftObjective(model ?? throw new ArgumentNullException(nameof(model)), options ?? new TrainingOptions()), optimizer, logger)
     {
-    }
-
-    private protected override CompletionLogProbs? Reference(BatchTensors part) => null;
-
-    private protected override IEnumerable<RunFact> Facts() => [];
-
-    private protected override IReadOnlyList<string?> MetricNames(PreferenceCounts whole) =>
-        ["loss", .. IsDetailed ? DetailedMetrics.CompletionNames : []];
-
-    private protected override (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
-    {
-        var share = -part.Policy.PerToken.sum() / whole.CompletionTokens;
-        return (share, stack([share.detach(), .. IsDetailed ? DetailedMetrics.OfCompletions(part, whole) : []]));
     }
 }

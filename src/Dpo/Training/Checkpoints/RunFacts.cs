@@ -28,8 +28,18 @@ internal static class RunFacts
         yield return Fact("EvaluateEvery", options.EvaluateEvery ?? 0, Change.Told);
     }
 
+    /// <summary>What a run is, besides its options: who trains what on which data.</summary>
+    public static IEnumerable<RunFact> Of(Trainer trainer, Objective objective, optim.Optimizer optimizer, PreferenceData data, HeldOutSets heldOut) =>
+    [
+        Fact("the trainer", trainer.GetType().Name, Change.Refused),
+        Of("the training data", data, Change.Refused),
+        .. heldOut.Facts(),
+        .. Of(objective.Model, optimizer),
+        .. objective.Facts(),
+    ];
+
     /// <summary>What the model computes with besides the weights that are trained.</summary>
-    public static IEnumerable<RunFact> Of(CausalLanguageModel model, optim.Optimizer optimizer)
+    private static IEnumerable<RunFact> Of(CausalLanguageModel model, optim.Optimizer optimizer)
     {
         yield return Fact("Optimizer", optimizer.GetType().Name, Change.Refused);
         var frozen = model.named_parameters().Where(named => !named.parameter.requires_grad).Select(named => (named.name, (Tensor)named.parameter));

@@ -302,9 +302,9 @@ public class CheckpointFaultTests
         Assert.Equal(
             $"{metrics} ends after step 2, but the checkpoint was written after step 4; move the file away to go on without the lines before.",
             Assert.Throws<InvalidInputException>(() => new MetricsFile(folder.Path, checkpoint)).Message);
-        folder.Write("metrics.jsonl", "{\"step\":1}\n{\"step\":4}\n{\"step\":5}\n{\"st");
+        folder.Write("metrics.jsonl", "{\"step\":3}\n{\"step\":4}\n{\"step\":5}\n{\"st");
         new MetricsFile(folder.Path, checkpoint).Dispose();
-        Assert.Equal("{\"step\":1}\n{\"step\":4}\n", File.ReadAllText(metrics));
+        Assert.Equal("{\"step\":3}\n{\"step\":4}\n", File.ReadAllText(metrics));
     }
 
     /// <summary>A disk of so many bytes.</summary>

@@ -1,0 +1,112 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>
+/// What a trainer minimizes and measures. Batches are computed micro-batch by micro-batch, whose shares, and whose gradients, add
+/// up to the whole's.
+/// </summary>
+internal abstract class Objective(CausalLanguageModel model, TrainingOptions options)
+{
+    /// <summary>The model that is trained.</summary>
+    public CausalLanguageModel Model => model;
+
+    /// <summary>Its parameters that are trained.</summary>
+    public IReadOnlyList<Parameter> Parameters { get; } = Trained(model);
+
+    /// <summary>How it is trained.</summary>
+    public TrainingOptions Options => options;
+
+    /// <summary>Whether the loss of a part of a batch depends on the other parts.</summary>
+    protected virtual bool IsBatchCoupled => false;
+
+    /// <summary>Whether the loss takes <see cref="CompletionLogProbs.LogSquaredProbs"/>.</summary>
+    protected virtual bool UsesLogSquaredProbs => false;
+
+    /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins.</summary>
+    public virtual void Require(PreferenceData data)
+    {
+    }
+
+    /// <summary>What a resumed run must have in common with the interrupted one, besides model, data and options.</summary>
+    public virtual IEnumerable<RunFact> Facts() => [];
+
+    /// <summary>Is called after every update of the weights.</summary>
+    /// <param name="step">The step, from 1.</param>
+    public virtual void AfterUpdate(int step)
+    {
+    }
+
+    /// <summary>What the reference says of a micro-batch, without gradients; null where there is no need of it.</summary>
+    protected virtual CompletionLogProbs? Reference(BatchTensors part) => null;
+
+    /// <summary>Measures a micro-batch.</summary>
+    /// <param name="part">Its log-probabilities.</param>
+    /// <param name="whole">What the whole batch, or all held-out data, holds.</param>
+    /// <returns>The part's share of the whole's loss, a scalar with its graph, and of every metric, a vector, the loss
+    /// first: shares add up to the whole's averages.</returns>
+    public abstract (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole);
+
+    /// <summary>Names the metrics of a whole, in the order of <see cref="Measure"/>; null where there is nothing to
+    /// average.</summary>
+    public abstract IReadOnlyList<string?> MetricNames(PreferenceCounts whole);
+
+    /// <summary>Adds the gradients of a batch's loss to the parameters'.</summary>
+    /// <returns>The batch's metrics, <c>loss</c> among them.</returns>
+    public Dictionary<string, double> Train(PreferenceBatch batch)
+    {
+        var whole = batch.Counts;
+        return Named(whole, Run(batch, whole, train: true));
+    }
+
+    /// <summary>Measures data, without gradients.</summary>
+    /// <returns>The averages over all of it.</returns>
+    public Dictionary<string, double> Evaluate(PreferenceData data)
+    {
+        using var noGrad = no_grad();
+        var whole = PreferenceCounts.Of(data.Examples);
+        return Named(whole, data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false)).Aggregate(Add));
+    }
+
+    private double[] Run(PreferenceBatch batch, PreferenceCounts whole, bool train)
+    {
+        PreferenceBatch[] parts = [.. batch.Split(options.MicroBatchTokens, options.MicroBatchSize)];
+        return parts.Length > 1 && IsBatchCoupled
+            ? CoupledParts.Run(this, parts, whole, train)
+            : parts.Select(part =>
+            {
+                using var scope = NewDisposeScope();
+                var (loss, metrics) = Measure(LogProbs(part.To(model.Device)), whole);
+                if (train)
+                    loss.backward();
+                return Values(metrics);
+            }).Aggregate(Add);
+    }
+
+    /// <summary>All log-probabilities of a part. The reference's first: it may run on the policy's parameters, whose values may not
+    /// change once the policy's graph holds on to them.</summary>
+    public PreferenceLogProbs LogProbs(BatchTensors part)
+    {
+        var reference = Reference(part);
+        return new PreferenceLogProbs(Policy(part), reference, part.Preferences);
+    }
+
+    /// <summary>The log-probabilities of a part under the model that is trained.</summary>
+    public CompletionLogProbs Policy(BatchTensors part) =>
+        CompletionLogProbs.Compute(model, part, UsesLogSquaredProbs, options.DetailedMetrics);
+
+    /// <summary>Metrics out of their tensor.</summary>
+    public static double[] Values(Tensor metrics) => [.. metrics.cpu().data<float>().Select(value => (double)value)];
+
+    private static double[] Add(double[] sums, double[] values) => [.. sums.Zip(values, (sum, value) => sum + value)];
+
+    private Dictionary<string, double> Named(PreferenceCounts whole, double[] sums) =>
+        MetricNames(whole).Zip(sums).Where(metric => metric.First is not null).ToDictionary(metric => metric.First!, metric => metric.Second);
+
+    private static Parameter[] Trained(CausalLanguageModel model) =>
+        model.parameters().Where(parameter => parameter.requires_grad).ToArray() is { Length: > 0 } parameters
+            ? parameters
+            : throw new ArgumentException(
+                "The model has no parameter that requires a gradient, so there is nothing to train; a merged adapter is trained after UnmergeAdapter.", nameof(model));
+}

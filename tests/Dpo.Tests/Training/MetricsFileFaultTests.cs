@@ -1,0 +1,100 @@
+using System.Text.Json;
+using CsCheck;
+
+namespace Dpo.Tests;
+
+/// <summary>Metrics that were damaged between two runs: the second goes on behind whole lines of the steps that stay, or is refused
+/// and leaves the file as it is.</summary>
+public sealed class MetricsFileFaultTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+    private readonly string checkpoint;
+    private readonly string path;
+    private readonly byte[] whole;
+
+    public MetricsFileFaultTests()
+    {
+        var state = new CheckpointState(CheckpointState.CurrentVersion, new RunPosition(Step: 4), 0, new Dictionary<string, string>(), new Dictionary<string, string>());
+        checkpoint = CheckpointFolder.Write(Directory.CreateDirectory(folder.File("checkpoints")).FullName, state, _ => { });
+        path = folder.File("metrics.jsonl");
+        using (var file = new MetricsFile(folder.Path))
+        {
+            for (var step = 0; step <= 6; step++)
+                file.Report(new TrainingMetrics(step, 6, new Dictionary<string, double> { ["loss"] = 0.6875 - step / 64.0, ["grad_norm"] = 1e-7 }, TimeSpan.Zero));
+        }
+        whole = File.ReadAllBytes(path);
+    }
+
+    public void Dispose() => folder.Dispose();
+
+    private int[] Steps() =>
+        [.. File.ReadAllText(path).Split('\n')[..^1].Select(line => JsonDocument.Parse(line).RootElement.GetProperty("step").GetInt32())];
+
+    /// <summary>Resumes over a file; whether it was taken.</summary>
+    private bool IsTaken(byte[] damaged)
+    {
+        File.WriteAllBytes(path, damaged);
+        try
+        {
+            new MetricsFile(folder.Path, checkpoint).Dispose();
+        }
+        catch (InvalidInputException e)
+        {
+            Assert.Matches("ends after step -?[0-9]+, but the checkpoint was written after step 4; move the file away to go on without the lines before\\.$", e.Message);
+            Assert.StartsWith(path, e.Message, StringComparison.Ordinal);
+            Assert.Equal(damaged, File.ReadAllBytes(path));
+            return false;
+        }
+        var kept = File.ReadAllBytes(path);
+        Assert.Equal(damaged[..kept.Length], kept);
+        Assert.Equal('\n', (char)kept[^1]);
+        int[] steps = Steps();
+        Assert.Equal(Enumerable.Range(steps[0], 5 - steps[0]), steps);
+        return true;
+    }
+
+    [Fact]
+    public void Undamaged_metrics_stay_up_to_the_checkpoint()
+    {
+        Assert.True(IsTaken(whole));
+        Assert.Equal([0, 1, 2, 3, 4], Steps());
+    }
+
+    [Fact]
+    public void Whatever_bytes_are_changed_put_in_or_taken_out_whole_lines_stay_or_the_file_is_refused()
+    {
+        var (taken, refused) = (0, 0);
+        Gen.Select(Gen.UInt, Gen.Int[0, 2], Gen.OneOf(Gen.Byte, Gen.Byte[48, 57])).Array[1, 3].Sample(
+            edits =>
+            {
+                var bytes = whole.ToList();
+                foreach (var (place, kind, value) in edits)
+                {
+                    var at = (int)(place % (uint)bytes.Count);
+                    if (kind == 0)
+                        bytes[at] = value;
+                    else if (kind == 1)
+                        bytes.Insert(at, value);
+                    else
+                        bytes.RemoveAt(at);
+                }
+                _ = IsTaken([.. bytes]) ? taken++ : refused++;
+            },
+            iter: 1000, threads: 1);
+        Assert.True(taken > 100 && refused > 100, $"{taken} taken, {refused} refused");
+    }
+
+    [Theory]
+    [InlineData("null")]
+    [InlineData("\"2\"")]
+    [InlineData("2.5")]
+    [InlineData("-2")]
+    [InlineData("1")]
+    [InlineData("4")]
+    [InlineData("99999999999")]
+    [InlineData("{}")]
+    [InlineData("[2]")]
+    [InlineData("NaN")]
+    public void A_step_that_is_none_is_refused(string step) =>
+        Assert.False(IsTaken(System.Text.Encoding.UTF8.GetBytes(System.Text.Encoding.UTF8.GetString(whole).Replace("\"step\":2,", $"\"step\":{step},", StringComparison.Ordinal))));
+}
