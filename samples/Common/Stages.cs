@@ -10,8 +10,8 @@ internal static class Stages
         options = interruption.Prepare(options, folder);
         using var trainer = new SftTrainer(model, options);
         using var metrics = new MetricsFile(folder, options.ResumeFrom);
-        using var table = new MetricsTable(folder);
-        using var board = new TensorBoardFile(folder);
+        using var table = new MetricsTable(folder, options.ResumeFrom);
+        using var board = new TensorBoardFile(folder, options.ResumeFrom);
         Terminal.Train("SFT", Progress.All<TrainingMetrics>(metrics, table, board), progress => trainer.Train(data, heldOut, progress, cancellation));
         Save(model, tokenizer, folder);
     }
@@ -24,9 +24,9 @@ internal static class Stages
         options = interruption.Prepare(options, folder);
         using var trainer = new DpoTrainer(pair, loss, options);
         using var metrics = new MetricsFile(folder, options.ResumeFrom);
-        using var table = new MetricsTable(folder);
-        using var board = new TensorBoardFile(folder);
-        using var samples = heldOut is null ? null : new SamplesFile(folder, Samples(policy, pair, tokenizer, heldOut));
+        using var table = new MetricsTable(folder, options.ResumeFrom);
+        using var board = new TensorBoardFile(folder, options.ResumeFrom);
+        using var samples = heldOut is null ? null : new SamplesFile(folder, Samples(policy, pair, tokenizer, heldOut), options.ResumeFrom);
         Terminal.Train("DPO", Progress.All<TrainingMetrics>([metrics, table, board, .. samples is null ? [] : (SamplesFile[])[samples]]), progress => trainer.Train(data, heldOut, progress, cancellation));
         Save(policy, tokenizer, folder);
     }
