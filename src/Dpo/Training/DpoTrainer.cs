@@ -44,6 +44,8 @@ public sealed class DpoTrainer : Trainer
 
     private protected override bool UsesLogSquaredProbs => loss.UsesLogSquaredProbs;
 
+    private protected override PolicyReferencePair? Pair => loss.UsesReference ? pair : null;
+
     private protected override void Require(PreferenceData data)
     {
         if (options.MoveReferenceEvery is not null && data.Examples.FirstOrDefault(example => example.ReferenceLogProbs is not null) is { } example)

@@ -44,6 +44,9 @@ public abstract class Trainer : IDisposable
     /// <summary>Whether <see cref="CompletionLogProbs.Statistics"/> are measured.</summary>
     private protected bool IsDetailed => options.DetailedMetrics;
 
+    /// <summary>The pair whose reference the loss is measured against; null where it does without one.</summary>
+    private protected virtual PolicyReferencePair? Pair => null;
+
     /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins.</summary>
     private protected virtual void Require(PreferenceData data)
     {
@@ -123,7 +126,7 @@ public abstract class Trainer : IDisposable
         foreach (var (_, set) in heldOut)
             Require(set);
         using var run = new CheckpointedRun(
-            options, new TrainedState(model, parameters, optimizer), totalSteps, () => FactsOf(data, heldOut), logger);
+            options, new TrainedState(model, parameters, optimizer, Pair), totalSteps, () => FactsOf(data, heldOut), logger);
         var at = run.Position;
         var pace = new PaceClock(totalSteps - at.Step);
         var clock = Stopwatch.StartNew();
