@@ -32,7 +32,7 @@ internal static class HeadCommand
     {
         HeadRequest[] requests = [.. RowCounts.SelectMany(rows => new[] { new HeadRequest(rows, Plain: true), new HeadRequest(rows, Plain: false) })];
         var sgemm = 0.0;
-        var measured = ChildProcess.RoundRobin(Child, requests, runs, mallocTunables: ChildProcess.NothingKept,
+        var measured = ChildProcess.RoundRobin(Child, requests, runs, keepNothing: true,
             inRound: () => sgemm = Math.Max(sgemm, GemmPeak.InChild(bf16: false)));
 
         var table = Report.Table("tokens", "way", "ms", "of the peak", "peak MB", "bytes per token and vocabulary entry");

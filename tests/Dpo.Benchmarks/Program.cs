@@ -8,6 +8,7 @@ var command = new RootCommand("Measures what a step of DPO costs, against the al
     HeadCommand.Create(),
     AttentionCommand.Create(),
     OptimizerCommand.Create(),
+    SplitCommand.Create(),
     LoraCommand.Create(),
     GenerateCommand.Create(),
     ChildProcess.Command<StepRequest, Measurement>(StepCommand.Child, StepWorker.Run),
@@ -16,6 +17,7 @@ var command = new RootCommand("Measures what a step of DPO costs, against the al
     ChildProcess.Command<AttentionRequest, Measurement>(AttentionCommand.Child, AttentionCommand.Measure),
     ChildProcess.Command<SharingRequest, Measurement>(Sharing.Child, Sharing.Measure),
     ChildProcess.Command<GenerateRequest, GenerateMeasurement>(GenerateCommand.Child, GenerateCommand.Measure),
+    ChildProcess.Command<SplitRequest, Measurement>(SplitCommand.Child, SplitCommand.Measure),
     ChildProcess.Command<OptimizerRequest, Measurement>(OptimizerCommand.Child, OptimizerCommand.Measure),
     ChildProcess.Command<LoraRequest, Measurement>(LoraCommand.Child, LoraWorker.Run),
 };

@@ -81,7 +81,7 @@ public abstract class Transformer : CausalLanguageModel
 
     /// <summary>The attention that suits the device; it belongs to the current dispose scope.</summary>
     internal Attention AttentionOver(SequenceLayout layout, Device device) => device.type == TorchSharp.DeviceType.CPU
-        ? new SharedPromptAttention(layout, device, ComputeType, Windows)
+        ? new SharedPromptAttention(layout, device, Windows)
         : new BucketedAttention(layout, device, ComputeType, Windows);
 
     /// <summary>

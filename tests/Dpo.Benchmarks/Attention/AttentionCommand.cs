@@ -59,7 +59,7 @@ internal static class AttentionCommand
             var batch = batches[index];
             Attention attention = request.Padded
                 ? new PaddedAttention(2 * batch.Length, batch.Max(pair => pair.Longest))
-                : new SharedPromptAttention(Layout(batch), CPU, float32);
+                : new SharedPromptAttention(Layout(batch), CPU);
 
             for (var layer = 0; layer < shape.LayerCount; layer++)
             {

@@ -34,7 +34,7 @@ internal static class LoraCommand
         {
             new LoraRequest(shape, row, rank, WholeStep: true, batches), new LoraRequest(shape, row, rank, WholeStep: false, batches),
         })];
-        var measured = ChildProcess.RoundRobin(Child, requests, runs, mallocTunables: ChildProcess.NothingKept);
+        var measured = ChildProcess.RoundRobin(Child, requests, runs, keepNothing: true);
         var standing = rows.ToDictionary(row => row, row => Standing(shape, row, rank));
 
         var items = Report.Table("what stands, by arithmetic", "weights MB", "trained MB", "reference's copy MB", "gradients MB", "optimizer MB", "sum MB");

@@ -10,9 +10,6 @@ namespace Dpo.Benchmarks;
 /// </summary>
 internal static class ChildProcess
 {
-    /// <summary>Has glibc return what is freed at once, so that resident memory is live memory.</summary>
-    public const string NothingKept = "glibc.malloc.mmap_threshold=1000000";
-
     /// <summary>The hidden command that answers requests.</summary>
     public static Command Command<TRequest, TResult>(string name, Func<TRequest, TResult> measure)
     {
@@ -27,7 +24,7 @@ internal static class ChildProcess
 
     /// <summary>Starts a child, waits for its end and answers with its answer.</summary>
     /// <exception cref="InvalidInputException">The child failed; the message is its own.</exception>
-    public static TResult Run<TRequest, TResult>(string name, TRequest request, string? mallocTunables = null)
+    public static TResult Run<TRequest, TResult>(string name, TRequest request, bool keepNothing = false)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!)
         {
@@ -35,8 +32,11 @@ internal static class ChildProcess
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        if (mallocTunables is not null)
-            start.Environment["GLIBC_TUNABLES"] = mallocTunables;
+        if (keepNothing)
+        {
+            start.Environment["GLIBC_TUNABLES"] = "glibc.malloc.mmap_threshold=1000000";
+            start.Environment["DOTNET_GCgen0size"] = "0x80000";
+        }
         if (Path.GetFileNameWithoutExtension(start.FileName) == "dotnet")
             start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
         start.ArgumentList.Add(name);
@@ -57,10 +57,11 @@ internal static class ChildProcess
     /// <param name="rows">What it is asked for, row by row.</param>
     /// <param name="rounds">How many rounds.</param>
     /// <param name="inRound">Runs once a round, for what belongs beside the rows.</param>
-    /// <param name="mallocTunables">How glibc keeps memory in the children (GLIBC_TUNABLES); null for how it does here.</param>
+    /// <param name="keepNothing">Whether glibc returns what is freed at once, and the garbage collector runs after every half
+    /// megabyte, so that resident memory is live memory.</param>
     /// <returns>Every row's best figures of all rounds.</returns>
     public static IReadOnlyList<Measurement> RoundRobin<TRequest>(
-        string name, IReadOnlyList<TRequest> rows, int rounds, Action? inRound = null, string? mallocTunables = null)
+        string name, IReadOnlyList<TRequest> rows, int rounds, Action? inRound = null, bool keepNothing = false)
     {
         var best = new Measurement?[rows.Count];
         for (var round = 1; round <= rounds; round++)
@@ -68,7 +69,7 @@ internal static class ChildProcess
             inRound?.Invoke();
             for (var row = 0; row < rows.Count; row++)
             {
-                var measured = Run<TRequest, Measurement>(name, rows[row], mallocTunables);
+                var measured = Run<TRequest, Measurement>(name, rows[row], keepNothing);
                 best[row] = best[row]?.Best(measured) ?? measured;
             }
             Console.Error.WriteLine($"Round {round} of {rounds}.");

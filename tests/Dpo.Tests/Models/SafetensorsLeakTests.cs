@@ -2,7 +2,6 @@ using static TorchSharp.torch;
 
 namespace Dpo.Tests;
 
-[Collection(nameof(TensorCount))]
 public sealed class SafetensorsLeakTests
 {
     [Fact]

@@ -3,7 +3,6 @@ using static TorchSharp.torch;
 namespace Dpo.Tests;
 
 /// <summary>Training with an adapter: what the reference is, and what changes.</summary>
-[Collection(nameof(TensorCount))]
 public class LoraTrainingTests
 {
     private static readonly TrainingOptions training = TrainerTests.Options with { LearningRate = 1e-2, Steps = 25 };

@@ -3,7 +3,6 @@ using static TorchSharp.torch;
 namespace Dpo.Tests;
 
 /// <summary>The moving reference (TR-DPO) against its closed form.</summary>
-[Collection(nameof(TensorCount))]
 public class MoveReferenceTests
 {
     private static Gpt2 Model(int seed = 5, bool lora = false)

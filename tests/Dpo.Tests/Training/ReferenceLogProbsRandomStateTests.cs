@@ -3,7 +3,6 @@ using static TorchSharp.torch;
 namespace Dpo.Tests;
 
 /// <summary>Runs alone, since torch's default generator is the whole process's.</summary>
-[Collection(nameof(TensorCount))]
 public class ReferenceLogProbsRandomStateTests
 {
     [Fact]

@@ -46,7 +46,7 @@ public class AttentionTests
 
             var expected = Run((query, key, value) => WrittenOut(Visible(layout, style.Window), query, key, value, style));
             foreach (var attention in (Attention[])[
-                new SharedPromptAttention(layout, CPU, float32, Windows), new BucketedAttention(layout, CPU, float32, Windows)])
+                new SharedPromptAttention(layout, CPU, Windows), new BucketedAttention(layout, CPU, float32, Windows)])
             {
                 Assert.Equal(layout.Positions, attention.Positions.data<long>().ToArray());
                 var actual = Run((query, key, value) => attention.Attend(0, query, key, value, style));
@@ -68,9 +68,9 @@ public class AttentionTests
             return scope.DisposablesCount - before;
         }
 
-        var plain = Tensors(() => new SharedPromptAttention(layout, CPU, float32));
-        Assert.Equal(plain, Tensors(() => new SharedPromptAttention(layout, CPU, float32, 8)));
-        Assert.Equal(plain + 1, Tensors(() => new SharedPromptAttention(layout, CPU, float32, 7)));
+        var plain = Tensors(() => new SharedPromptAttention(layout, CPU));
+        Assert.Equal(plain, Tensors(() => new SharedPromptAttention(layout, CPU, 8)));
+        Assert.Equal(plain + 1, Tensors(() => new SharedPromptAttention(layout, CPU, 7)));
         var bucketed = Tensors(() => new BucketedAttention(layout, CPU, float32));
         Assert.Equal(bucketed, Tensors(() => new BucketedAttention(layout, CPU, float32, 8)));
         Assert.Equal(bucketed + 1, Tensors(() => new BucketedAttention(layout, CPU, float32, 7)));
@@ -103,7 +103,7 @@ public class AttentionTests
             }
 
             AssertAttends(
-                new PromptAttention(new SharedPromptAttention(prompts, CPU, float32, Windows), prompts, cache, firstPrompt: 0),
+                new PromptAttention(new SharedPromptAttention(prompts, CPU, Windows), prompts, cache, firstPrompt: 0),
                 [.. lengths.SelectMany((length, prompt) => Enumerable.Range(starts[prompt], length))]);
             var sequences = lengths.SelectMany((length, prompt) => Enumerable.Range(0, samples).Select(sample =>
                 starts[prompt] + length + sample * more)).ToArray();

@@ -3,7 +3,6 @@ using static TorchSharp.torch;
 namespace Dpo.Tests;
 
 /// <summary>A base in bf16, and what is alive.</summary>
-[Collection(nameof(TensorCount))]
 public class LoraMemoryTests
 {
     public static TheoryData<string> Families => LoraModels.Families;
