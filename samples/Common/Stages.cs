@@ -29,9 +29,9 @@ internal static class Stages
         string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, string? resumeFrom, SampleComparison? samples, string folder, CancellationToken cancellation)
     {
         using var metrics = new MetricsFile(folder, resumeFrom);
-        using var table = new MetricsTable(folder);
-        using var board = new TensorBoardFile(folder);
-        using var texts = samples is null ? null : new SamplesFile(folder, samples);
+        using var table = new MetricsTable(folder, resumeFrom);
+        using var board = new TensorBoardFile(folder, resumeFrom);
+        using var texts = samples is null ? null : new SamplesFile(folder, samples, resumeFrom);
         IProgress<TrainingMetrics>[] files = [metrics, table, board, .. texts is null ? (SamplesFile[])[] : [texts]];
         Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellation));
     }

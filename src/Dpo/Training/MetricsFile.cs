@@ -24,12 +24,12 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     /// damaged, or the metrics of steps before it are missing from the file.</exception>
     public MetricsFile(string folder, string? resumeFrom = null)
     {
-        var lastStep = resumeFrom is null ? null : (int?)CheckpointState.Read(resumeFrom).Position.Step;
+        var lastStep = CheckpointState.StepOf(resumeFrom);
         claim = new FolderLock(folder, ".metrics.lock");
         try
         {
-            metricsWriter = Open(Path.Combine(folder, MetricsName), lastStep);
-            timingWriter = Open(Path.Combine(folder, TimingName), lastStep);
+            metricsWriter = StepLines.Open(Path.Combine(folder, MetricsName), lastStep, isComplete: true);
+            timingWriter = StepLines.Open(Path.Combine(folder, TimingName), lastStep, isComplete: false);
         }
         catch
         {
@@ -65,49 +65,5 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
         metricsWriter.Dispose();
         timingWriter.Dispose();
         claim.Dispose();
-    }
-
-    /// <summary>Opens a file behind the lines of the steps that stay.</summary>
-    private static StreamWriter Open(string path, int? lastStep)
-    {
-        var stream = new FileStream(path, lastStep is null ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
-        if (lastStep is { } last && stream.Length > 0)
-        {
-            var (length, step) = Kept(stream, last);
-            if (step < last && Path.GetFileName(path) == MetricsName)
-            {
-                stream.Dispose();
-                throw new InvalidInputException(
-                    $"{path} ends after step {step}, but the checkpoint was written after step {last}; move the file away to go on without the lines before.");
-            }
-            stream.SetLength(length);
-            stream.Position = length;
-        }
-        return new StreamWriter(stream) { AutoFlush = true, NewLine = "\n" };
-    }
-
-    /// <summary>How many bytes the whole lines of steps up to the last one take, and the last step among them. A line that was being
-    /// written when the run was killed is not whole; nor does a run leave a step out.</summary>
-    private static (long Length, int Step) Kept(FileStream stream, int last)
-    {
-        var bytes = new byte[stream.Length];
-        stream.ReadExactly(bytes);
-        var (length, lastKept) = (0, 0);
-        while (Array.IndexOf(bytes, (byte)'\n', length) is var end and >= 0)
-        {
-            try
-            {
-                var step = JsonDocument.Parse(bytes.AsMemory(length..end)).RootElement.GetProperty("step").GetInt32();
-                if (step > last || (length > 0 && step != lastKept + 1))
-                    break;
-                lastKept = step;
-            }
-            catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
-            {
-                break;
-            }
-            length = end + 1;
-        }
-        return (length, lastKept);
     }
 }

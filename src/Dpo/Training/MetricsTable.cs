@@ -21,12 +21,22 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
     private readonly List<IReadOnlyDictionary<string, double>> rows = [];
     private StreamWriter writer;
 
-    /// <summary>Starts the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced.</summary>
-    public MetricsTable(string folder)
+    /// <summary>Starts the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or gone
+    /// on with.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>): rows of steps
+    /// after it are left out, since these steps are made anew, and so is a metric that only they have. Null starts an empty
+    /// file.</param>
+    /// <exception cref="InvalidInputException">The checkpoint is damaged, or the metrics of steps before it are missing from the
+    /// file.</exception>
+    public MetricsTable(string folder, string? resumeFrom = null)
     {
+        var lastStep = CheckpointState.StepOf(resumeFrom);
         Directory.CreateDirectory(folder);
         path = Path.Combine(folder, "metrics.csv");
-        writer = new StreamWriter(path) { AutoFlush = true };
+        if (lastStep is { } last && File.Exists(path))
+            ReadUpTo(last);
+        writer = rows.Count > 0 ? WriteAnew() : new StreamWriter(path) { AutoFlush = true };
     }
 
     /// <summary>Appends a step; it is in the file when the call returns.</summary>
@@ -43,6 +53,15 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
         }
         columns.AddRange(added);
         writer.Dispose();
+        writer = WriteAnew();
+    }
+
+    /// <summary>Closes the file.</summary>
+    public void Dispose() => writer.Dispose();
+
+    /// <summary>Writes all rows, and opens the file behind them.</summary>
+    private StreamWriter WriteAnew()
+    {
         AtomicFile.Write(path, stream =>
         {
             using var whole = new StreamWriter(stream, leaveOpen: true);
@@ -50,11 +69,65 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
             foreach (var earlier in rows)
                 whole.Write(Line(earlier));
         });
-        writer = new StreamWriter(path, append: true) { AutoFlush = true };
+        return new StreamWriter(path, append: true) { AutoFlush = true };
     }
 
-    /// <summary>Closes the file.</summary>
-    public void Dispose() => writer.Dispose();
+    /// <summary>Takes over what the interrupted run wrote of the steps that stay.</summary>
+    private void ReadUpTo(int last)
+    {
+        var records = Records(File.ReadAllText(path)).ToList();
+        if (records.Count == 0)
+            return;
+        var names = records[0];
+        foreach (var record in records.Skip(1))
+        {
+            try
+            {
+                var row = names.Zip(record).Where(field => field.Second.Length > 0)
+                    .ToDictionary(field => field.First, field => double.Parse(field.Second, CultureInfo.InvariantCulture));
+                if (row["step"] > last)
+                    break;
+                rows.Add(row);
+            }
+            catch (Exception e) when (e is FormatException or ArgumentException or KeyNotFoundException)
+            {
+                break; // not ours from here on
+            }
+        }
+        var lastKept = rows.Count > 0 ? (int)rows[^1]["step"] : 0;
+        if (lastKept < last)
+            throw StepLines.Missing(path, lastKept, last);
+        columns.AddRange(names.Where(name => name != "step" && rows.Any(row => row.ContainsKey(name))));
+    }
+
+    /// <summary>The fields of the records; one that was being written when the run was killed has no end, and is left out.</summary>
+    private static IEnumerable<List<string>> Records(string text)
+    {
+        var (record, field, isQuoted) = (new List<string>(), new StringBuilder(), false);
+        for (var at = 0; at < text.Length; at++)
+        {
+            // A quote within quotes is written twice, which closes them and opens them again: the second is part of the text.
+            if (text[at] == '"')
+            {
+                isQuoted = !isQuoted;
+                if (isQuoted && at > 0 && text[at - 1] == '"')
+                    field.Append('"');
+            }
+            else if (isQuoted || text[at] is not (',' or '\r' or '\n'))
+            {
+                field.Append(text[at]);
+            }
+            else if (text[at] != '\r')
+            {
+                record.Add(field.ToString());
+                field.Clear();
+                if (text[at] == ',')
+                    continue;
+                yield return record;
+                record = [];
+            }
+        }
+    }
 
     private string Line(IReadOnlyDictionary<string, double> row) => string.Join(',', columns.Select(column =>
         row.TryGetValue(column, out var value) ? value.ToString("r", CultureInfo.InvariantCulture) : "")) + LineEnd;

@@ -18,6 +18,9 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     /// <summary>How it is trained.</summary>
     public TrainingOptions Options => options;
 
+    /// <summary>The pair whose reference the loss is measured against; null where it does without one.</summary>
+    public virtual PolicyReferencePair? Pair => null;
+
     /// <summary>Whether the loss of a part of a batch depends on the other parts.</summary>
     protected virtual bool IsBatchCoupled => false;
 

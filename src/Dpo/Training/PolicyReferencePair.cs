@@ -28,6 +28,7 @@ public sealed class PolicyReferencePair : IDisposable
     private readonly List<(string Name, Parameter Trained, Tensor Initial)> weights = [];
     private CausalLanguageModel? reference;
     private bool released;
+    private bool hasMoved;
 
     /// <summary>Makes a pair whose reference is the policy as it is now.</summary>
     /// <param name="policy">The model to train; disposed with the pair.</param>
@@ -74,7 +75,8 @@ public sealed class PolicyReferencePair : IDisposable
         return parameters.Concat(ReferenceModel.named_buffers().Select(named => (named.name, named.buffer)));
     }
 
-    /// <summary>SHA-256 of the reference's weights, without those it shares with the policy; null once it was released.</summary>
+    /// <summary>SHA-256 of the reference's weights as they are now, without those it shares with the policy; null once it was released. A
+    /// run takes it before its first step and before it reads a checkpoint: of the initial weights, where the pair was made anew.</summary>
     internal string? ReferenceDigest() => released ? null : ReferenceLogProbsKey.HashOf(
         reference is null ? weights.Select(weight => (weight.Name, weight.Initial)) : ReferenceState());
 
@@ -159,7 +161,28 @@ public sealed class PolicyReferencePair : IDisposable
         using var scope = NewDisposeScope();
         foreach (var (values, trained) in reference is null ? weights.Select(weight => (weight.Initial, (Tensor)weight.Trained)) : BothModels(reference))
             values.lerp_(trained.to(values.dtype), share);
+        hasMoved = true;
     }
+
+    /// <summary>The reference's weights, by name, where they have moved: those that <see cref="MoveReference"/> changes. Null where the
+    /// reference is as it was made, or was released.</summary>
+    internal IReadOnlyList<(string Name, Tensor Tensor)>? MovedReference => hasMoved && !released ? Movable() : null;
+
+    /// <summary>Puts the reference where it had moved to when a file of <see cref="MovedReference"/> was written.</summary>
+    /// <exception cref="InvalidInputException">The reference was released, or has other weights.</exception>
+    internal void RestoreReference(string path)
+    {
+        if (released)
+            throw new InvalidInputException($"{path} holds a reference that has moved, but the pair's was released; go on with a pair that has one.");
+        using var noGrad = no_grad();
+        using var file = ModelWeights.OpenFile(path);
+        file.LoadInto(Movable(), ignored: null);
+        hasMoved = true;
+    }
+
+    private IReadOnlyList<(string Name, Tensor Tensor)> Movable() => reference is null
+        ? weights.ConvertAll(weight => (weight.Name, weight.Initial))
+        : [.. reference.named_parameters().Select(named => (named.name, (Tensor)named.parameter))];
 
     /// <summary>The reference's parameters and the policy's.</summary>
     private List<(Tensor Reference, Tensor Policy)> BothModels(CausalLanguageModel reference)

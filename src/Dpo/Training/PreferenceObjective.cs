@@ -7,6 +7,8 @@ namespace Dpo;
 internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceLoss loss, TrainingOptions options)
     : Objective(pair.Policy, options)
 {
+    public override PolicyReferencePair? Pair => loss.UsesReference ? pair : null;
+
     protected override bool IsBatchCoupled => loss.IsBatchCoupled;
 
     protected override bool UsesLogSquaredProbs => loss.UsesLogSquaredProbs;

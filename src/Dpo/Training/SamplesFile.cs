@@ -19,15 +19,20 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
     private readonly SampleComparison comparison;
     private readonly StreamWriter writer;
 
-    /// <summary>Starts the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced.</summary>
+    /// <summary>Starts the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or gone
+    /// on with.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="comparison">What to sample.</param>
-    public SamplesFile(string folder, SampleComparison comparison)
+    /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>): samples of steps
+    /// after it are cut off, since these steps are made anew. Null starts an empty file.</param>
+    /// <exception cref="InvalidInputException">The checkpoint is damaged.</exception>
+    public SamplesFile(string folder, SampleComparison comparison, string? resumeFrom = null)
     {
         ArgumentNullException.ThrowIfNull(comparison);
         this.comparison = comparison;
+        var lastStep = CheckpointState.StepOf(resumeFrom);
         Directory.CreateDirectory(folder);
-        writer = new StreamWriter(Path.Combine(folder, "samples.jsonl")) { AutoFlush = true, NewLine = "\n" };
+        writer = StepLines.Open(Path.Combine(folder, "samples.jsonl"), lastStep, isComplete: false);
     }
 
     /// <summary>Samples, where the step has metrics of an evaluation; the samples are in the file when the call returns.</summary>

@@ -11,7 +11,8 @@ namespace Dpo;
 /// </summary>
 /// <remarks>
 /// <para>A step is one event with its values as scalars, in 32 bits, and the time at which it ended. Every run makes a file of
-/// its own, and TensorBoard shows the files of a folder as one run: give every run its folder.</para>
+/// its own, and TensorBoard shows the files of a folder as one run: give every run its folder. So does a run that was resumed: its
+/// file begins with the mark of a restart, by which TensorBoard leaves out what earlier files say of the steps that are made anew.</para>
 /// <para>TorchSharp brings a writer too, but its events carry no usable time: 0, or .NET's ticks where TensorBoard reads
 /// seconds since 1970, rounded to 32 bits. The format is small: a TFRecord (length, its checksum, bytes, their checksum)
 /// around a protocol buffer <c>Event</c>.</para>
@@ -19,22 +20,29 @@ namespace Dpo;
 public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
 {
     // The fields of TensorFlow's event.proto and summary.proto, each number with its wire type.
-    private const byte EventWallTime = (1 << 3) | 1, EventStep = (2 << 3) | 0, EventFileVersion = (3 << 3) | 2, EventSummary = (5 << 3) | 2;
+    private const byte EventWallTime = (1 << 3) | 1, EventStep = (2 << 3) | 0, EventFileVersion = (3 << 3) | 2, EventSummary = (5 << 3) | 2, EventSessionLog = (7 << 3) | 2;
     private const byte SummaryValue = (1 << 3) | 2, ValueTag = (1 << 3) | 2, ValueNumber = (2 << 3) | 5;
+    private const byte SessionStatus = (1 << 3) | 0, SessionStart = 1;
 
     private static int files;
 
     private readonly FileStream stream;
 
     /// <summary>Starts a file in <paramref name="folder"/>, which is made where it is missing.</summary>
-    public TensorBoardFile(string folder)
+    /// <param name="folder">The folder.</param>
+    /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>), or null.</param>
+    /// <exception cref="InvalidInputException">The checkpoint is damaged.</exception>
+    public TensorBoardFile(string folder, string? resumeFrom = null)
     {
+        var lastStep = CheckpointState.StepOf(resumeFrom);
         Directory.CreateDirectory(folder);
         var now = DateTimeOffset.UtcNow;
         stream = new FileStream(
             Path.Combine(folder, $"events.out.tfevents.{now.ToUnixTimeSeconds()}.{Environment.MachineName}.{Environment.ProcessId}.{Interlocked.Increment(ref files)}"),
             FileMode.CreateNew, FileAccess.Write, FileShare.Read);
         Append(now, 0, record => Text(record, EventFileVersion, "brain.Event:2"));
+        if (lastStep is { } last)
+            Append(now, last + 1, record => Bytes(record, EventSessionLog, [SessionStatus, SessionStart]));
     }
 
     /// <summary>Appends a step; it is in the file when the call returns.</summary>

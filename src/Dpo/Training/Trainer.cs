@@ -73,7 +73,7 @@ public abstract class Trainer : IDisposable
         logger.LogInformation("Training on {Examples} examples for {Steps} steps.", data.Examples.Count, totalSteps);
 
         using var run = new CheckpointedRun(
-            options, new TrainedState(objective.Model, objective.Parameters, optimizer), totalSteps, () => RunFacts.Of(this, objective, optimizer, data, heldOut), logger);
+            options, new TrainedState(objective.Model, objective.Parameters, optimizer, objective.Pair), totalSteps, () => RunFacts.Of(this, objective, optimizer, data, heldOut), logger);
         var at = run.Position;
         var pace = new PaceClock(totalSteps - at.Step);
         var clock = Stopwatch.StartNew();

@@ -118,8 +118,6 @@ public sealed record TrainingOptions
             throw new ArgumentOutOfRangeException(nameof(MoveReferenceBy), MoveReferenceBy, "The reference moves by a share above 0 and at most 1.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(WarnOfChosenFall);
         Checkpoints?.Validate();
-        if (MoveReferenceEvery is not null && (Checkpoints is not null || ResumeFrom is not null))
-            throw new ArgumentException("A moving reference is not kept in checkpoints; leave out either MoveReferenceEvery or Checkpoints and ResumeFrom.");
         if (WeightDecay > 0 && Optimizer == OptimizerKind.RmsProp)
             throw new ArgumentException("RMSprop has no decoupled weight decay; use AdamW or a weight decay of 0.");
     }

@@ -81,6 +81,57 @@ public class MetricsTableTests
         Assert.Equal("", File.ReadAllText(folder.File("metrics.csv")));
     }
 
+    /// <summary>At every step, whatever the interrupted run wrote past the checkpoint, and wherever it was killed.</summary>
+    [Fact]
+    public void A_resumed_run_goes_on_with_the_table_to_the_byte()
+    {
+        using var folder = new TemporaryFolder();
+        var checkpoints = CheckpointsUpTo(folder, 4);
+        (string, double)[] Values(int step) =>
+            [("loss", 1.0 / step), .. step % 2 == 0 ? new[] { ("eval \"a\",\r\n", double.NaN) } : [], .. step == 3 ? [("late", -1e-7)] : Array.Empty<(string, double)>()];
+        var written = new List<string> { "" };
+        using (var whole = new MetricsTable(folder.File("whole")))
+        {
+            for (var step = 1; step <= 4; step++)
+            {
+                whole.Report(Step(step, Values(step)));
+                written.Add(ReadShared(folder.File("whole/metrics.csv")));
+            }
+        }
+        for (var step = 1; step <= 4; step++)
+        {
+            // A run killed after its fourth step, or while it wrote the last row.
+            foreach (var torn in (string[])[written[4], written[4][..^3], written[step], written[4] + "5,"])
+            {
+                if (torn == written[4][..^3] && step == 4)
+                    continue;
+                folder.Write("metrics.csv", torn);
+                using var table = new MetricsTable(folder.Path, checkpoints[step]);
+                for (var next = step; next <= 4; next++)
+                {
+                    if (next > step)
+                        table.Report(Step(next, Values(next)));
+                    Assert.Equal(written[next], ReadShared(folder.File("metrics.csv")));
+                }
+            }
+        }
+        foreach (var (text, lastStep) in new[] { (written[3], 3), (written[4][..^3], 3), ("of someone else\r\n1\r\n", 0), ("step,loss\r\n1,x\r\n", 0) })
+        {
+            var path = folder.Write("metrics.csv", text);
+            Assert.Equal(
+                $"{path} ends after step {lastStep}, but the checkpoint was written after step 4; move the file away to go on without the lines before.",
+                Assert.Throws<InvalidInputException>(() => new MetricsTable(folder.Path, checkpoints[4])).Message);
+            Assert.Equal(text, File.ReadAllText(path));
+        }
+    }
+
+    /// <summary>Checkpoints of the steps, with nothing in them but how far a run was.</summary>
+    internal static string[] CheckpointsUpTo(TemporaryFolder folder, int steps) =>
+    [
+        .. Enumerable.Range(0, steps + 1).Select(step =>
+            CheckpointFolder.Write(folder.Path, new(CheckpointState.CurrentVersion, new(step), 0, new Dictionary<string, string>(), new Dictionary<string, string>()), _ => { })),
+    ];
+
     private static string ReadShared(string path)
     {
         using var reader = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));

@@ -64,6 +64,36 @@ public class SamplesFileTests
     }
 
     [Fact]
+    public void A_resumed_run_goes_on_with_the_samples_to_the_byte()
+    {
+        using var folder = new TemporaryFolder();
+        var tokenizer = Tokenizer();
+        var data = TrajectoryTests.Data(Numbers.Json("trajectories", "gpt2_rmsprop", "config.json"));
+        void Run(string name, int steps, int? from = null)
+        {
+            using var pair = Pair();
+            var checkpoints = folder.File($"{name}/checkpoints");
+            var options = training with
+            {
+                Steps = steps,
+                EvaluateEvery = 1,
+                Checkpoints = new() { Folder = checkpoints, Every = 1, KeepLast = 10 },
+                ResumeFrom = from is { } step ? CheckpointFolder.PathOf(checkpoints, step) : null,
+            };
+            using var trainer = new DpoTrainer(pair, options: options);
+            using var file = new SamplesFile(folder.File(name), new SampleComparison(pair, tokenizer, Prompts, new() { MaxNewTokens = 8, Temperature = 0 }), options.ResumeFrom);
+            trainer.Train(data, data, file);
+        }
+
+        Run("whole", 4);
+        Run("parts", 3);
+        File.AppendAllText(folder.File("parts/samples.jsonl"), "{\"step\":4,\"prompt\":\"kill");
+        Run("parts", 4, from: 2);
+        Assert.Equal(8, File.ReadAllLines(folder.File("whole/samples.jsonl")).Length);
+        Assert.Equal(File.ReadAllText(folder.File("whole/samples.jsonl")), File.ReadAllText(folder.File("parts/samples.jsonl")));
+    }
+
+    [Fact]
     public void What_cannot_be_sampled_is_refused_before_training()
     {
         using var pair = Pair();

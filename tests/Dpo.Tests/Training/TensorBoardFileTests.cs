@@ -19,9 +19,10 @@ public class TensorBoardFileTests
         return ~crc;
     }
 
-    private static List<Event> Read(string folder)
+    private static List<Event> Read(string folder) => ReadFile(Assert.Single(Directory.GetFiles(folder, "events.out.tfevents.*")));
+
+    private static List<Event> ReadFile(string path)
     {
-        var path = Assert.Single(Directory.GetFiles(folder, "events.out.tfevents.*"));
         using var reader = new BinaryReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
         var events = new List<Event>();
         byte[] Checked(int count)
@@ -74,6 +75,41 @@ public class TensorBoardFileTests
         using var first = new TensorBoardFile(folder.Path);
         using var second = new TensorBoardFile(folder.Path);
         Assert.Equal(2, Directory.GetFiles(folder.Path).Length);
+    }
+
+    /// <summary>TensorBoard's two rules for a restart: the mark drops the earlier events of its step and of later ones (the reader in
+    /// Python), and so does a scalar for its tag (the reader in Rust, since 2.5).</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_steps_that_a_resumed_run_makes_anew_are_shown_once(bool byMark)
+    {
+        using var folder = new TemporaryFolder();
+        var checkpoints = MetricsTableTests.CheckpointsUpTo(folder, 2);
+        var files = new List<string>();
+        void Report(string? resumeFrom, int first, int last, double loss)
+        {
+            var before = Directory.GetFiles(folder.Path);
+            using (var file = new TensorBoardFile(folder.Path, resumeFrom))
+            {
+                for (var step = first; step <= last; step++)
+                    file.Report(new(step, 4, new Dictionary<string, double> { ["loss"] = loss }, TimeSpan.Zero));
+            }
+            files.Add(Assert.Single(Directory.GetFiles(folder.Path).Except(before)));
+        }
+        Report(null, 1, 4, loss: 1);
+        Report(checkpoints[2], 3, 4, loss: 2);
+
+        var shown = new List<(long Step, float Loss)>();
+        foreach (var e in files.SelectMany(ReadFile))
+        {
+            if (byMark ? e.SessionLog?.Status == SessionLog.Types.SessionStatus.Start : e.Summary is not null)
+                shown.RemoveAll(earlier => earlier.Step >= e.Step);
+            if (e.Summary is { } summary)
+                shown.Add((e.Step, summary.Value.Single().SimpleValue));
+        }
+        Assert.Equal([(1L, 1f), (2L, 1f), (3L, 2f), (4L, 2f)], shown);
+        Assert.Null(ReadFile(files[0]).Find(e => e.SessionLog is not null));
     }
 
     [Fact]

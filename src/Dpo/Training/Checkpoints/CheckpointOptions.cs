@@ -2,9 +2,12 @@ namespace Dpo;
 
 /// <summary>Where and when a trainer saves what a run needs to go on after an interruption.</summary>
 /// <remarks>
-/// <para>A checkpoint is a folder such as <c>step-000120</c>. It holds the weights, the optimizer's state, the state of the
-/// process's random generator and <c>state.json</c>: how far the run is, what it was asked for, and the SHA-256 of every file. It
-/// appears whole or not at all: it is written under another name, flushed to the disk and renamed.</para>
+/// <para>A checkpoint is a folder such as <c>step-000120</c>. It holds the weights, the optimizer's state, the reference where it has
+/// moved (<see cref="TrainingOptions.MoveReferenceEvery"/>), the state of the process's random generator and <c>state.json</c>: how far
+/// the run is, what it was asked for, and the SHA-256 of every file. It appears whole or not at all: it is written under another name,
+/// flushed to the disk and renamed.</para>
+/// <para>The random generators of CUDA devices are not in it, since TorchSharp gives no access to them: a module of your own that draws
+/// on such a device draws otherwise after a resume. Nothing of this library does, the dropout of adapters included.</para>
 /// <para>Weights lie in Hugging Face's layout, so that a checkpoint is also a model: <see cref="CausalLanguageModel.Load"/> takes
 /// it, or <see cref="Transformer.LoadAdapter"/> where only an adapter is trained. A tokenizer is not in it.</para>
 /// <para>A checkpoint is written after the last step too, and where a run is cancelled.</para>

@@ -82,6 +82,9 @@ internal sealed record CheckpointState(
         }
     }
 
+    /// <summary>The step after which a checkpoint was written; null for no checkpoint.</summary>
+    public static int? StepOf(string? checkpoint) => checkpoint is null ? null : Read(checkpoint).Position.Step;
+
     private static byte[] Seal(ReadOnlySpan<byte> body) =>
         Encoding.UTF8.GetBytes($",\n  \"sha256\": \"{Convert.ToHexStringLower(SHA256.HashData(body))}\"\n}}\n");
 }

@@ -67,7 +67,7 @@ internal sealed class CheckpointedRun : IDisposable
         if (saved.Position.Step > totalSteps)
             throw new InvalidInputException(
                 $"{path} was written after step {saved.Position.Step}, but the run is to have {totalSteps} steps; give more steps.");
-        state.Read(path);
+        state.Read(path, saved.Files.Keys);
         state.DropoutDraws = saved.DropoutDraws;
         savedStep = saved.Position.Step;
         LastGood = path;

@@ -24,6 +24,8 @@ internal static class RunFacts
         yield return Fact("MaxGradNorm", options.MaxGradNorm, Change.Allowed);
         yield return Fact("MicroBatchSize", options.MicroBatchSize, Change.Allowed);
         yield return Fact("MicroBatchTokens", options.MicroBatchTokens, Change.Allowed);
+        yield return Fact("MoveReferenceEvery", options.MoveReferenceEvery ?? 0, Change.Allowed);
+        yield return Fact("MoveReferenceBy", options.MoveReferenceBy, Change.Allowed);
         yield return Fact("Steps", totalSteps, Change.Told);
         yield return Fact("EvaluateEvery", options.EvaluateEvery ?? 0, Change.Told);
     }

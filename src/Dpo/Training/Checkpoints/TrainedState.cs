@@ -3,13 +3,15 @@ using static TorchSharp.torch;
 
 namespace Dpo;
 
-/// <summary>The tensors of a run that its steps change, as files of a checkpoint: trained weights, the optimizer's state, and the
-/// process's random generator, which a module of the user's own may draw from.</summary>
-internal sealed class TrainedState(CausalLanguageModel model, IReadOnlyList<Parameter> parameters, optim.Optimizer optimizer)
+/// <summary>The tensors of a run that its steps change, as files of a checkpoint: trained weights, the optimizer's state, a reference
+/// that has moved, and the process's random generator, which a module of the user's own may draw from.</summary>
+internal sealed class TrainedState(
+    CausalLanguageModel model, IReadOnlyList<Parameter> parameters, optim.Optimizer optimizer, PolicyReferencePair? pair)
 {
     private const string TrainedName = "trained.safetensors";
     private const string OptimizerName = "optimizer.safetensors";
     private const string TorchOptimizerName = "optimizer.bin";
+    private const string ReferenceName = "reference.safetensors";
     private const string RandomName = "random.safetensors";
     private const string GeneratorName = "cpu";
 
@@ -57,12 +59,16 @@ internal sealed class TrainedState(CausalLanguageModel model, IReadOnlyList<Para
                 using var writer = new BinaryWriter(stream, System.Text.Encoding.UTF8, leaveOpen: true);
                 ((OptimizerHelper)optimizer).save_state_dict(writer);
             });
+        if (pair?.MovedReference is { } moved)
+            SafetensorsWriter.Write(Path.Combine(folder, ReferenceName), moved);
         SafetensorsWriter.Write(Path.Combine(folder, RandomName), [(GeneratorName, Generator.Default.get_state())]);
     }
 
     /// <summary>Takes the state over from a checkpoint that was checked.</summary>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="files">The names of the files that belong to it.</param>
     /// <exception cref="InvalidInputException">It is of another model or optimizer; what was trained may be half replaced.</exception>
-    public void Read(string folder)
+    public void Read(string folder, IEnumerable<string> files)
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
@@ -83,6 +89,8 @@ internal sealed class TrainedState(CausalLanguageModel model, IReadOnlyList<Para
             using var reader = new BinaryReader(File.OpenRead(Path.Combine(folder, TorchOptimizerName)));
             ((OptimizerHelper)optimizer).load_state_dict(reader);
         }
+        if (files.Contains(ReferenceName))
+            pair?.RestoreReference(Path.Combine(folder, ReferenceName));
         using var random = new SafetensorsReader(Path.Combine(folder, RandomName));
         Generator.Default.set_state(random.Read(GeneratorName));
     }

@@ -308,39 +308,14 @@ public class CheckpointFaultTests
     }
 
     /// <summary>A disk of so many bytes.</summary>
-    private sealed class QuotaStream(Stream inner, Action<long> take, Func<long> left) : Stream
+    private sealed class QuotaStream(Stream inner, Action<long> take, Func<long> left) : PassingStream(inner)
     {
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
+        protected override void Passing(int bytes)
         {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
-        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-        public override void Write(ReadOnlySpan<byte> buffer)
-        {
-            if (buffer.Length > left())
+            if (bytes > left())
                 throw new IOException("No space left on device.");
-            take(buffer.Length);
-            inner.Write(buffer);
+            take(bytes);
         }
-
-        public override void Flush() => inner.Flush();
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
     }
 
     /// <summary>Keeps what is logged.</summary>

@@ -29,7 +29,16 @@ public class ResumeTests
         Sft,
         LoraWithDropout,
         LoraWithMoreWeights,
+        MovingReference,
+        MovingReferenceOfTwoModels,
+        MovingReferenceOfLora,
     }
+
+    private static bool HasAdapter(Subject subject) =>
+        subject is Subject.LoraWithDropout or Subject.LoraWithMoreWeights or Subject.MovingReferenceOfLora;
+
+    private static bool Moves(Subject subject) =>
+        subject is Subject.MovingReference or Subject.MovingReferenceOfTwoModels or Subject.MovingReferenceOfLora;
 
     /// <summary>Trains in a process that knows nothing of the runs before.</summary>
     /// <returns>The trained weights.</returns>
@@ -37,19 +46,20 @@ public class ResumeTests
         Subject subject, string folder, int? stopAfter = null, bool resume = false, Func<TrainingOptions, TrainingOptions>? change = null)
     {
         CausalLanguageModel model = subject == Subject.DpoOfOwnModule ? new LogitsModel(new OwnModule()) : new Gpt2(TrainerTests.Shape, seed: 5);
-        if (subject is Subject.LoraWithDropout or Subject.LoraWithMoreWeights)
+        if (HasAdapter(subject))
             ((Transformer)model).AddLora(LoraModels.Options with { Dropout = 0.3 });
         if (subject == Subject.LoraWithMoreWeights)
             model.named_parameters().First(named => named.name.EndsWith("ln_f.weight", StringComparison.Ordinal)).parameter.requires_grad = true;
         var checkpoints = Path.Combine(folder, "checkpoints");
         var options = training with
         {
+            MoveReferenceEvery = Moves(subject) ? 2 : null,
             Optimizer = subject is Subject.DpoAdamW or Subject.LoraWithDropout ? OptimizerKind.AdamW : OptimizerKind.RmsProp,
             Checkpoints = new() { Folder = checkpoints, Every = 4, KeepLast = 100 },
             ResumeFrom = resume ? Checkpoints.Latest(checkpoints) : null,
         };
         options = change?.Invoke(options) ?? options;
-        using var pair = subject == Subject.DpoOfTwoModels
+        using var pair = subject is Subject.DpoOfTwoModels or Subject.MovingReferenceOfTwoModels
             ? new PolicyReferencePair(model, new Gpt2(TrainerTests.Shape, seed: 5))
             : new PolicyReferencePair(model);
         using optim.Optimizer? own = subject switch
@@ -91,6 +101,9 @@ public class ResumeTests
     [InlineData(Subject.Sft)]
     [InlineData(Subject.LoraWithDropout)]
     [InlineData(Subject.LoraWithMoreWeights)]
+    [InlineData(Subject.MovingReference)]
+    [InlineData(Subject.MovingReferenceOfTwoModels)]
+    [InlineData(Subject.MovingReferenceOfLora)]
     public void A_resumed_run_is_the_uninterrupted_one(Subject subject)
     {
         using var whole = new TemporaryFolder();
@@ -102,6 +115,41 @@ public class ResumeTests
         Assert.Equal(expected, actual);
         Assert.Equal(Metrics(whole), Metrics(parts));
         Assert.Equal(Steps, File.ReadAllLines(parts.File("timing.jsonl")).Length);
+        var last = Checkpoints.Latest(parts.File("checkpoints"))!;
+        Assert.Equal(Moves(subject), File.Exists(Path.Combine(last, "reference.safetensors")));
+        foreach (var file in Directory.GetFiles(Checkpoints.Latest(whole.File("checkpoints"))!))
+        {
+            // Tests that run side by side draw from the process's one generator; KillTests compares it.
+            if (Path.GetFileName(file) is var name && name is not ("random.safetensors" or "state.json"))
+                Assert.True(File.ReadAllBytes(file).SequenceEqual(File.ReadAllBytes(Path.Combine(last, name))), $"{name} differs.");
+        }
+    }
+
+    /// <summary>A reference that is to stay from here on stays where it had moved to, not where it began.</summary>
+    [Fact]
+    public void A_reference_that_had_moved_is_kept_where_it_is()
+    {
+        using var folder = new TemporaryFolder();
+        TrainingOptions Stays(TrainingOptions options) => options with { MoveReferenceEvery = null, ResumeWithChanges = true };
+        byte[] Reference(int step) => File.ReadAllBytes(folder.File($"checkpoints/step-{step:000000}/reference.safetensors"));
+
+        Train(Subject.MovingReference, folder.Path, stopAfter: 5);
+        var refused = Assert.Throws<InvalidInputException>(
+            () => Train(Subject.MovingReference, folder.Path, resume: true, change: options => options with { MoveReferenceEvery = 3, MoveReferenceBy = 1 }));
+        Assert.EndsWith(
+            "was written under other options: MoveReferenceEvery 2 then, 3 now; MoveReferenceBy 0.6 then, 1 now. " +
+            "Give the same ones, or set ResumeWithChanges to go on with these.", refused.Message, StringComparison.Ordinal);
+        Train(Subject.MovingReference, folder.Path, stopAfter: 7, resume: true, change: Stays);
+        Train(Subject.MovingReference, folder.Path, resume: true, change: Stays);
+        Assert.Equal(Reference(5), Reference(11));
+
+        using var released = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
+        released.ReleaseReference();
+        using var trainer = new DpoTrainer(released, new IpoLoss(beta: 0.3), training with { ResumeFrom = folder.File("checkpoints/step-000011"), ResumeWithChanges = true });
+        var path = folder.File("checkpoints/step-000011/reference.safetensors");
+        Assert.Equal(
+            $"{path} holds a reference that has moved, but the pair's was released; go on with a pair that has one.",
+            Assert.Throws<InvalidInputException>(() => trainer.Train(TrainerTests.Data(12))).Message);
     }
 
     [Fact]
