@@ -37,7 +37,6 @@ internal sealed class TrainingCommand : RootCommand
         ["hh"] = ChatTemplate.HelpfulHarmless,
     };
 
-    private readonly double defaultBeta;
     private readonly string defaultOutput;
     private readonly Truncation paperTruncation;
 
@@ -55,10 +54,6 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<string> truncation = CliOption.Choice("--truncation", "The paper's rule; or TRL's: keep the first --max-length tokens; or drop what is too long.", "paper", "keep-start", "drop");
     private readonly Option<string> optimizer = CliOption.Choice("--optimizer", "The paper's is rmsprop.", "rmsprop", "adamw");
     private readonly Option<double?> weightDecay = CliOption.Real("--weight-decay", "AdamW's decoupled weight decay. [default: 0]", 0, inclusive: true);
-    private readonly Option<double?> beta = CliOption.Real("--beta", "How strongly the policy is held to the reference.", 0);
-    private readonly Option<string?> loss = CliOption.List("--loss", "NAME[,NAME…]", $"One or more, added up: {string.Join("|", LossOptions.AllNames)}. [default: sigmoid, DPO's]");
-    private readonly Option<string?> lossWeights = CliOption.List("--loss-weights", "X[,X…]", "A weight for each loss. [default: 1]");
-    private readonly Option<double?> labelSmoothing = CliOption.Real("--label-smoothing", "Share of preferences taken to be the wrong way round. [default: 0]", 0, inclusive: true, below: 0.5);
     private readonly Option<int?> maxLength = CliOption.Whole("--max-length", "Tokens of prompt and completion. [default: 512]", 2);
     private readonly Option<int?> maxPromptLength = CliOption.Whole("--max-prompt-length", "Tokens a prompt is cut to where both do not fit. [default: 256]");
     private readonly Option<string?> chatTemplate = new("--chat-template")
@@ -79,16 +74,15 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<double?> loraAlpha = CliOption.Real("--lora-alpha", "The adapter's change is scaled by this over the rank. [default: twice the rank]", 0);
     private readonly Option<string?> loraTarget = CliOption.Path("--lora-target", "NAMES", "Linear layers to adapt, by the ends of their names, with commas between. [default: all-linear]");
 
+    private readonly LossCommandOptions losses;
     private readonly InterruptionOptions interruption;
 
     public TrainingCommand(string description, string defaultOutput, double defaultBeta, Truncation paperTruncation)
         : base(description)
     {
-        this.defaultBeta = defaultBeta;
         this.defaultOutput = defaultOutput;
         this.paperTruncation = paperTruncation;
         output = CliOption.Path("--output", "DIR", $"Where metrics and models go. [default: {defaultOutput}]");
-        beta.Description += $" [default: {defaultBeta}]";
         chatTemplate.Validators.Add(result =>
         {
             if (result.Tokens is [{ Value: var name }] && !ChatTemplates.ContainsKey(name))
@@ -97,10 +91,11 @@ internal sealed class TrainingCommand : RootCommand
         foreach (var option in (Option[])
         [
             model, train, eval, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
-            weightDecay, beta, loss, lossWeights, labelSmoothing, maxLength, maxPromptLength, chatTemplate, maxGradNorm, detailedMetrics, moveReferenceEvery, moveReferenceBy, seed, noShuffle, precision, device, skipSft,
+            weightDecay, maxLength, maxPromptLength, chatTemplate, maxGradNorm, detailedMetrics, moveReferenceEvery, moveReferenceBy, seed, noShuffle, precision, device, skipSft,
             loraRank, loraAlpha, loraTarget,
         ])
             Options.Add(option);
+        losses = new LossCommandOptions(this, defaultBeta);
         interruption = new InterruptionOptions(this);
     }
 
@@ -139,22 +134,16 @@ internal sealed class TrainingCommand : RootCommand
             throw new InvalidInputException("--move-reference-by: the value must be at most 1, which makes the reference the policy.");
         if (training.MoveReferenceEvery is null && parsed.GetValue(moveReferenceBy) is not null)
             throw new InvalidInputException("--move-reference-by goes with --move-reference-every.");
-        var losses = new LossOptions
-        {
-            Names = parsed.GetValue(loss)?.Split(',') ?? ["sigmoid"],
-            Weights = parsed.GetValue(lossWeights) is { } weights ? CliOption.Reals("--loss-weights", weights) : null,
-            Beta = parsed.GetValue(beta) ?? defaultBeta,
-            LabelSmoothing = parsed.GetValue(labelSmoothing) ?? 0,
-        };
+        var (lossNames, loss) = losses.Parse(parsed);
         var settings = new TrainingSettings(
             parsed.GetValue(model), parsed.GetValue(train), parsed.GetValue(eval), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
-            losses.Create(), losses.Names.Contains("kto"),
+            loss, lossNames.Contains("kto"),
             parsed.GetValue(truncation) switch { "keep-start" => Truncation.KeepStart, "drop" => Truncation.Drop, _ => paperTruncation },
             parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
             parsed.GetValue(chatTemplate) is { } template ? ChatTemplates[template] : null,
             CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),
             training.Seed, parsed.GetValue(skipSft), Lora(parsed, fromScratch));
-        if (training.MoveReferenceEvery is not null && !settings.Loss.UsesReference)
+        if (training.MoveReferenceEvery is not null && !loss.UsesReference)
             throw new InvalidInputException("--move-reference-every: the loss does without a reference, so there is none to move.");
         if (settings.Truncation != Truncation.KeepStart && settings.MaxPromptLength >= settings.MaxLength)
             throw new InvalidInputException("--max-prompt-length must be below --max-length, or no token is left for a completion.");

@@ -1,10 +1,10 @@
 namespace Dpo;
 
-/// <summary>A file of which no more can be read than it holds, from one call of <see cref="Restart"/> to the next: a damaged page header
-/// could send Parquet.Net back to where it came from, for ever.</summary>
+/// <summary>A file of which nothing outside a part can be read: of damaged pages Parquet.Net would read on in those of the next column, in the
+/// footer, and at the end of the file for ever.</summary>
 internal sealed class BoundedReads(FileStream file) : Stream
 {
-    private long _read;
+    private (long Begin, long End) bounds = (0, file.Length);
 
     public override bool CanRead => true;
 
@@ -20,16 +20,24 @@ internal sealed class BoundedReads(FileStream file) : Stream
         set => file.Position = value;
     }
 
-    /// <summary>Counts from the beginning again.</summary>
-    public void Restart() => _read = 0;
+    /// <summary>The part that can be read; at first all of it.</summary>
+    public void Limit(long begin, long end) => bounds = (begin, end);
 
     public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
     public override int Read(Span<byte> buffer)
     {
-        var read = file.Read(buffer);
-        _read += read;
-        return _read <= 2 * file.Length ? read : throw new InvalidDataException("its pages lie in a circle");
+        if (buffer.Length == 0)
+            return 0;
+        if (file.Position < bounds.Begin || file.Position >= bounds.End)
+            throw new InvalidDataException("its pages end too early");
+        return file.Read(buffer[..(int)Math.Min(buffer.Length, bounds.End - file.Position)]);
+    }
+
+    public override int ReadByte()
+    {
+        Span<byte> value = stackalloc byte[1];
+        return Read(value) == 0 ? -1 : value[0];
     }
 
     public override long Seek(long offset, SeekOrigin origin) => file.Seek(offset, origin);

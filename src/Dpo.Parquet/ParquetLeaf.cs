@@ -29,11 +29,15 @@ internal abstract class ParquetLeaf(DataField column) : ParquetColumn(column)
     public void Next() => _entry++;
 
     /// <summary>Loads the column's entries in a row group.</summary>
-    public void Load(ParquetRowGroupReader group)
+    public void Load(ParquetRowGroupReader group, BoundedReads file)
     {
-        var count = checked((int)(group.GetMetadata(column)?.MetaData?.NumValues ?? throw new InvalidDataException($"the column '{column.Path}' is missing")));
+        var metadata = group.GetMetadata(column)?.MetaData ?? throw new InvalidDataException($"the column '{column.Path}' is missing");
+        var count = checked((int)metadata.NumValues);
         if (count < group.RowCount || (column.MaxRepetitionLevel == 0 && count != group.RowCount))
             throw new InvalidDataException($"the column '{column.Path}' has {count} entries for {group.RowCount} rows");
+        file.Limit(0, file.Length);
+        var (begin, end) = ParquetPages.Of(file, metadata);
+        file.Limit(begin, end);
         (_definitions, _repetitions, _entry) = (new int[count], new int[count], 0);
         // Parquet.Net leaves what a damaged page lacks as it was.
         if (column.MaxDefinitionLevel > 0)

@@ -32,10 +32,7 @@ internal static class ParquetRows
             Guard(path, $"read on in its row group {index + 1}", () =>
             {
                 foreach (var leaf in columns.SelectMany(column => column.Leaves))
-                {
-                    stream.Restart();
-                    leaf.Load(group);
-                }
+                    leaf.Load(group, stream);
                 return true;
             });
             for (var end = row + group.RowCount; row < end;)
@@ -51,6 +48,7 @@ internal static class ParquetRows
 
     private static ParquetReader Open(Stream stream)
     {
+        ParquetPages.RequireFooter(stream);
         var reader = ParquetReader.CreateAsync(stream).GetAwaiter().GetResult();
         // As bytes, texts keep what is no UTF-8, which Parquet.Net would replace in silence.
         foreach (var element in reader.Metadata!.Schema.Where(element => element.Type == Parquet.Meta.Type.BYTE_ARRAY))

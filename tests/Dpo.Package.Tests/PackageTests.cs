@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using System.Text.RegularExpressions;
 using System.Xml.Linq;
 
 namespace Dpo.Package.Tests;
@@ -80,10 +81,47 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
     [Fact]
     public void The_program_is_the_loop_that_the_README_shows()
     {
+        var program = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Consumer", "Program.cs")).ReplaceLineEndings("\n");
+        Assert.Contains(ReadmeBlocks()[0].Replace("size: 64", "size: 2").Replace("lr: 5e-7", "lr: 1e-3"), program);
+    }
+
+    /// <summary>Each is pasted into a method of its own, whose parameters are what text and blocks before it made, unless it makes it
+    /// itself.</summary>
+    [Fact]
+    public void Every_block_of_the_README_compiles()
+    {
+        (string Type, string Name)[] made =
+        [
+            ("string", "folder"), ("string", "file"), ("Transformer", "policy"), ("PolicyReferencePair", "pair"), ("DpoLoss", "dpo"),
+            ("PreferenceData", "data"), ("PreferenceData", "heldOut"), ("CancellationToken", "cancellationToken"),
+        ];
+        string Compilable(string block, int index) => Regex.IsMatch(block, @"^[a-z ]*\bclass\b")
+            ? block
+            : $$"""
+                static class Block{{index}}
+                {
+                    static void Run({{string.Join(", ", made.Where(one => !block.Contains($"var {one.Name} =")).Select(one => $"{one.Type} {one.Name}"))}})
+                    {
+                {{block}}
+                    }
+                }
+                """;
+
+        var blocks = ReadmeBlocks();
+        Assert.True(blocks.Length > 1);
+        var consumer = library.CreateConsumer("readme");
+        consumer.Environment["ConsumerBackend"] = "none";
+        File.WriteAllText(
+            Path.Combine(consumer.Folder, "Readme.cs"),
+            $"using Dpo;\nusing static TorchSharp.torch;\n\n{string.Join("\n\n", blocks.Select(Compilable))}\n");
+        consumer.DotNet("build").Succeeded();
+    }
+
+    /// <summary>What the README that is in the package shows in C#.</summary>
+    private string[] ReadmeBlocks()
+    {
         using var package = ZipFile.OpenRead(library.Package);
         using var reader = new StreamReader(package.GetEntry("README.md")!.Open());
-        var loop = reader.ReadToEnd().ReplaceLineEndings("\n").Split("```csharp\n")[1].Split("```")[0];
-        var program = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Consumer", "Program.cs")).ReplaceLineEndings("\n");
-        Assert.Contains(loop.Replace("size: 64", "size: 2").Replace("lr: 5e-7", "lr: 1e-3"), program);
+        return [.. reader.ReadToEnd().ReplaceLineEndings("\n").Split("```csharp\n").Skip(1).Select(part => part.Split("```")[0])];
     }
 }
