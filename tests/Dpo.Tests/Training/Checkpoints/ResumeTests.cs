@@ -119,7 +119,7 @@ public class ResumeTests
         Assert.Equal(Moves(subject), File.Exists(Path.Combine(last, "reference.safetensors")));
         foreach (var file in Directory.GetFiles(Checkpoints.Latest(whole.File("checkpoints"))!))
         {
-            // Tests that run side by side draw from the process's one generator; KillTests compares it.
+            // Models draw from the process's one generator where they are made, which nothing seeds here; KillTests compares it.
             if (Path.GetFileName(file) is var name && name is not ("random.safetensors" or "state.json"))
                 Assert.True(File.ReadAllBytes(file).SequenceEqual(File.ReadAllBytes(Path.Combine(last, name))), $"{name} differs.");
         }
