@@ -85,7 +85,8 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
             {
                 var row = names.Zip(record).Where(field => field.Second.Length > 0)
                     .ToDictionary(field => field.First, field => double.Parse(field.Second, CultureInfo.InvariantCulture));
-                if (row["step"] > last)
+                // A run leaves no step out.
+                if (row["step"] > last || (rows.Count > 0 && row["step"] != rows[^1]["step"] + 1))
                     break;
                 rows.Add(row);
             }

@@ -115,7 +115,7 @@ public class MetricsTableTests
                 }
             }
         }
-        foreach (var (text, lastStep) in new[] { (written[3], 3), (written[4][..^3], 3), ("of someone else\r\n1\r\n", 0), ("step,loss\r\n1,x\r\n", 0) })
+        foreach (var (text, lastStep) in new[] { (written[3], 3), (written[4][..^3], 3), ("of someone else\r\n1\r\n", 0), ("step\r\n1\r\n3\r\n4\r\n", 1), ("step,loss\r\n1,x\r\n", 0) })
         {
             var path = folder.Write("metrics.csv", text);
             Assert.Equal(
