@@ -1,13 +1,17 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Dpo;
 
 /// <summary>
 /// Writes <c>metrics.jsonl</c>, one object per optimizer step with its <c>step</c> and metrics, and beside it
 /// <c>timing.jsonl</c> with each step's <c>seconds</c> and <see cref="TrainingPace"/>, so that the metrics of two equal runs are equal byte by byte.
+/// What is not finite, for which JSON has no number, is the string "NaN", "Infinity" or "-Infinity".
 /// </summary>
 public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
 {
+    private static readonly JsonSerializerOptions Style = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+
     private const string MetricsName = "metrics.jsonl";
     private const string TimingName = "timing.jsonl";
 
@@ -44,7 +48,7 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     {
         ArgumentNullException.ThrowIfNull(value);
         metricsWriter.WriteLine(JsonSerializer.Serialize(
-            value.Values.Prepend(new("step", value.Step)).ToDictionary(metric => metric.Key, metric => metric.Value)));
+            value.Values.Prepend(new("step", value.Step)).ToDictionary(metric => metric.Key, metric => metric.Value), Style));
         timingWriter.WriteLine(JsonSerializer.Serialize(
             value.Pace is { } pace
                 ? new
