@@ -3,16 +3,18 @@ using System.Runtime.ExceptionServices;
 namespace Dpo;
 
 /// <summary>
-/// Keeps what failed inside a custom backward pass. An exception that left it would cross native code and end the process, so
-/// the pass answers without gradients, and whoever called <c>backward()</c> asks here afterwards.
+/// What failed inside a backward pass of Dpo's, such as for want of memory. An exception that left it would cross native code and
+/// end the process, so the pass answers without gradients. The trainers ask here; a loop of your own does so between
+/// <c>backward()</c> and the optimizer's step.
 /// </summary>
-internal static class BackwardFailure
+public static class BackwardFailure
 {
     private static ExceptionDispatchInfo? failure;
 
     /// <summary>Keeps an exception for <see cref="Rethrow"/>.</summary>
-    public static void Keep(Exception exception) => failure = ExceptionDispatchInfo.Capture(exception);
+    internal static void Keep(Exception exception) => failure = ExceptionDispatchInfo.Capture(exception);
 
-    /// <summary>Throws what a backward pass failed with, if one did: its gradients are incomplete.</summary>
+    /// <summary>Throws what a backward pass failed with since the last call, if one did: the gradients are incomplete, and are not to
+    /// be applied.</summary>
     public static void Rethrow() => Interlocked.Exchange(ref failure, null)?.Throw();
 }

@@ -23,10 +23,14 @@ internal static class CoupledParts
         {
             using var noGrad = no_grad();
             using var partScope = NewDisposeScope();
-            var (policy, reference, _) = objective.LogProbs(part.To(device));
-            return (Policy: policy.MoveToOuterDisposeScope(), Reference: reference?.MoveToOuterDisposeScope());
+            var tensors = part.To(device);
+            var reference = objective.Reference(tensors);
+            // Where it trains, dropout drops now what it will drop again.
+            var drawn = new RandomDraws();
+            var policy = train ? drawn.During(() => objective.Policy(tensors)) : objective.Policy(tensors);
+            return (Policy: policy.MoveToOuterDisposeScope(), Reference: reference?.MoveToOuterDisposeScope(), Drawn: drawn);
         }).ToArray();
-        foreach (var (policy, _) in logProbs)
+        foreach (var (policy, _, _) in logProbs)
             policy.PerToken.requires_grad_(train);
         var (loss, metrics) = objective.Measure(
             new PreferenceLogProbs(
@@ -37,10 +41,11 @@ internal static class CoupledParts
         if (train)
         {
             loss.backward();
-            foreach (var (part, (policy, _)) in parts.Zip(logProbs))
+            foreach (var (part, (policy, _, drawn)) in parts.Zip(logProbs))
             {
                 using var partScope = NewDisposeScope();
-                (objective.Policy(part.To(device)).PerToken * policy.PerToken.grad!).sum().backward();
+                var again = drawn.During(() => objective.Policy(part.To(device)));
+                (again.PerToken * policy.PerToken.grad!).sum().backward();
             }
         }
         return Objective.Values(metrics);

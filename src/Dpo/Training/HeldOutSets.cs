@@ -5,6 +5,9 @@ namespace Dpo;
 /// <summary>What a run evaluates on: sets of held-out data, each with the beginning of its metrics' names.</summary>
 internal sealed class HeldOutSets
 {
+    /// <summary>How the facts' names begin.</summary>
+    public const string FactPrefix = "the held-out data of ";
+
     private readonly (string Prefix, PreferenceData Data)[] sets;
 
     /// <summary>A single set, or none; metrics begin with <c>eval_</c>.</summary>
@@ -38,7 +41,10 @@ internal sealed class HeldOutSets
     public void Require(Objective objective)
     {
         foreach (var (_, data) in sets)
+        {
             objective.Require(data);
+            objective.TryOut(data);
+        }
         if (objective.Options.Checkpoints?.KeepBest is not { Name: var best })
             return;
         string[] names = [.. sets.SelectMany(set => objective.MetricNames(PreferenceCounts.Of(set.Data.Examples)).OfType<string>().Select(name => set.Prefix + name))];
@@ -48,6 +54,6 @@ internal sealed class HeldOutSets
                 : $"KeepBest: {best} cannot be measured without held-out data; give the trainer some.");
     }
 
-    /// <summary>The sets by their digests; other ones change what is reported, or which checkpoint is the best.</summary>
-    public IEnumerable<RunFact> Facts() => sets.Select(set => RunFacts.Of($"the held-out data of {set.Prefix}*", set.Data, Change.Allowed));
+    /// <summary>The sets by their digests; other ones change what is reported.</summary>
+    public IEnumerable<RunFact> Facts() => sets.Select(set => RunFacts.Of(FactPrefix + set.Prefix + "*", set.Data, Change.Told));
 }

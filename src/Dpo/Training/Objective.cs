@@ -30,6 +30,26 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins.</summary>
     public virtual void Require(PreferenceData data)
     {
+        if (model is Transformer { MaxPositions: var positions }
+            && data.Examples.FirstOrDefault(example => example.Prompt.Count + example.Completions.Max(completion => completion.Count) - 1 > positions) is { } example)
+            throw new InvalidInputException(
+                $"The example {example.Source ?? "without a source"} is longer than the model's {positions} positions; shorten it with a smaller maximum length.");
+    }
+
+    /// <summary>Measures held-out data as if every log-probability were 0: what the loss refuses, it refuses before the run and not
+    /// after its last step.</summary>
+    public void TryOut(PreferenceData data)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var first = data.Batches(options.BatchSize).First().To(CPU);
+        var nothing = zeros_like(first.Targets, float32);
+        var logProbs = new CompletionLogProbs(nothing, first.Layout.CompletionOffsets)
+        {
+            LogSquaredProbs = UsesLogSquaredProbs ? nothing : null,
+            Statistics = options.DetailedMetrics ? new TokenStatistics(nothing, nothing, nothing) : null,
+        };
+        Measure(new PreferenceLogProbs(logProbs, logProbs, first.Preferences), PreferenceCounts.Of(data.Examples));
     }
 
     /// <summary>What a resumed run must have in common with the interrupted one, besides model, data and options.</summary>
@@ -42,7 +62,7 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     }
 
     /// <summary>What the reference says of a micro-batch, without gradients; null where there is no need of it.</summary>
-    protected virtual CompletionLogProbs? Reference(BatchTensors part) => null;
+    public virtual CompletionLogProbs? Reference(BatchTensors part) => null;
 
     /// <summary>Measures a micro-batch.</summary>
     /// <param name="part">Its log-probabilities.</param>
@@ -89,7 +109,7 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
 
     /// <summary>All log-probabilities of a part. The reference's first: it may run on the policy's parameters, whose values may not
     /// change once the policy's graph holds on to them.</summary>
-    public PreferenceLogProbs LogProbs(BatchTensors part)
+    private PreferenceLogProbs LogProbs(BatchTensors part)
     {
         var reference = Reference(part);
         return new PreferenceLogProbs(Policy(part), reference, part.Preferences);

@@ -169,11 +169,9 @@ public sealed class PolicyReferencePair : IDisposable
     internal IReadOnlyList<(string Name, Tensor Tensor)>? MovedReference => hasMoved && !released ? Movable() : null;
 
     /// <summary>Puts the reference where it had moved to when a file of <see cref="MovedReference"/> was written.</summary>
-    /// <exception cref="InvalidInputException">The reference was released, or has other weights.</exception>
+    /// <exception cref="InvalidInputException">The reference has other weights.</exception>
     internal void RestoreReference(string path)
     {
-        if (released)
-            throw new InvalidInputException($"{path} holds a reference that has moved, but the pair's was released; go on with a pair that has one.");
         using var noGrad = no_grad();
         using var file = ModelWeights.OpenFile(path);
         file.LoadInto(Movable(), ignored: null);
@@ -235,6 +233,15 @@ public sealed class PolicyReferencePair : IDisposable
         if (policy is Transformer { IsMerged: true })
             throw new InvalidOperationException(
                 "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.");
+    }
+
+    /// <summary>Refuses data whose reference log-probabilities would have to be computed, where the reference was released.</summary>
+    internal void RequireReferenceFor(PreferenceData data)
+    {
+        if (released && data.Examples.FirstOrDefault(example => example.ReferenceLogProbs is null) is { } example)
+            throw new InvalidOperationException(
+                $"The reference was released, but the example {example.Source ?? "without a source"} carries no log-probabilities of it; compute those of " +
+                "all data, the held-out ones included, with ReferenceLogProbs before ReleaseReference is called.");
     }
 
     private void RequireReference()

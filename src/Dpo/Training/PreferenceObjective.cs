@@ -15,6 +15,9 @@ internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceL
 
     public override void Require(PreferenceData data)
     {
+        base.Require(data);
+        if (loss.UsesReference)
+            pair.RequireReferenceFor(data);
         if (Options.MoveReferenceEvery is not null && data.Examples.FirstOrDefault(example => example.ReferenceLogProbs is not null) is { } example)
             throw new InvalidOperationException(
                 $"The reference moves every {Options.MoveReferenceEvery} steps, but the example {example.Source ?? "without a source"} carries " +
@@ -33,7 +36,7 @@ internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceL
             pair.MoveReference(Options.MoveReferenceBy);
     }
 
-    protected override CompletionLogProbs? Reference(BatchTensors part) =>
+    public override CompletionLogProbs? Reference(BatchTensors part) =>
         loss.UsesReference ? pair.ReferenceLogProbs(part) : null;
 
     public override IReadOnlyList<string?> MetricNames(PreferenceCounts whole)

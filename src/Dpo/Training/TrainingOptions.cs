@@ -10,7 +10,8 @@ public enum OptimizerKind
     AdamW,
 }
 
-/// <summary>How to train. The defaults are the paper's (Appendix B).</summary>
+/// <summary>How to train. The defaults are the paper's (Appendix B; clipping at 10 is its code's), not TRL's, which are AdamW, a linear schedule,
+/// clipping at 1 and three epochs.</summary>
 /// <remarks>Dropout is the model's matter: the architectures here have none, as the paper trains without; an adapter has what
 /// <see cref="LoraOptions.Dropout"/> says; a module of your own is put into evaluation mode by <see cref="PolicyReferencePair"/>, since
 /// it may stand for the reference too.</remarks>

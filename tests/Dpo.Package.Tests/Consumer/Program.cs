@@ -33,9 +33,11 @@ foreach (var batch in data.Batches(size: 2, seed: 0))
         var (losses, rewards) = dpo.call(logProbs.Sums, reference.Sums, tokens.Chosen, tokens.Rejected);
         (losses.sum() / batch.PairCount).backward();
     }
+    BackwardFailure.Rethrow(); // an exception cannot leave a backward pass; gradients would be incomplete
     optimizer.step();
 }
-policy.Save(folder);
+policy.Save("output");
+TextTokenizer.Load(folder).Save("output");
 
 using var trainer = new DpoTrainer(pair, dpo);
 var metrics = trainer.Evaluate(data);

@@ -52,7 +52,7 @@ internal sealed class LoraDropout(double rate, int seed)
     public Tensor Apply(Tensor x)
     {
         using var scope = NewDisposeScope();
-        using var generator = new Generator(Checkpoint.Once(NextSeed), x.device);
+        using var generator = new Generator(RandomDraws.Once(NextSeed), x.device);
         var mask = empty_like(x).bernoulli_(1 - rate, generator).div_(1 - rate);
         return (x * mask).MoveToOuterDisposeScope();
     }

@@ -72,7 +72,16 @@ internal sealed class CheckpointedRun : IDisposable
         savedStep = saved.Position.Step;
         LastGood = path;
         logger.LogInformation("Resumed from {Path}: {Step} of {Steps} steps are made.", path, savedStep, totalSteps);
-        return saved.Position;
+        return saved.Position with { Best = Comparable(saved) };
+    }
+
+    /// <summary>The best step so far, if its value is still to be beaten: measured by the same metric on the same data, and still
+    /// there.</summary>
+    private BestSoFar? Comparable(CheckpointState saved)
+    {
+        var sameData = facts.All(fact => !fact.Name.StartsWith(HeldOutSets.FactPrefix, StringComparison.Ordinal) || saved.Facts.GetValueOrDefault(fact.Name) == fact.Value);
+        return sameData && saved.Position.Best is { } best && options.Checkpoints is { KeepBest: { } metric } checkpoints && metric.Name == best.Metric
+            && CheckpointFolder.List(checkpoints.Folder).Any(entry => entry.Step == best.Step) ? best : null;
     }
 
     /// <summary>Lists what is another than when the checkpoint was written, and refuses what may not be.</summary>

@@ -266,6 +266,33 @@ public class CheckpointFaultTests
         Assert.Equal(CheckpointFolder.PathOf(folder.Path, best), Checkpoints.Best(folder.Path));
     }
 
+    /// <summary>A best value is beaten by values of the same metric on the same data, or forgotten.</summary>
+    [Theory]
+    [InlineData("eval_loss", 3, 2)]
+    [InlineData("eval_rewards/margins", 4, 1)]
+    public void Another_metric_or_other_held_out_data_have_a_best_of_their_own(string metric, int count, int seed)
+    {
+        using var folder = new TemporaryFolder();
+        var options = Options(folder.Path) with { Steps = 3, EvaluateEvery = 1, LearningRate = 1e-4, Checkpoints = new() { Folder = folder.Path, KeepBest = new("eval_loss") } };
+        using (var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5)))
+        using (var trainer = new DpoTrainer(pair, options: options))
+            trainer.Train(data, TrainerTests.Data(4, seed: 1));
+
+        // As low a bar as the first run set, nothing above it would pass.
+        var higher = metric != "eval_loss";
+        using var resumed = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
+        using var again = new DpoTrainer(resumed, options: options with
+        {
+            Steps = 6,
+            ResumeFrom = Checkpoints.Latest(folder.Path),
+            Checkpoints = new() { Folder = folder.Path, KeepBest = new(metric, higher) },
+        });
+        var steps = new List<TrainingMetrics>();
+        again.Train(data, TrainerTests.Data(count, seed), new TrainerTests.Callback(steps.Add));
+        var best = higher ? steps.MaxBy(step => step[metric]) : steps.MinBy(step => step[metric]);
+        Assert.Equal(CheckpointFolder.PathOf(folder.Path, best!.Step), Checkpoints.Best(folder.Path));
+    }
+
     [Fact]
     public void A_metric_that_no_evaluation_measures_is_refused_before_the_first_step()
     {

@@ -146,10 +146,9 @@ public class ResumeTests
         using var released = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
         released.ReleaseReference();
         using var trainer = new DpoTrainer(released, new IpoLoss(beta: 0.3), training with { ResumeFrom = folder.File("checkpoints/step-000011"), ResumeWithChanges = true });
-        var path = folder.File("checkpoints/step-000011/reference.safetensors");
-        Assert.Equal(
-            $"{path} holds a reference that has moved, but the pair's was released; go on with a pair that has one.",
-            Assert.Throws<InvalidInputException>(() => trainer.Train(TrainerTests.Data(12))).Message);
+        Assert.StartsWith(
+            "The reference was released, but the example row 0 carries no log-probabilities of it;",
+            Assert.Throws<InvalidOperationException>(() => trainer.Train(TrainerTests.Data(12))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
