@@ -13,7 +13,7 @@ internal sealed class LossCommandOptions
     private readonly Option<string?> loss = CliOption.List("--loss", "NAME[,NAME…]", $"One or more, added up: {string.Join("|", LossOptions.AllNames)}. [default: sigmoid, DPO's]");
     private readonly Option<string?> lossWeights = CliOption.List("--loss-weights", "X[,X…]", "A weight for each loss. [default: 1]");
     private readonly Option<double?> beta;
-    private readonly Option<double?> labelSmoothing = CliOption.Real("--label-smoothing", "Share of preferences taken to be the wrong way round. [default: 0]", 0, inclusive: true, below: 0.5);
+    private readonly Option<double?> labelSmoothing = CliOption.Real("--label-smoothing", "Share of preferences taken to be the wrong way round. [default: 0; 0.1 for robust, 0.001 for exo_pair]", 0, inclusive: true, below: 0.5);
     private readonly Option<string> divergence = CliOption.Choice("--f-divergence", "What holds the policy to the reference.", [.. Divergences.Select(known => known.Name), AlphaDivergence]);
     private readonly Option<double?> divergenceAlpha = CliOption.Real("--f-alpha", "α of alpha_divergence: 1 is reverse_kl, 0 is forward_kl. [default: 0.5]", 0, inclusive: true);
     private readonly Option<double?> ldAlpha = CliOption.Real("--ld-alpha", "LD-DPO's α, from 0 to 1: what tokens past the shorter completion's length count. [default: 1]", 0, inclusive: true);
@@ -29,7 +29,7 @@ internal sealed class LossCommandOptions
     public LossCommandOptions(RootCommand command, double defaultBeta)
     {
         this.defaultBeta = defaultBeta;
-        beta = CliOption.Real("--beta", $"How strongly the policy is held to the reference. [default: {defaultBeta}]", 0);
+        beta = CliOption.Real("--beta", $"How strongly the policy is held to the reference. [default: {defaultBeta}; with simpo each loss's own, 2 for simpo]", 0);
         all =
         [
             loss, lossWeights, beta, labelSmoothing, divergence, divergenceAlpha, ldAlpha, useWeighting, simPoGamma, discoPopTau,
@@ -58,8 +58,9 @@ internal sealed class LossCommandOptions
         {
             Names = names,
             Weights = parsed.GetValue(lossWeights) is { } weights ? CliOption.Reals("--loss-weights", weights) : null,
-            Beta = parsed.GetValue(beta) ?? defaultBeta,
-            LabelSmoothing = parsed.GetValue(labelSmoothing) ?? 0,
+            // A β for sums of log-ratios says nothing to simpo, whose rewards are means over tokens.
+            Beta = parsed.GetValue(beta) ?? (names.Contains("simpo") ? null : defaultBeta),
+            LabelSmoothing = parsed.GetValue(labelSmoothing),
             Divergence = Divergences.SingleOrDefault(known => known.Name == parsed.GetValue(divergence)) ?? FDivergence.Alpha(alpha ?? 0.5),
             LdAlpha = parsed.GetValue(ldAlpha),
             UseWeighting = parsed.GetValue(useWeighting),

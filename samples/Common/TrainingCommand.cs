@@ -46,8 +46,8 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<string?> output;
     private readonly Option<int?> steps = CliOption.Whole("--steps", "Optimizer steps; by default whole epochs.");
     private readonly Option<int?> epochs = CliOption.Whole("--epochs", "Passes over the data. [default: 1; 8 for the model made here]");
-    private readonly Option<int?> batchSize = CliOption.Whole("--batch-size", "Pairs in an optimizer step. [default: 64]");
-    private readonly Option<int?> microBatchSize = CliOption.Whole("--micro-batch-size", "The most pairs computed at once; bounds memory, changes no result.");
+    private readonly Option<int?> batchSize = CliOption.Whole("--batch-size", "Pairs in an optimizer step; labelled completions for kto, chosen ones in fine-tuning. [default: 64]");
+    private readonly Option<int?> microBatchSize = CliOption.Whole("--micro-batch-size", "The most of them computed at once; bounds memory, changes no result.");
     private readonly Option<double?> learningRate = CliOption.Real("--learning-rate", "Once warmed up. [default: 1e-6; 1e-5 for an adapter; 1e-3 for the model made here]", 0);
     private readonly Option<int?> warmupSteps = CliOption.Whole("--warmup-steps", "Steps of linear warm-up; 0 is a constant rate. [default: 150; 0 for the model made here]", 0);
     private readonly Option<string> schedule = CliOption.Choice("--schedule", "The learning rate's course.", "paper", "trl-constant", "linear", "cosine");

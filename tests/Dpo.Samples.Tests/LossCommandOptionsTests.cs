@@ -24,6 +24,9 @@ public class LossCommandOptionsTests
         Assert.Equal((0.2, 0.1), (smoothed.Beta, smoothed.LabelSmoothing));
         var simPo = Loss<SimPoLoss>("--loss simpo --beta 2.5 --simpo-gamma 1.4");
         Assert.Equal((2.5, 1.4), (simPo.Beta, simPo.Gamma));
+        Assert.Equal((2, 0.5), (Loss<SimPoLoss>("--loss simpo").Beta, Loss<SimPoLoss>("--loss simpo").Gamma));
+        Assert.Equal((0.3, 0.1), (Loss<RobustLoss>("--loss robust").Beta, Loss<RobustLoss>("--loss robust").LabelSmoothing));
+        Assert.Equal((0.3, 1e-3), (Loss<ExoPairLoss>("--loss exo_pair").Beta, Loss<ExoPairLoss>("--loss exo_pair").LabelSmoothing));
         Assert.Equal(0.1, Loss<DiscoPopLoss>("--loss discopop --discopop-tau 0.1").Temperature);
         var kto = Loss<KtoLoss>("--loss kto --desirable-weight 1.5 --undesirable-weight 0.5");
         Assert.Equal((1.5, 0.5), (kto.DesirableWeight, kto.UndesirableWeight));

@@ -42,7 +42,8 @@ public sealed class PreferenceBatch
     /// cut, the parts' summed losses and gradients add up to the whole's.
     /// </summary>
     /// <param name="maxTokens">The most tokens a part's model input may have, each prompt counted once.</param>
-    /// <param name="maxPairs">The most pairs in a part (completions, where examples have no pair).</param>
+    /// <param name="maxPairs">The most pairs in a part; an example without pairs counts its completions, mismatched ones
+    /// aside.</param>
     public IEnumerable<PreferenceBatch> Split(int maxTokens = int.MaxValue, int maxPairs = int.MaxValue)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
@@ -57,7 +58,8 @@ public sealed class PreferenceBatch
         var (tokens, pairs) = (0L, 0L);
         foreach (var example in examples)
         {
-            var examplePairs = example.Pairs.Count > 0 ? example.Pairs.Count : example.Completions.Count;
+            // As in TRL, what KTO measures the KL by comes on top of what is trained on.
+            var examplePairs = example.Pairs.Count > 0 ? example.Pairs.Count : example.Completions.Count - example.MismatchedCount;
             if (part.Count > 0 && (tokens + example.TokenCount > maxTokens || pairs + examplePairs > maxPairs))
             {
                 yield return new PreferenceBatch(part);

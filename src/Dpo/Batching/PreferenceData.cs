@@ -45,7 +45,8 @@ public sealed class PreferenceData
     /// The batches of one epoch. Every example is served once; an example stays in one batch, so that its prompt is computed
     /// once, and the last batch may be smaller.
     /// </summary>
-    /// <param name="size">The most pairs in a batch; an example without pairs counts its completions.</param>
+    /// <param name="size">The most pairs in a batch; an example without pairs counts its completions, mismatched ones
+    /// aside.</param>
     /// <param name="seed">Shuffles the order by a generator of its own, so that nothing else in the process changes it; null
     /// keeps the order of the file.</param>
     /// <param name="epoch">Which epoch, from 0: every epoch is shuffled anew.</param>

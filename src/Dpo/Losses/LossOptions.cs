@@ -6,29 +6,29 @@ public sealed record LossOptions
 {
     private static readonly Dictionary<string, Func<LossOptions, IPreferenceLoss>> Known = new(StringComparer.Ordinal)
     {
-        ["sigmoid"] = options => new DpoLoss(options.Beta, options.LabelSmoothing, divergence: options.Divergence),
-        ["hinge"] = options => new HingeLoss(options.Beta, options.Divergence),
-        ["ipo"] = options => new IpoLoss(options.Beta, options.Divergence),
-        ["ipo_sum"] = options => new IpoSumLoss(options.Beta),
-        ["exo_pair"] = options => new ExoPairLoss(options.Beta, options.LabelSmoothing, options.Divergence),
-        ["nca_pair"] = options => new NcaPairLoss(options.Beta, options.Divergence),
-        ["robust"] = options => new RobustLoss(options.Beta, options.LabelSmoothing, options.Divergence),
-        ["bco_pair"] = options => new BcoPairLoss(options.Beta, options.Divergence),
-        ["sppo_hard"] = options => new SppoHardLoss(options.Beta, options.Divergence),
-        ["aot"] = options => new AotLoss(options.Beta, options.LabelSmoothing),
-        ["aot_unpaired"] = options => new AotUnpairedLoss(options.Beta, options.LabelSmoothing),
-        ["apo_zero"] = options => new ApoZeroLoss(options.Beta),
-        ["apo_down"] = options => new ApoDownLoss(options.Beta, options.Divergence),
-        ["discopop"] = options => new DiscoPopLoss(options.Beta, options.DiscoPopTemperature, options.Divergence),
-        ["sigmoid_norm"] = options => new SigmoidNormLoss(options.Beta, options.Divergence),
+        ["sigmoid"] = options => new DpoLoss(options.UsualBeta, options.UsualSmoothing, divergence: options.Divergence),
+        ["hinge"] = options => new HingeLoss(options.UsualBeta, options.Divergence),
+        ["ipo"] = options => new IpoLoss(options.UsualBeta, options.Divergence),
+        ["ipo_sum"] = options => new IpoSumLoss(options.UsualBeta),
+        ["exo_pair"] = options => new ExoPairLoss(options.UsualBeta, options.LabelSmoothing ?? 1e-3, options.Divergence),
+        ["nca_pair"] = options => new NcaPairLoss(options.UsualBeta, options.Divergence),
+        ["robust"] = options => new RobustLoss(options.UsualBeta, options.LabelSmoothing ?? 0.1, options.Divergence),
+        ["bco_pair"] = options => new BcoPairLoss(options.UsualBeta, options.Divergence),
+        ["sppo_hard"] = options => new SppoHardLoss(options.UsualBeta, options.Divergence),
+        ["aot"] = options => new AotLoss(options.UsualBeta, options.UsualSmoothing),
+        ["aot_unpaired"] = options => new AotUnpairedLoss(options.UsualBeta, options.UsualSmoothing),
+        ["apo_zero"] = options => new ApoZeroLoss(options.UsualBeta),
+        ["apo_down"] = options => new ApoDownLoss(options.UsualBeta, options.Divergence),
+        ["discopop"] = options => new DiscoPopLoss(options.UsualBeta, options.DiscoPopTemperature, options.Divergence),
+        ["sigmoid_norm"] = options => new SigmoidNormLoss(options.UsualBeta, options.Divergence),
         ["sft"] = _ => new SftLoss(),
-        ["simpo"] = options => new SimPoLoss(options.Beta, options.SimPoGamma),
-        ["orpo"] = options => new OrpoLoss(options.Beta),
-        ["kto"] = options => new KtoLoss(options.Beta, options.DesirableWeight, options.UndesirableWeight),
-        ["rpo_sq"] = options => new RpoLoss(options.Beta, options.ScoreScale, RpoDistance.Squared),
-        ["rpo_bwd_kl"] = options => new RpoLoss(options.Beta, options.ScoreScale, RpoDistance.BackwardKl),
-        ["rpo_fwd_kl"] = options => new RpoLoss(options.Beta, options.ScoreScale, RpoDistance.ForwardKl),
-        ["plackett_luce"] = options => new PlackettLuceLoss(options.Beta),
+        ["simpo"] = options => new SimPoLoss(options.Beta ?? 2, options.SimPoGamma),
+        ["orpo"] = options => new OrpoLoss(options.UsualBeta),
+        ["kto"] = options => new KtoLoss(options.UsualBeta, options.DesirableWeight, options.UndesirableWeight),
+        ["rpo_sq"] = options => new RpoLoss(options.UsualBeta, options.ScoreScale, RpoDistance.Squared),
+        ["rpo_bwd_kl"] = options => new RpoLoss(options.UsualBeta, options.ScoreScale, RpoDistance.BackwardKl),
+        ["rpo_fwd_kl"] = options => new RpoLoss(options.UsualBeta, options.ScoreScale, RpoDistance.ForwardKl),
+        ["plackett_luce"] = options => new PlackettLuceLoss(options.UsualBeta),
         ["unlikelihood"] = options => new UnlikelihoodLoss(options.UnlikelihoodAlpha),
     };
 
@@ -46,12 +46,13 @@ public sealed record LossOptions
     /// <summary>A weight for each name; 1 by default.</summary>
     public IReadOnlyList<double>? Weights { get; init; }
 
-    /// <summary>β &gt; 0.</summary>
-    public double Beta { get; init; } = 0.1;
+    /// <summary>β &gt; 0, of all of the losses; null for each loss's own default: 2 for <c>simpo</c>, 0.1 for all others.</summary>
+    public double? Beta { get; init; }
 
     /// <summary>ε in [0, ½) of <c>sigmoid</c> (conservative DPO), <c>exo_pair</c> (there above 0), <c>robust</c>, <c>aot</c> and
-    /// <c>aot_unpaired</c>; 0 for all others.</summary>
-    public double LabelSmoothing { get; init; }
+    /// <c>aot_unpaired</c>; others take none but 0. Null for each loss's own default: 0.1 for <c>robust</c> (TRL's is 0, which makes it
+    /// <c>sigmoid</c>), 1e-3 for <c>exo_pair</c>, 0 for all others.</summary>
+    public double? LabelSmoothing { get; init; }
 
     /// <summary>The divergence of losses that are functions of the score s = f(r); null is reverse KL.</summary>
     public FDivergence? Divergence { get; init; }
@@ -80,6 +81,10 @@ public sealed record LossOptions
     /// <summary>α of <c>unlikelihood</c>.</summary>
     public double UnlikelihoodAlpha { get; init; } = 0.5;
 
+    private double UsualBeta => Beta ?? 0.1;
+
+    private double UsualSmoothing => LabelSmoothing ?? 0;
+
     /// <summary>Builds the loss.</summary>
     /// <exception cref="InvalidInputException">A name is unknown, a value is outside its range, or an option does not go with the
     /// loss; the message says why.</exception>
@@ -98,7 +103,7 @@ public sealed record LossOptions
     {
         if (!Known.TryGetValue(name, out var create))
             throw new InvalidInputException($"The loss '{name}' is not known; the losses are {string.Join(", ", Known.Keys)}.");
-        if (LabelSmoothing != 0 && name != "sft" && !Smoothed.Contains(name))
+        if (LabelSmoothing is not (null or 0) && name != "sft" && !Smoothed.Contains(name))
             throw new InvalidInputException($"The loss '{name}' has no label smoothing; leave it out, or take one of {string.Join(", ", Smoothed)}.");
         if (Divergence is { Name: not "reverse_kl" } divergence && name != "sft" && !OfScores.Contains(name))
             throw new InvalidInputException($"The loss '{name}' is no function of scores, so it takes no divergence ({divergence.Name}); leave it out, or take one of {string.Join(", ", OfScores)}.");

@@ -5,6 +5,17 @@ namespace Dpo;
 /// <summary>The mean cross-entropy of a completion token, in nats.</summary>
 internal sealed class SftObjective(CausalLanguageModel model, TrainingOptions options) : Objective(model, options)
 {
+    public override void Require(PreferenceData data)
+    {
+        if (data.Examples.FirstOrDefault(HasMoreThanChosen) is { } example)
+            throw new InvalidInputException(
+                $"The example {example.Source ?? "without a source"} holds completions that are not to be imitated (of pairs, of a ranking, " +
+                "labelled undesirable, or of other prompts), and fine-tuning trains on every completion; train on PreferenceData.ChosenOnly().");
+
+        static bool HasMoreThanChosen(TokenizedExample example) =>
+            example.Pairs.Count > 0 || example.Ranking is not null || example.MismatchedCount > 0 || (example.Labels ?? []).Contains(false);
+    }
+
     public override IReadOnlyList<string?> MetricNames(PreferenceCounts whole) =>
         ["loss", .. Options.DetailedMetrics ? DetailedMetrics.CompletionNames : []];
 

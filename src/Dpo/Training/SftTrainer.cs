@@ -5,10 +5,11 @@ namespace Dpo;
 
 /// <summary>
 /// Supervised fine-tuning: maximizes the log-probability of completions given their prompts. On chosen completions
-/// (<see cref="TokenizedExample.ChosenOnly"/>) it is the paper's Preferred-FT, whose result is the policy and the reference
+/// (<see cref="PreferenceData.ChosenOnly"/>) it is the paper's Preferred-FT, whose result is the policy and the reference
 /// of DPO.
 /// </summary>
-/// <remarks>The loss is the mean cross-entropy of a completion token, in nats; prompts are not trained on.</remarks>
+/// <remarks>The loss is the mean cross-entropy of a completion token, in nats; prompts are not trained on. Data with pairs, rankings,
+/// undesirable or mismatched completions are refused before the run begins.</remarks>
 public sealed class SftTrainer : Trainer
 {
     /// <summary>Creates the trainer.</summary>

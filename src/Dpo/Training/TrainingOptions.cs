@@ -32,10 +32,13 @@ public sealed record TrainingOptions
     /// <summary>Gradients whose global L2 norm exceeds this are scaled down to it; above 0, infinity for no clipping.</summary>
     public double MaxGradNorm { get; init; } = 10;
 
-    /// <summary>Pairs in an optimizer step (examples, in supervised fine-tuning).</summary>
+    /// <summary>The most pairs in an optimizer step, or the most completions, where data have no pairs: labelled ones for KTO (those
+    /// of <see cref="PreferenceData.WithMismatches"/> come on top), chosen ones in supervised fine-tuning.</summary>
+    /// <remarks>An example is never split. One with a ranking counts its pairs: 6, where 4 completions are ranked.</remarks>
     public int BatchSize { get; init; } = 64;
 
-    /// <summary>The most pairs computed at once. Bounds memory; the result does not depend on it.</summary>
+    /// <summary>The most pairs computed at once, counted as in <see cref="BatchSize"/>. Bounds memory; the result does not depend on
+    /// it.</summary>
     public int MicroBatchSize { get; init; } = int.MaxValue;
 
     /// <summary>The most tokens computed at once, each prompt counted once. Bounds memory; the result does not depend on

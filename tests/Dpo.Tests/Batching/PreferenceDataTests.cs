@@ -45,6 +45,22 @@ public class PreferenceDataTests
         Assert.Equal([7], batch.Split().Select(part => part.Examples.Count));
     }
 
+    /// <summary>A ranking of 4 counts its 6 pairs, labelled and chosen completions count themselves, and those of other prompts, which
+    /// KTO needs beside them, nothing.</summary>
+    [Fact]
+    public void A_batch_has_as_many_pairs_or_completions_that_are_trained_on_as_were_asked_for()
+    {
+        PreferencePair[] everyPair = [new(0, 1), new(0, 2), new(0, 3), new(1, 2), new(1, 3), new(2, 3)];
+        var ranked = new PreferenceData(Enumerable.Range(0, 4).Select(id => new TokenizedExample([id], [[1], [2], [3], [4]], everyPair) { Ranking = [0, 1, 2, 3] }));
+        Assert.Equal([2, 2], ranked.Batches(12).Select(batch => batch.Counts.Rankings));
+
+        var labelled = new PreferenceData(Enumerable.Range(0, 10).Select(id => new TokenizedExample([id], [[1], [2]], []) { Labels = [true, false] })).WithMismatches();
+        Assert.Equal([8, 8, 4], labelled.Batches(8).Select(batch => batch.Counts.Desirable + batch.Counts.Undesirable));
+        Assert.Equal([12, 12, 6], labelled.Batches(8).Select(batch => batch.CompletionCount));
+        Assert.Equal([4, 4], labelled.Batches(8).First().Split(maxPairs: 4).Select(part => part.Counts.Desirable + part.Counts.Undesirable));
+        Assert.Equal([8, 2], labelled.ChosenOnly().Batches(8).Select(batch => batch.CompletionCount));
+    }
+
     [Fact]
     public void Split_puts_examples_of_similar_length_together_the_longest_first()
     {

@@ -127,6 +127,30 @@ public class ChunkedHeadTests
         Assert.NotEqual(expected[0], actual[0]);
     }
 
+    /// <summary>Logits that bf16 holds exactly, so that nothing but the sum over the vocabulary can be wrong: in bf16, whose numbers
+    /// near 100 are ½ apart, it would be off by 0.2, and a sum of many equal terms would stop at 256 of them.</summary>
+    [Fact]
+    public void BFloat16_states_have_their_probabilities_summed_in_fp32()
+    {
+        using var scope = NewDisposeScope();
+        var random = new Generator(11);
+        // One state has 100 and 99 in different blocks and the rest near 0, one half of that, one all logits 0.
+        var weight = randn([Vocabulary, Width], generator: random).to(bfloat16).to(float32);
+        weight[TensorIndex.Ellipsis, 0] *= 0.125f;
+        weight[17, 0] = 100;
+        weight[4321, 0] = 99;
+        var hidden = zeros(3, Width);
+        hidden[0, 0] = 1;
+        hidden[1, 0] = 0.5f;
+        long[] rows = [0, 0, 0, 1, 1, 1, 2, 2], targets = [17, 4321, 5, 17, 4321, 5, 17, 4000];
+        var exact = hidden.to(float64).mm(weight.to(float64).t()).log_softmax(1);
+        double[] expected = [.. rows.Zip(targets, (row, target) => exact[row, target].item<double>())];
+        var actual = ChunkedHead.LogProbs(new(weight), hidden.to(bfloat16), arange(3), tensor(rows), tensor(targets));
+        Numbers.AssertClose([-0.31326, -1.31326], expected[..2], 1e-4, "what they should be");
+        Numbers.AssertClose(expected, actual.ToDoubles(), 2e-5, "log-probabilities");
+        Numbers.AssertClose(-Math.Log(Vocabulary), actual[6].item<float>(), 1e-6, "all equal");
+    }
+
     [Fact]
     public void Gradients_of_leaves_add_up_and_others_flow_on()
     {

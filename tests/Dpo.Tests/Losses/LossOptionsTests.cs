@@ -8,7 +8,7 @@ public class LossOptionsTests
     {
         { new() { Names = ["dpo"] }, "The loss 'dpo' is not known; the losses are sigmoid, hinge, ipo, ipo_sum, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm, sft, simpo, orpo, kto, rpo_sq, rpo_bwd_kl, rpo_fwd_kl, plackett_luce, unlikelihood." },
         { new() { Names = ["robust"], LabelSmoothing = 0.5 }, "Label smoothing must lie in [0, 0.5)." },
-        { new() { Names = ["exo_pair"] }, "Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3." },
+        { new() { Names = ["exo_pair"], LabelSmoothing = 0 }, "Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3." },
         { new() { Names = ["hinge"], LabelSmoothing = 0.1 }, "The loss 'hinge' has no label smoothing; leave it out, or take one of sigmoid, exo_pair, robust, aot, aot_unpaired." },
         { new() { Names = ["apo_zero"], Divergence = FDivergence.JensenShannon }, "The loss 'apo_zero' is no function of scores, so it takes no divergence (js_divergence); leave it out, or take one of sigmoid, hinge, ipo, exo_pair, nca_pair, robust, bco_pair, sppo_hard, apo_down, discopop, sigmoid_norm." },
         { new() { Names = ["aot"], UseWeighting = true }, "AotLoss sorts the batch, so its losses belong to no pair that could be weighted." },
@@ -66,5 +66,25 @@ public class LossOptionsTests
         Assert.False(new LossOptions { Names = ["simpo", "sft"] }.Create().UsesReference);
         Assert.IsType<CombinedLoss>(new LossOptions { Names = ["sigmoid", "sft"] }.Create());
         Assert.IsType<DpoLoss>(new LossOptions().Create());
+    }
+
+    /// <summary>In the order of the names.</summary>
+    private static readonly IPreferenceLoss[] WithoutNumbers =
+    [
+        new DpoLoss(), new HingeLoss(), new IpoLoss(), new IpoSumLoss(), new ExoPairLoss(), new NcaPairLoss(), new RobustLoss(), new BcoPairLoss(),
+        new SppoHardLoss(), new AotLoss(), new AotUnpairedLoss(), new ApoZeroLoss(), new ApoDownLoss(), new DiscoPopLoss(), new SigmoidNormLoss(),
+        new SftLoss(), new SimPoLoss(), new OrpoLoss(), new KtoLoss(), new RpoLoss(distance: RpoDistance.Squared), new RpoLoss(),
+        new RpoLoss(distance: RpoDistance.ForwardKl), new PlackettLuceLoss(), new UnlikelihoodLoss(),
+    ];
+
+    [Fact]
+    public void Without_numbers_a_loss_by_name_is_that_of_its_constructor()
+    {
+        Assert.Equal(
+            WithoutNumbers.Select(LossDescription.Of),
+            LossOptions.AllNames.Select(name => LossDescription.Of(new LossOptions { Names = [name] }.Create())));
+        Assert.Equal("SimPoLoss(Beta=2, Gamma=0.5)", LossDescription.Of(new LossOptions { Names = ["simpo"] }.Create()));
+        Assert.Equal("SimPoLoss(Beta=0.1, Gamma=0.5)", LossDescription.Of(new LossOptions { Names = ["simpo"], Beta = 0.1 }.Create()));
+        Assert.Equal(0, Assert.IsType<RobustLoss>(new LossOptions { Names = ["robust"], LabelSmoothing = 0 }.Create()).LabelSmoothing);
     }
 }

@@ -79,7 +79,7 @@ public class LoraTrainingTests
         using (var tuned = Policy())
         {
             using var trainer = new SftTrainer(tuned, training);
-            trainer.Train(TrainerTests.Data(16));
+            trainer.Train(TrainerTests.Data(16).ChosenOnly());
             tuned.SaveAdapter(folder.Path);
         }
         using var plain = new Gpt2(TrainerTests.Shape, seed: 5);

@@ -156,6 +156,17 @@ public class LossFamilyTests
         Assert.True(steps[^1]["rewards/margins"] > steps[0]["rewards/margins"] + 1);
     }
 
+    [Fact]
+    public void KTO_raises_the_rewards_of_desirable_completions_above_those_of_undesirable_ones()
+    {
+        using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
+        var steps = new List<TrainingMetrics>();
+        using var trainer = new DpoTrainer(pair, new KtoLoss(0.3), TrainerTests.Options with { BatchSize = 100, Steps = 30 });
+        trainer.Train(Data(8, labelled: true), progress: new Recorder(steps));
+        Assert.Equal(0, steps[0]["rewards/margins"]);
+        Assert.True(steps[^1]["rewards/chosen"] > 0.1 && steps[^1]["rewards/rejected"] < -0.1, $"{steps[^1]["rewards/chosen"]}, {steps[^1]["rewards/rejected"]}");
+    }
+
     /// <summary>A loss of a user's own is a class with two members; this one is that of the documentation.</summary>
     private sealed class SquaredHinge(double beta) : IPairLoss
     {

@@ -39,4 +39,27 @@ public class SftTrainerTests
         Assert.InRange(steps[^1]["loss"], 2 * Math.Log(2) / 8, 0.5);
         Assert.Equal(["loss", "grad_norm", "learning_rate", "epoch", "num_tokens"], steps[0].Values.Keys);
     }
+
+    public static TheoryData<TokenizedExample> NotOnlyChosen =>
+    [
+        new([1], [[2], [3]], [new(0, 1)]),
+        new([1], [[2], [3]], []) { Ranking = [1, 0] },
+        new([1], [[2], [3]], []) { Labels = [true, false] },
+        new([1], [[2], [3]], []) { Labels = [true], MismatchedCount = 1 },
+    ];
+
+    [Theory]
+    [MemberData(nameof(NotOnlyChosen))]
+    public void Data_with_other_completions_than_chosen_ones_are_refused(TokenizedExample example)
+    {
+        using var model = new Gpt2(TrainerTests.Shape, seed: 5);
+        using var trainer = new SftTrainer(model, TrainerTests.Options with { Steps = 1 });
+        var data = new PreferenceData([Examples[0], example with { Source = "train.jsonl:7" }]);
+        const string Message = "The example train.jsonl:7 holds completions that are not to be imitated (of pairs, of a ranking, labelled undesirable, " +
+            "or of other prompts), and fine-tuning trains on every completion; train on PreferenceData.ChosenOnly().";
+        Assert.Equal(Message, Assert.Throws<InvalidInputException>(() => trainer.Train(data)).Message);
+        Assert.Equal(Message, Assert.Throws<InvalidInputException>(() => trainer.Train(data.ChosenOnly(), data)).Message);
+        trainer.Train(data.ChosenOnly());
+        trainer.Train(new PreferenceData([new([1], [[2], [3]], []) { Labels = [true, true] }]));
+    }
 }
