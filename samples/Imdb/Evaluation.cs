@@ -23,7 +23,7 @@ internal sealed record Evaluation(
     public static Evaluation Measure(PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer, ImdbSettings settings)
     {
         var continuations = Sampling.Continue((Transformer)pair.Policy, tokenizer, prefixes, settings);
-        var (reward, rewardError) = Mean([.. prefixes.Zip(continuations, scorer.Reward)]);
+        var (reward, rewardError) = Mean(scorer.Rewards(prefixes, continuations));
         var (kl, klError) = Mean(LogRatios(pair, prefixes, continuations));
         return new Evaluation(prefixes, continuations, reward, rewardError, kl, klError);
     }

@@ -7,6 +7,7 @@ namespace Dpo.Samples;
 internal sealed record ImdbSettings(
     string? Model,
     string? Data,
+    string? RewardModel,
     string Output,
     TrainingOptions Sft,
     TrainingOptions Dpo,
@@ -30,6 +31,7 @@ internal sealed class ImdbCommand : RootCommand
 {
     private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
     private readonly Option<string?> data = CliOption.Path("--data", "PATH", "Reviews: .jsonl, .jsonl.gz or .parquet with text and label, or the aclImdb folder. [default: a generated corpus]");
+    private readonly Option<string?> rewardModel = CliOption.Path("--reward-model", "DIR", "A RoBERTa classifier with a label POSITIVE, whose probability is the reward; the paper's is siebert/sentiment-roberta-large-english. [default: naive Bayes, trained on the reviews]");
     private readonly Option<string?> output = CliOption.Path("--output", "DIR", "Where metrics, summary and models go. [default: artifacts/imdb]");
     private readonly Option<int?> prefixes = CliOption.Whole("--prefixes", "Prefixes to sample preferences from. [default: 1000; the paper's 25000 with --model]");
     private readonly Option<int?> heldOut = CliOption.Whole("--held-out-prefixes", "Prefixes to evaluate on. [default: 500]", 2);
@@ -52,7 +54,7 @@ internal sealed class ImdbCommand : RootCommand
     {
         foreach (var option in (Option[])
         [
-            model, data, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens, temperature,
+            model, data, rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens, temperature,
             seed, precision, device,
         ])
             Options.Add(option);
@@ -90,7 +92,7 @@ internal sealed class ImdbCommand : RootCommand
             MaxGradNorm = fromScratch ? 1 : 10,
         };
         return new ImdbSettings(
-            parsed.GetValue(model), parsed.GetValue(data), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
+            parsed.GetValue(model), parsed.GetValue(data), parsed.GetValue(rewardModel), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
             parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000), parsed.GetValue(heldOut) ?? 500, parsed.GetValue(maxNewTokens) ?? 60,
             parsed.GetValue(temperature) ?? 1, CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed);
     }

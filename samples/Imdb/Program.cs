@@ -10,11 +10,11 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
 {
     var clock = Stopwatch.StartNew();
 
-    // Reviews with a label; every tenth is held out. The reward is the classifier's, trained on the others.
+    // Reviews with a label; every tenth is held out. The reward is a classifier's: the one that was named, or one trained on the others.
     var reviews = Reviews.Read(settings);
     var unseen = reviews.Where((_, index) => index % 10 == 0).ToArray();
     var training = reviews.Where((_, index) => index % 10 != 0).ToArray();
-    var classifier = SentimentClassifier.Train(training);
+    using var reward = new TrueReward(settings, training);
 
     // A model of reviews: fine-tuned to continue a review from its first 2 to 8 tokens.
     var (model, tokenizer) = StartingPoint.Create(
@@ -24,10 +24,10 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
     Stages.FineTune(policy, tokenizer, continuations, heldOut: null, settings.Sft, settings.Interruption, Path.Combine(settings.Output, "sft"), cancellation);
 
     // Preferences: four continuations of every prefix, and all six pairs of them, the better rewarded one chosen.
-    var scorer = new Scorer(classifier, tokenizer);
+    var scorer = new Scorer(reward, tokenizer);
     var prefixes = Reviews.Prefixes(training, tokenizer, settings.Prefixes, settings.Seed);
     var samples = Sampling.Continue(policy, tokenizer, prefixes, settings, samples: 4);
-    var preferences = new PreferenceData(prefixes.Select((prefix, index) => scorer.Rank(prefix, samples[(4 * index)..(4 * index + 4)])).OfType<TokenizedExample>());
+    var preferences = new PreferenceData(scorer.Rank(prefixes, samples));
     Terminal.Line($"{preferences.Examples.Count} prefixes with {preferences.Examples.Sum(example => example.Pairs.Count)} pairs.");
 
     // DPO, and what it changed on prefixes of reviews that no part of the training has seen.

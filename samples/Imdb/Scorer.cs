@@ -1,24 +1,33 @@
 namespace Dpo.Samples;
 
-/// <summary>The true reward of a text, and the preferences that follow from it.</summary>
-internal sealed class Scorer(SentimentClassifier classifier, TextTokenizer tokenizer)
+/// <summary>The true reward of continued prefixes, and the preferences that follow from it.</summary>
+internal sealed class Scorer(TrueReward reward, TextTokenizer tokenizer)
 {
     /// <summary>The text of a prefix and its continuation.</summary>
     public string Text(IReadOnlyList<int> prefix, IReadOnlyList<int> continuation) => tokenizer.Decode([.. prefix, .. continuation], skipSpecial: true);
 
-    /// <summary>The probability, from 0 to 1, that the text is favourable.</summary>
-    public double Reward(IReadOnlyList<int> prefix, IReadOnlyList<int> continuation) => classifier.Positive(Text(prefix, continuation));
+    /// <summary>The probability, from 0 to 1, that each prefix with its continuation is favourable.</summary>
+    public IReadOnlyList<double> Rewards(IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<IReadOnlyList<int>> continuations) =>
+        reward.Probabilities([.. prefixes.Zip(continuations, Text)]);
 
-    /// <summary>All pairs of the continuations of a prefix, the better one chosen; null where all are equally good.</summary>
-    public TokenizedExample? Rank(IReadOnlyList<int> prefix, IReadOnlyList<int>[] continuations)
+    /// <summary>All pairs of the continuations of each prefix, the better one chosen; nothing for a prefix whose continuations are
+    /// equally good.</summary>
+    /// <param name="prefixes">The prefixes.</param>
+    /// <param name="continuations">Equally many of each, those of the first prefix first.</param>
+    public IEnumerable<TokenizedExample> Rank(IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<int>[] continuations)
     {
-        // The log-odds order texts that the probability can no longer tell apart.
-        var scores = continuations.Select(continuation => classifier.LogOdds(Text(prefix, continuation))).ToArray();
-        var pairs =
-            from chosen in Enumerable.Range(0, scores.Length)
-            from rejected in Enumerable.Range(0, scores.Length)
-            where scores[chosen] > scores[rejected]
-            select new PreferencePair(chosen, rejected);
-        return pairs.Any() ? new TokenizedExample(prefix, continuations, [.. pairs]) : null;
+        var each = continuations.Length / prefixes.Count;
+        var logOdds = reward.LogOdds([.. continuations.Select((continuation, index) => Text(prefixes[index / each], continuation))]);
+        foreach (var (index, prefix) in prefixes.Index())
+        {
+            double[] scores = [.. logOdds.Skip(index * each).Take(each)];
+            var pairs =
+                from chosen in Enumerable.Range(0, each)
+                from rejected in Enumerable.Range(0, each)
+                where scores[chosen] > scores[rejected]
+                select new PreferencePair(chosen, rejected);
+            if (pairs.Any())
+                yield return new TokenizedExample(prefix, continuations[(index * each)..((index + 1) * each)], [.. pairs]);
+        }
     }
 }

@@ -1,9 +1,10 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Dpo.Tests;
 
 namespace Dpo.Samples.Tests;
 
-public class ImdbTests
+public partial class ImdbTests
 {
     /// <summary>A shortened run of the program's main job; larger steps make up for fewer of them.</summary>
     [Fact]
@@ -11,7 +12,7 @@ public class ImdbTests
     {
         using var output = new TemporaryFolder();
         var text = SampleRun.Succeed("Imdb",
-            "--sft-steps", "80", "--prefixes", "200", "--held-out-prefixes", "150", "--learning-rate", "1e-4", "--output", output.Path);
+            "--sft-steps", "80", "--prefixes", "400", "--held-out-prefixes", "300", "--learning-rate", "1e-4", "--output", output.Path);
 
         var summary = JsonDocument.Parse(File.ReadAllText(output.File("summary.json"))).RootElement;
         double Figure(string model, string name) => summary.GetProperty(model).GetProperty(name).GetDouble();
@@ -28,6 +29,32 @@ public class ImdbTests
             TextTokenizer.Load(folder);
         }
     }
+
+    /// <summary>The weights of the classifier are random: whose the reward is shows in the figures alone.</summary>
+    [Fact]
+    public void The_reward_is_the_named_classifiers()
+    {
+        using var output = new TemporaryFolder();
+        var classifierFolder = Fixture.Path("models", "roberta");
+        var text = SampleRun.Succeed("Imdb",
+            "--sft-steps", "2", "--prefixes", "12", "--held-out-prefixes", "3", "--steps", "1", "--batch-size", "12", "--max-new-tokens", "8",
+            "--reward-model", classifierFolder, "--output", output.Path);
+
+        // Three prefixes are shown with their continuations: all there are.
+        var summary = JsonDocument.Parse(File.ReadAllText(output.File("summary.json"))).RootElement;
+        using var classifier = RobertaClassifier.Load(classifierFolder);
+        foreach (var model in (string[])["SFT", "DPO"])
+        {
+            string[] continued = [.. ShownTexts().Matches(text).Select(match => match.Groups[model].Value)];
+            Assert.Equal(3, continued.Length);
+            Assert.Equal(
+                classifier.LogProbabilities(continued).Average(logProbs => Math.Exp(logProbs[classifier.IndexOf("POSITIVE")])),
+                summary.GetProperty(model.ToLowerInvariant()).GetProperty("reward").GetDouble(), 1e-6);
+        }
+    }
+
+    [GeneratedRegex(@"^SFT: (?<SFT>.*?)\r?\nDPO: (?<DPO>.*?)\r?\n(?=\r?\n|\z)", RegexOptions.Singleline | RegexOptions.Multiline)]
+    private static partial Regex ShownTexts();
 
     [Fact]
     public void Reviews_of_ones_own_are_refused_where_they_cannot_be_read()

@@ -11,7 +11,7 @@ namespace Dpo;
 /// It judges and is not trained. Every text is put between <c>&lt;s&gt;</c> and <c>&lt;/s&gt;</c>, and where it is too long for the
 /// model's positions (512 in the published models) its end is cut off. Special tokens spelled in a text stay text.
 /// <code>
-/// using var classifier = RobertaClassifier.Load("sentiment-roberta-large-english");
+/// using var classifier = RobertaClassifier.Load("siebert/sentiment-roberta-large-english");
 /// var positive = classifier.IndexOf("POSITIVE");
 /// var rewards = classifier.LogProbabilities(["A masterpiece.", "A bore."]).Select(text => Math.Exp(text[positive]));
 /// </code>
@@ -38,14 +38,15 @@ public sealed class RobertaClassifier : IDisposable
     /// Loads a model folder in Hugging Face's layout: <c>config.json</c>, the tokenizer (<c>vocab.json</c> and <c>merges.txt</c>, or
     /// <c>tokenizer.json</c>), and the weights as safetensors or <c>pytorch_model.bin</c>. Weights become fp32.
     /// </summary>
-    /// <param name="folder">The folder of a <c>RobertaForSequenceClassification</c>.</param>
+    /// <param name="folder">The folder of a <c>RobertaForSequenceClassification</c>; or its name on the Hugging Face hub, such as
+    /// <c>siebert/sentiment-roberta-large-english</c>, where <c>hf download</c> has put it into the local cache.</param>
     /// <param name="device">Where the weights go; the CPU by default.</param>
     /// <returns>The classifier; the caller disposes it.</returns>
     /// <exception cref="InvalidInputException">The folder lacks a file, or a file holds what Dpo does not implement; the
     /// message names the file and the field or tensor.</exception>
     public static RobertaClassifier Load(string folder, Device? device = null)
     {
-        ArgumentNullException.ThrowIfNull(folder);
+        folder = HubCache.Resolve(folder);
         var file = ModelConfig.Read(folder);
         var config = RobertaConfig.From(file);
         var tokenizer = TextTokenizer.Load(folder);
