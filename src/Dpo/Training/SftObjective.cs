@@ -7,6 +7,7 @@ internal sealed class SftObjective(CausalLanguageModel model, TrainingOptions op
 {
     public override void Require(PreferenceData data)
     {
+        base.Require(data);
         if (data.Examples.FirstOrDefault(HasMoreThanChosen) is { } example)
             throw new InvalidInputException(
                 $"The example {example.Source ?? "without a source"} holds completions that are not to be imitated (of pairs, of a ranking, " +
