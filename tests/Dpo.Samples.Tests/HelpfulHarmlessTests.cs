@@ -134,7 +134,7 @@ public class HelpfulHarmlessTests
     [InlineData("--chat-template alpaca", "--chat-template alpaca: the value must be one of chatml|llama3|zephyr|hh. Run with --help for the options.")]
     [InlineData("--loss dpo", "--loss dpo: The loss 'dpo' is not known; the losses are sigmoid, hinge, ipo, ipo_sum, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm, sft, simpo, orpo, kto, rpo_sq, rpo_bwd_kl, rpo_fwd_kl, plackett_luce, unlikelihood.")]
     [InlineData("--loss sigmoid,sft --loss-weights 1,x", "--loss-weights 1,x: the value must be numbers with commas between them.")]
-    [InlineData("--loss exo_pair", "--loss exo_pair: Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3.")]
+    [InlineData("--loss exo_pair --label-smoothing 0", "--loss exo_pair --label-smoothing 0: Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3.")]
     [InlineData("--loss simpo --f-divergence js_divergence", "--loss simpo --f-divergence js_divergence: The loss 'simpo' is no function of scores, so it takes no divergence (js_divergence); leave it out, or take one of sigmoid, hinge, ipo, exo_pair, nca_pair, robust, bco_pair, sppo_hard, apo_down, discopop, sigmoid_norm.")]
     [InlineData("--f-divergence kl", "--f-divergence kl: the value must be one of reverse_kl|forward_kl|js_divergence|alpha_divergence. Run with --help for the options.")]
     [InlineData("--f-alpha 0.3", "--f-alpha goes with --f-divergence alpha_divergence.")]
