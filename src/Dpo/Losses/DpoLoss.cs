@@ -8,8 +8,8 @@ namespace Dpo;
 /// </summary>
 /// <remarks>
 /// <para>Takes log-probabilities of completions and indices of pairs into them, as the paper's listing in Appendix B does, so
-/// that a completion in several pairs is computed once. <c>forward</c> is that form; <see cref="ForPairs"/> takes one
-/// chosen and one rejected value for every pair.</para>
+/// that a completion in several pairs is computed once. <c>forward</c> is that form; <see cref="Losses(PairLogProbs)"/>
+/// takes one chosen and one rejected value for every pair.</para>
 /// <para>β·(log π − log π_ref) is the implicit reward: how much more the policy likes a completion than the reference does.
 /// It is 0, and the loss ln 2, while the two are equal. The log-probability of chosen completions often falls during
 /// training while the margin grows: only the difference is trained. An SFT term (<see cref="CombinedLoss"/>) holds it up.</para>
@@ -59,26 +59,13 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
     public override (Tensor Losses, Tensor Rewards) forward(
         Tensor policyLogProbs, Tensor referenceLogProbs, Tensor chosenIndex, Tensor rejectedIndex)
     {
-        var ratios = LogRatios(policyLogProbs, referenceLogProbs);
+        var ratios = ReferenceFree ? policyLogProbs : policyLogProbs - referenceLogProbs.detach();
         // index_select's backward adds in a fixed order; that of tensor indexing does not.
         var losses = Losses(ratios.index_select(0, chosenIndex), ratios.index_select(0, rejectedIndex));
-        return (losses, Rewards(policyLogProbs, referenceLogProbs));
+        return (losses, Beta * (policyLogProbs.detach() - referenceLogProbs.detach()));
     }
 
-    /// <summary>The losses of pairs given by value.</summary>
-    /// <param name="policyChosen">log π of every pair's chosen completion, <c>[P]</c>.</param>
-    /// <param name="policyRejected">log π of every pair's rejected completion, <c>[P]</c>.</param>
-    /// <param name="referenceChosen">log π_ref of every pair's chosen completion, <c>[P]</c>.</param>
-    /// <param name="referenceRejected">log π_ref of every pair's rejected completion, <c>[P]</c>.</param>
-    /// <returns>The loss of every pair, not reduced, and the detached implicit rewards, each <c>[P]</c>.</returns>
-    public (Tensor Losses, Tensor ChosenRewards, Tensor RejectedRewards) ForPairs(
-        Tensor policyChosen, Tensor policyRejected, Tensor referenceChosen, Tensor referenceRejected)
-    {
-        var losses = Losses(LogRatios(policyChosen, referenceChosen), LogRatios(policyRejected, referenceRejected));
-        return (losses, Rewards(policyChosen, referenceChosen), Rewards(policyRejected, referenceRejected));
-    }
-
-    /// <summary>The losses of pairs as the trainer gives them; the same as <see cref="ForPairs"/>'s.</summary>
+    /// <summary>The losses of pairs given by value, as the trainer does.</summary>
     /// <param name="pairs">The log-probabilities, <c>[P]</c> each.</param>
     /// <returns>The loss of every pair, <c>[P]</c>, not reduced.</returns>
     public Tensor Losses(PairLogProbs pairs)
@@ -88,10 +75,6 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
             ? Losses(pairs.PolicyChosen, pairs.PolicyRejected)
             : Losses(pairs.ChosenRatios, pairs.RejectedRatios);
     }
-
-    private Tensor LogRatios(Tensor policy, Tensor reference) => ReferenceFree ? policy : policy - reference.detach();
-
-    private Tensor Rewards(Tensor policy, Tensor reference) => Beta * (policy.detach() - reference.detach());
 
     private Tensor Losses(Tensor chosenRatios, Tensor rejectedRatios)
     {

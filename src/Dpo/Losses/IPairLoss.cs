@@ -17,7 +17,8 @@ namespace Dpo;
 /// and ls = log σ. All losses are computed in the precision of the log-probabilities, in forms that stay finite however far
 /// policy and reference are apart; but for <see cref="DiscoPopLoss"/> with τ &gt; 1, which grows exponentially, and for
 /// <see cref="IpoLoss"/> and <see cref="SppoHardLoss"/> with <c>forward_kl</c> or <c>alpha_divergence</c>, which square what
-/// does.
+/// does. The reported reward of a completion is β·r, or β·a, with a its log-probability per token, where a loss does without a
+/// reference.
 /// </remarks>
 public interface IPairLoss : IPreferenceLoss
 {
@@ -39,5 +40,6 @@ public interface IPairLoss : IPreferenceLoss
             "A batch holds no pair of a chosen and a rejected completion, so a loss of pairs has nothing to learn from it; " +
             "SftTrainer trains on completions alone.");
 
-    Tensor IPreferenceLoss.Rewards(PreferenceLogProbs part) => (Beta * part.LogRatios).detach();
+    Tensor IPreferenceLoss.Rewards(PreferenceLogProbs part) =>
+        (Beta * (UsesReference ? part.LogRatios : part.Policy.Sums / part.Policy.Counts)).detach();
 }

@@ -26,13 +26,6 @@ public sealed class OrpoLoss(double beta = 0.1) : IPairLoss
         return -chosen - Beta * nn.functional.logsigmoid(LogOdds(chosen) - LogOdds(rejected));
     }
 
-    /// <inheritdoc/>
-    public Tensor Rewards(PreferenceLogProbs part)
-    {
-        ArgumentNullException.ThrowIfNull(part);
-        return (Beta * part.Policy.Sums / part.Policy.Counts).detach();
-    }
-
     // A completion known by heart has a probability that rounds to 1, whose odds are infinite and whose gradient is no number.
     private static Tensor LogOdds(Tensor logProb) => logProb - (-logProb.clamp_max(-1e-6).expm1()).log();
 }

@@ -29,11 +29,4 @@ public sealed class SimPoLoss(double beta = 2, double gamma = 0.5) : IPairLoss
         var margins = pairs.PerChosenToken(pairs.PolicyChosen) - pairs.PerRejectedToken(pairs.PolicyRejected);
         return -nn.functional.logsigmoid(Beta * margins - Gamma);
     }
-
-    /// <inheritdoc/>
-    public Tensor Rewards(PreferenceLogProbs part)
-    {
-        ArgumentNullException.ThrowIfNull(part);
-        return (Beta * part.Policy.Sums / part.Policy.Counts).detach();
-    }
 }

@@ -43,7 +43,7 @@ internal sealed class ReferenceAlgorithm
     {
         var policyLogProbs = LogProbs(policy).chunk(2);
         var referenceLogProbs = Reference().chunk(2);
-        return loss.ForPairs(policyLogProbs[0], policyLogProbs[1], referenceLogProbs[0], referenceLogProbs[1]).Losses;
+        return loss.Losses(new PairLogProbs(policyLogProbs[0], policyLogProbs[1], referenceLogProbs[0], referenceLogProbs[1]));
 
         Tensor Reference()
         {

@@ -47,8 +47,8 @@ public class DpoLossTests
                 item.GetProperty("label_smoothing").GetDouble(),
                 item.GetProperty("reference_free").GetBoolean());
 
-        var (losses, chosenRewards, rejectedRewards) =
-            loss.ForPairs(policyChosen, policyRejected, Vector("ref_chosen"), Vector("ref_rejected"));
+        var (referenceChosen, referenceRejected) = (Vector("ref_chosen"), Vector("ref_rejected"));
+        var losses = loss.Losses(new PairLogProbs(policyChosen, policyRejected, referenceChosen, referenceRejected));
         losses.mean().backward();
 
         Numbers.AssertClose(item.GetProperty("per_example").Doubles(), losses.ToDoubles(), 1e-10, "losses");
@@ -57,8 +57,11 @@ public class DpoLossTests
         Numbers.AssertClose(item.GetProperty("grad_rejected").Doubles(), policyRejected.grad!.ToDoubles(), 1e-10, "rejected gradient");
         if (source == "reference_repo")
         {
-            Numbers.AssertClose(item.GetProperty("chosen_rewards").Doubles(), chosenRewards.ToDoubles(), 1e-10, "chosen rewards");
-            Numbers.AssertClose(item.GetProperty("rejected_rewards").Doubles(), rejectedRewards.ToDoubles(), 1e-10, "rejected rewards");
+            var chosen = arange(losses.numel());
+            var (_, rewards) = loss.call(
+                cat([policyChosen, policyRejected]), cat([referenceChosen, referenceRejected]), chosen, chosen + losses.numel());
+            double[] expected = [.. item.GetProperty("chosen_rewards").Doubles(), .. item.GetProperty("rejected_rewards").Doubles()];
+            Numbers.AssertClose(expected, rewards.ToDoubles(), 1e-10, "rewards");
         }
     }
 
@@ -122,7 +125,7 @@ public class DpoLossTests
         using var scope = NewDisposeScope();
         using var loss = new DpoLoss(beta: 1, labelSmoothing);
         var policyChosen = tensor(new[] { (float)ratio }, requires_grad: true);
-        var (losses, _, _) = loss.ForPairs(policyChosen, zeros(1), zeros(1), zeros(1));
+        var losses = loss.Losses(new PairLogProbs(policyChosen, zeros(1), zeros(1), zeros(1)));
         losses.sum().backward();
         Numbers.AssertClose([expected], losses.ToDoubles(), 1e-6, "loss");
         Numbers.AssertClose([(ratio < 0 ? -1 : 0) + labelSmoothing], policyChosen.grad!.ToDoubles(), 1e-6, "gradient");

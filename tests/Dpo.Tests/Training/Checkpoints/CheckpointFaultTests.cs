@@ -334,17 +334,6 @@ public class CheckpointFaultTests
         Assert.Equal("{\"step\":3}\n{\"step\":4}\n", File.ReadAllText(metrics));
     }
 
-    /// <summary>A disk of so many bytes.</summary>
-    private sealed class QuotaStream(Stream inner, Action<long> take, Func<long> left) : PassingStream(inner)
-    {
-        protected override void Passing(int bytes)
-        {
-            if (bytes > left())
-                throw new IOException("No space left on device.");
-            take(bytes);
-        }
-    }
-
     /// <summary>Keeps what is logged.</summary>
     private sealed class KeptLog : ILogger
     {

@@ -13,7 +13,7 @@ internal abstract class PassingStream(Stream inner) : Stream
 
     public override long Position
     {
-        get => throw new NotSupportedException();
+        get => inner.Position;
         set => throw new NotSupportedException();
     }
 
