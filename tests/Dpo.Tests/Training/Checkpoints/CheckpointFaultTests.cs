@@ -179,6 +179,20 @@ public class CheckpointFaultTests
         Assert.Equal(0, steps);
     }
 
+    /// <summary>Under Linux's /sys not even root can make anything.</summary>
+    [Theory]
+    [InlineData("/sys/kernel/dpo", "/sys/kernel/dpo cannot be made, so nothing can be written there: ")]
+    [InlineData("/sys/kernel", "Nothing can be written to /sys/kernel: ")]
+    public void A_read_only_folder_is_refused_before_the_first_step(string path, string message)
+    {
+        if (!Directory.Exists("/sys/kernel"))
+            return;
+        var steps = 0;
+        Assert.StartsWith(message, Assert.Throws<InvalidInputException>(() => Train(Options(path), progress: _ => steps++)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(message, Assert.Throws<InvalidInputException>(() => new MetricsFile(path)).Message, StringComparison.Ordinal);
+        Assert.Equal(0, steps);
+    }
+
     /// <summary>Wherever the disk is full, the checkpoint before stays, and the run goes on from it once there is room.</summary>
     [Fact]
     public void A_full_disk_ends_the_run_with_its_last_good_checkpoint()
