@@ -85,21 +85,10 @@ public sealed class PreferenceFuzzTests : IDisposable
     {
         var path = folder.File("bytes.jsonl");
         var original = Encoding.UTF8.GetBytes(string.Join('\n', Rows(form)) + "\n");
-        Gen.Select(Gen.UInt, Gen.Int[0, 2], Gen.Byte).Array[1, 4].Sample(
-            edits =>
+        ByteDamage.Of(original, most: 4, Gen.Byte).Sample(
+            bytes =>
             {
-                var bytes = original.ToList();
-                foreach (var (place, kind, value) in edits)
-                {
-                    var at = (int)(place % (uint)bytes.Count);
-                    if (kind == 0)
-                        bytes[at] = value;
-                    else if (kind == 1)
-                        bytes.Insert(at, value);
-                    else
-                        bytes.RemoveAt(at);
-                }
-                File.WriteAllBytes(path, [.. bytes]);
+                File.WriteAllBytes(path, bytes);
                 Read(path);
                 Refusal(path);
             },

@@ -64,22 +64,8 @@ public sealed class MetricsFileFaultTests : IDisposable
     public void Whatever_bytes_are_changed_put_in_or_taken_out_whole_lines_stay_or_the_file_is_refused()
     {
         var (taken, refused) = (0, 0);
-        Gen.Select(Gen.UInt, Gen.Int[0, 2], Gen.OneOf(Gen.Byte, Gen.Byte[48, 57])).Array[1, 3].Sample(
-            edits =>
-            {
-                var bytes = whole.ToList();
-                foreach (var (place, kind, value) in edits)
-                {
-                    var at = (int)(place % (uint)bytes.Count);
-                    if (kind == 0)
-                        bytes[at] = value;
-                    else if (kind == 1)
-                        bytes.Insert(at, value);
-                    else
-                        bytes.RemoveAt(at);
-                }
-                _ = IsTaken([.. bytes]) ? taken++ : refused++;
-            },
+        ByteDamage.Of(whole, most: 3, Gen.OneOf(Gen.Byte, Gen.Byte[48, 57])).Sample(
+            bytes => _ = IsTaken(bytes) ? taken++ : refused++,
             iter: 1000, threads: 1);
         Assert.True(taken > 100 && refused > 100, $"{taken} taken, {refused} refused");
     }
