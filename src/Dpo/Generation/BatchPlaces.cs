@@ -1,3 +1,8 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
+
 namespace Dpo;
 
 /// <summary>
@@ -11,8 +16,37 @@ internal sealed class BatchPlaces(IReadOnlyList<SampledSequence> sequences, int 
     private SampledSequence?[] places = [.. sequences];
     private int samples = samples;
 
-    /// <summary>The number that decides each place's next token.</summary>
-    public float[] Uniforms() => [.. places.Select(sequence => sequence?.NextUniform ?? 0)];
+    /// <summary>Draws every sequence's next token; where a sequence has ended, any.</summary>
+    /// <param name="logits"><c>[S, V]</c>, fp32 or bf16, on any device.</param>
+    /// <param name="options">How.</param>
+    /// <exception cref="InvalidInputException">The logits of a sequence are no distribution.</exception>
+    public (long[] Ids, float[] LogProbs) Draw(Tensor logits, SamplingOptions options)
+    {
+        var (ids, logProbs) = (new long[places.Length], new float[places.Length]);
+        using var here = logits.cpu();
+        var drawing = new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() };
+        Parallel.For(0, places.Length, drawing, place =>
+        {
+            if (places[place] is not { } sequence)
+                return;
+            using var row = here.select(0, place);
+            if (row.dtype == float32)
+            {
+                (ids[place], logProbs[place]) = TokenDraw.Draw(MemoryMarshal.Cast<byte, float>(row.bytes), sequence.NextUniform, sequence.Seen, options);
+                return;
+            }
+            // A bf16 is the upper half of a float.
+            var bits = ArrayPool<uint>.Shared.Rent((int)row.numel());
+            var floats = bits.AsSpan(0, (int)row.numel());
+            TensorPrimitives.ConvertTruncating<ushort, uint>(MemoryMarshal.Cast<byte, ushort>(row.bytes), floats);
+            TensorPrimitives.ShiftLeft<uint>(floats, 16, floats);
+            (ids[place], logProbs[place]) = TokenDraw.Draw(MemoryMarshal.Cast<uint, float>(floats), sequence.NextUniform, sequence.Seen, options);
+            ArrayPool<uint>.Shared.Return(bits);
+        });
+        return logProbs.All(float.IsFinite)
+            ? (ids, logProbs)
+            : throw new InvalidInputException("The model's logits are not finite numbers; its weights are damaged, or its training has diverged.");
+    }
 
     /// <summary>Adds a token to every sequence.</summary>
     /// <returns>Whether any goes on.</returns>

@@ -3,6 +3,7 @@ namespace Dpo;
 /// <summary>A completion while it grows.</summary>
 internal sealed class SampledSequence
 {
+    private readonly IReadOnlyList<int> prompt;
     private readonly SamplingOptions options;
     private readonly IReadOnlyList<int> endOfTextIds;
     private readonly CompletionText? text;
@@ -13,14 +14,18 @@ internal sealed class SampledSequence
     private StopReason? stopReason;
 
     public SampledSequence(
-        int promptIndex, int sampleIndex, SamplingOptions options, IReadOnlyList<int> endOfTextIds, TextTokenizer? tokenizer, Action<GeneratedToken>? onToken)
+        int promptIndex, int sampleIndex, IReadOnlyList<int> prompt, SamplingOptions options, IReadOnlyList<int> endOfTextIds, TextTokenizer? tokenizer,
+        Action<GeneratedToken>? onToken)
     {
-        (PromptIndex, this.sampleIndex, this.options, this.endOfTextIds, this.onToken) = (promptIndex, sampleIndex, options, endOfTextIds, onToken);
+        (PromptIndex, this.sampleIndex, this.prompt, this.options, this.endOfTextIds, this.onToken) = (promptIndex, sampleIndex, prompt, options, endOfTextIds, onToken);
         text = tokenizer is null ? null : new CompletionText(tokenizer, options.StopStrings);
     }
 
     /// <summary>Its prompt's place among the prompts.</summary>
     public int PromptIndex { get; }
+
+    /// <summary>The tokens of prompt and completion so far, on which a repetition penalty falls.</summary>
+    public IEnumerable<int> Seen => prompt.Concat(tokens);
 
     /// <summary>The number from 0 to 1 that decides the next token.</summary>
     public float NextUniform => CounterRandom.Uniform(options.Seed, ((long)PromptIndex * options.SamplesPerPrompt) + sampleIndex, tokens.Count);

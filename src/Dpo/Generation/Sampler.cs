@@ -25,7 +25,7 @@ public static class Sampler
     /// result, for those of a batch that go on.</param>
     /// <returns>All samples of the first prompt, then of the next.</returns>
     /// <exception cref="InvalidInputException">A prompt has no token or one outside the vocabulary, prompt and completion exceed the
-    /// model's positions, or stop strings are given without a tokenizer.</exception>
+    /// model's positions, stop strings are given without a tokenizer, or the model's logits are not finite.</exception>
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     public static IReadOnlyList<Generation> Sample(
         Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
@@ -49,7 +49,7 @@ public static class Sampler
             foreach (var samples in Enumerable.Range(0, options.SamplesPerPrompt).Chunk(samplesAtOnce))
             {
                 var batch = promptsAtOnce.SelectMany(prompt => samples.Select(sample =>
-                    new SampledSequence(prompt, sample, options, endOfText, tokenizer, onToken))).ToArray();
+                    new SampledSequence(prompt, sample, prompts[prompt], options, endOfText, tokenizer, onToken))).ToArray();
                 Run(model, weights.Head, [.. promptsAtOnce.Select(prompt => prompts[prompt])], batch, options);
                 foreach (var sequence in batch)
                     sequences[sequence.PromptIndex].Add(sequence);
@@ -107,25 +107,22 @@ public static class Sampler
         var samples = sequences.Length / prompts.Count;
         using var cache = new CachedAttention(
             model.LayerCount, [.. prompts.Select(prompt => prompt.Count)], samples, options.MaxNewTokens - 1, model.Device, model.ComputeType);
-        using var seen = options.RepetitionPenalty == 1 ? null : new SeenTokens(prompts, samples, options.MaxNewTokens, model.Device);
         var places = new BatchPlaces(sequences, samples);
         var hidden = ReadPrompts(model, cache, prompts).repeat_interleave(samples, 0);
         while (true)
         {
             using var stepScope = NewDisposeScope();
-            var (ids, logProbs) = TokenDraw.Draw(head.Logits(hidden).to(float32), places.Uniforms(), seen?.Tokens, options);
-            if (!places.Append(ids.cpu().data<long>().ToArray(), logProbs.cpu().data<float>().ToArray()))
+            var (ids, logProbs) = places.Draw(head.Logits(hidden), options);
+            if (!places.Append(ids, logProbs))
                 return;
-            seen?.Append(ids);
             if (places.Compact() is var (promptsKept, kept))
             {
                 cache.Keep(promptsKept, kept);
-                seen?.Keep(kept);
-                ids = ids.index_select(0, tensor(kept.Select(place => (long)place).ToArray(), device: ids.device));
+                ids = [.. kept.Select(place => ids[place])];
             }
             cache.Advance();
             hidden.Dispose();
-            hidden = model.HiddenStates(ids, cache).MoveToOuterDisposeScope();
+            hidden = model.HiddenStates(tensor(ids, device: model.Device), cache).MoveToOuterDisposeScope();
         }
     }
 

@@ -1,8 +1,11 @@
-using static TorchSharp.torch;
+using System.Numerics;
+using System.Runtime.InteropServices;
 
 namespace Dpo;
 
-/// <summary>Draws a token from each row of logits, by the inverse of the cumulative distribution.</summary>
+/// <summary>Draws a token from a row of logits, by the inverse of the cumulative distribution.</summary>
+/// <remarks>It reads the logits where they lie. As operations on tensors each step would write the whole <c>[S, V]</c> anew, which
+/// at 32 sequences takes longer than half of the model.</remarks>
 internal static class TokenDraw
 {
     /// <summary>How many of the likeliest tokens are looked through first for a nucleus; sorting the whole vocabulary takes much
@@ -10,72 +13,104 @@ internal static class TokenDraw
     private const int FirstNucleus = 256;
 
     /// <summary>Draws.</summary>
-    /// <param name="logits"><c>[S, V]</c>, fp32.</param>
-    /// <param name="uniforms">A number from 0 up to 1 for every row: where in its cumulative distribution the drawn token lies. Its
-    /// tokens are in the order of their ids or, under top-k and top-p, from the likeliest down.</param>
-    /// <param name="seen">The tokens that a repetition penalty falls on, <c>[S, T]</c>, int64; one may occur more than once.</param>
+    /// <param name="logits"><c>[V]</c>.</param>
+    /// <param name="uniform">A number from 0 up to 1: where in the cumulative distribution the drawn token lies. Its tokens are in the
+    /// order of their ids or, under top-k and top-p, from the likeliest down.</param>
+    /// <param name="seen">The tokens that a repetition penalty falls on; one may occur more than once.</param>
     /// <param name="options">Penalty, temperature, top-k and top-p.</param>
-    /// <returns>The drawn tokens, <c>[S]</c>, int64, and their log-probabilities by the logits as they are given, <c>[S]</c>.</returns>
-    public static (Tensor Ids, Tensor LogProbs) Draw(Tensor logits, float[] uniforms, Tensor? seen, SamplingOptions options)
+    /// <returns>The drawn token, and its log-probability by the logits as they are given: a finite number unless the logits are no
+    /// distribution.</returns>
+    public static (int Id, float LogProb) Draw(ReadOnlySpan<float> logits, float uniform, IEnumerable<int> seen, SamplingOptions options)
     {
-        using var scope = NewDisposeScope();
-        var logSumExp = logits.logsumexp(1, keepdim: true);
-        var scores = seen is null ? logits : Penalize(logits, seen, options.RepetitionPenalty);
-        var ids = options.Temperature == 0 ? scores.argmax(1) : Draw(scores, logSumExp, tensor(uniforms, device: logits.device), options);
-        var logProbs = logits.gather(1, ids.unsqueeze(1)).sub_(logSumExp).squeeze(1);
-        return scope.MoveToOuter(ids, logProbs);
+        var model = new TokenMasses(logits, temperature: 1);
+        var scores = options.RepetitionPenalty == 1 ? logits : Penalize(logits, seen, options.RepetitionPenalty);
+        // Where nothing was asked for, the distribution is the model's.
+        var id = options is { Temperature: 1, RepetitionPenalty: 1, TopK: null, TopP: 1 } ? model.Invert(uniform) : Draw(scores, uniform, options);
+        return (id, (float)(logits[id] - model.LogSumExp));
     }
 
-    private static Tensor Penalize(Tensor logits, Tensor seen, double penalty)
+    private static float[] Penalize(ReadOnlySpan<float> logits, IEnumerable<int> seen, double penalty)
     {
-        var scores = logits.gather(1, seen);
-        return logits.clone().scatter_(1, seen, where(scores.lt(0), scores * penalty, scores / penalty));
+        var scores = logits.ToArray();
+        foreach (var id in seen)
+            scores[id] = (float)(logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty);
+        return scores;
     }
 
-    private static Tensor Draw(Tensor scores, Tensor logSumExp, Tensor uniforms, SamplingOptions options)
+    private static int Draw(ReadOnlySpan<float> scores, float uniform, SamplingOptions options)
     {
+        if (options.Temperature == 0)
+            return Likeliest(scores, 1)[0];
         if (options.TopK is null && options.TopP == 1)
+            return new TokenMasses(scores, options.Temperature).Invert(uniform);
+        if (options.TopK is { } k)
         {
-            // Where nothing was asked for, the distribution is the model's, whose normalizer is known.
-            var isModels = options is { Temperature: 1, RepetitionPenalty: 1 };
-            return Invert((isModels ? (scores - logSumExp).exp_() : (scores / options.Temperature).softmax(1)).cumsum(1), uniforms);
+            var ids = Likeliest(scores, k);
+            var masses = Masses(scores, ids, options.Temperature);
+            return Invert(ids, masses, options.TopP * masses.Sum(), uniform);
         }
-        var (probabilities, ids) = options.TopK is { } k
-            ? Likeliest(scores, options, (int)Math.Min(k, scores.shape[1]), logSumExp: null)
-            : Nucleus(scores, options);
-        var cumulative = probabilities.cumsum(1);
-        // A token stays if those before it do not reach the mass; the others are given none.
-        probabilities.masked_fill_((cumulative - probabilities).ge(options.TopP), 0);
-        return ids.gather(1, Invert(probabilities.cumsum(1), uniforms).unsqueeze(1)).squeeze(1);
-    }
 
-    /// <summary>As many of the likeliest tokens as hold the nucleus of every row.</summary>
-    private static (Tensor Probabilities, Tensor Ids) Nucleus(Tensor scores, SamplingOptions options)
-    {
-        var vocabulary = (int)scores.shape[1];
-        var logSumExp = (scores / options.Temperature).logsumexp(1, keepdim: true);
-        for (var count = Math.Min(FirstNucleus, vocabulary); ; count = Math.Min(8 * count, vocabulary))
+        var enough = options.TopP * new TokenMasses(scores, options.Temperature).Total;
+        for (var count = FirstNucleus; ; count *= 8)
         {
-            var (probabilities, ids) = Likeliest(scores, options, count, logSumExp);
-            if (count == vocabulary || probabilities.sum(1).min().item<double>() >= options.TopP)
-                return (probabilities, ids);
+            var ids = Likeliest(scores, count);
+            var masses = Masses(scores, ids, options.Temperature);
+            if (count >= scores.Length || masses.Sum() >= enough)
+                return Invert(ids, masses, enough, uniform);
         }
     }
 
-    /// <summary>The probabilities, in float64 so that their sums are exact enough, and the ids of the likeliest tokens, from the
-    /// likeliest down, <c>[S, count]</c>; relative to those tokens alone where no normalizer is given.</summary>
-    private static (Tensor Probabilities, Tensor Ids) Likeliest(Tensor scores, SamplingOptions options, int count, Tensor? logSumExp)
+    /// <summary>The likeliest tokens, from the likeliest down; of equals those with the smaller ids.</summary>
+    private static int[] Likeliest(ReadOnlySpan<float> scores, int count)
     {
-        var (values, ids) = scores.topk(count, 1);
-        values = values.to(float64) / options.Temperature;
-        return (logSumExp is null ? values.softmax(1) : (values - logSumExp).exp(), ids);
+        count = Math.Min(count, scores.Length);
+        // The least likely of those kept is what the next is compared with; a vector of tokens at a time.
+        var kept = new PriorityQueue<int, (float Score, int MinusId)>(count);
+        var least = float.NegativeInfinity;
+        var vectors = MemoryMarshal.Cast<float, Vector<float>>(scores);
+        for (var token = 0; token < scores.Length; token++)
+        {
+            if (token % Vector<float>.Count == 0 && kept.Count == count)
+            {
+                var vector = token / Vector<float>.Count;
+                while (vector < vectors.Length && !Vector.GreaterThanAny(vectors[vector], new Vector<float>(least)))
+                    vector++;
+                if ((token = vector * Vector<float>.Count) >= scores.Length)
+                    break;
+            }
+            var priority = (scores[token], -token);
+            if (kept.Count < count)
+                kept.Enqueue(token, priority);
+            else if (scores[token] > least)
+                kept.DequeueEnqueue(token, priority);
+            if (kept.Count == count)
+                least = scores[kept.Peek()];
+        }
+
+        var ids = new int[kept.Count];
+        for (var place = ids.Length - 1; place >= 0; place--)
+            ids[place] = kept.Dequeue();
+        return ids;
     }
 
-    /// <summary>The first entry of every row at which the cumulative mass <c>[S, C]</c> exceeds the given share of its total:
-    /// never an entry without mass.</summary>
-    private static Tensor Invert(Tensor cumulative, Tensor uniforms)
+    /// <summary>The masses of some tokens, the first of them the likeliest, whose mass is 1.</summary>
+    private static double[] Masses(ReadOnlySpan<float> scores, int[] ids, double temperature)
     {
-        var target = cumulative.narrow(1, cumulative.shape[1] - 1, 1) * uniforms.unsqueeze(1).to(cumulative.dtype);
-        return searchsorted(cumulative, target, right: true).squeeze(1);
+        var masses = new double[ids.Length];
+        for (var place = 0; place < ids.Length; place++)
+            masses[place] = Math.Exp(((double)scores[ids[place]] - scores[ids[0]]) / temperature);
+        return masses;
+    }
+
+    /// <summary>Keeps each token before which less than enough mass lies, and draws from those.</summary>
+    private static int Invert(int[] ids, double[] masses, double enough, float uniform)
+    {
+        var (kept, total) = (0, 0.0);
+        while (kept < ids.Length && masses[kept] > 0 && (kept == 0 || total < enough))
+            total += masses[kept++];
+        var (place, cumulative) = (0, masses[0]);
+        while (place < kept - 1 && cumulative <= uniform * total)
+            cumulative += masses[++place];
+        return ids[place];
     }
 }

@@ -152,6 +152,19 @@ public class SamplerTests
         Numbers.AssertClose(expected, [.. sampled.SelectMany(generation => generation.LogProbs).Select(logProb => (double)logProb)], 0.1);
     }
 
+    [Theory]
+    [InlineData(Precision.Float32)]
+    [InlineData(Precision.BFloat16)]
+    public void Logits_that_are_no_distribution_are_refused(Precision precision)
+    {
+        using var noGrad = no_grad();
+        using var model = Model(precision);
+        model.parameters().First().fill_(float.NaN);
+        Assert.Equal(
+            "The model's logits are not finite numbers; its weights are damaged, or its training has diverged.",
+            Assert.Throws<InvalidInputException>(() => Sampler.Sample(model, Prompts, new() { MaxNewTokens = 3 })).Message);
+    }
+
     [Fact]
     public void No_prompts_give_no_completions()
     {

@@ -1,5 +1,4 @@
 using CsCheck;
-using static TorchSharp.torch;
 
 namespace Dpo.Tests;
 
@@ -24,16 +23,11 @@ public class TokenDrawTests
     public void A_draw_is_where_the_cumulative_distribution_passes_the_uniform_number() =>
         Gen.Select(Row, Options, Gen.Int[0, (1 << 24) - 1].Array[1, 5]).Sample((row, options, draws) =>
         {
-            using var scope = NewDisposeScope();
-            var uniforms = draws.Select(draw => draw / (float)(1 << 24)).ToArray();
-            var logits = tensor(row.Logits).unsqueeze(0).expand(uniforms.Length, -1).contiguous();
-            var seen = options.RepetitionPenalty == 1 ? null : tensor(row.Seen.Select(id => (long)id).ToArray()).unsqueeze(0).expand(uniforms.Length, -1);
-            var (ids, logProbs) = TokenDraw.Draw(logits, uniforms, seen, options);
-
             var candidates = Candidates(row.Logits, row.Seen, options);
             var logSumExp = LogSumExp(row.Logits);
-            foreach (var (uniform, id, logProb) in uniforms.Zip(ids.data<long>(), logProbs.ToDoubles()))
+            foreach (var uniform in draws.Select(draw => draw / (float)(1 << 24)))
             {
+                var (id, logProb) = TokenDraw.Draw(row.Logits, uniform, row.Seen, options);
                 Assert.Equal(row.Logits[id] - logSumExp, logProb, 1e-5);
                 var place = candidates.FindIndex(candidate => candidate.Id == id);
                 Assert.True(place >= 0, $"{id} is not among those to be drawn from.");
@@ -45,28 +39,55 @@ public class TokenDrawTests
     [Fact]
     public void A_nucleus_wider_than_the_first_look_is_found_whole()
     {
-        using var scope = NewDisposeScope();
         // 5,000 equally likely tokens among 6,000: 90 % of the mass are 4,500 of them.
-        var logits = cat([zeros(5000), full(1000, -100f)]).index_select(0, randperm(6000)).unsqueeze(0).expand(2000, -1).contiguous();
-        var uniforms = Enumerable.Range(0, 2000).Select(draw => draw / 2000f).ToArray();
-        var (ids, _) = TokenDraw.Draw(logits, uniforms, null, new() { TopP = 0.9 });
-        Assert.All(ids.data<long>(), id => Assert.Equal(0, logits[0, id].item<float>()));
+        var logits = Enumerable.Range(0, 6000).Select(token => token < 5000 ? 0f : -100).ToArray();
+        new Random(0).Shuffle(logits);
+        var ids = Enumerable.Range(0, 2000).Select(draw => TokenDraw.Draw(logits, draw / 2000f, [], new() { TopP = 0.9 }).Id).ToArray();
+        Assert.All(ids, id => Assert.Equal(0, logits[id]));
         // Equal steps through 4,500 tokens, 2,000 of them: none twice.
-        Assert.Equal(2000, ids.data<long>().Distinct().Count());
+        Assert.Equal(2000, ids.Distinct().Count());
+    }
+
+    [Fact]
+    public void Of_equals_those_with_smaller_ids_come_first()
+    {
+        var logits = Enumerable.Range(0, 100).Select(token => token % 10 == 3 ? 1f : 0).ToArray();
+        Assert.Equal(3, TokenDraw.Draw(logits, 0.5f, [], new() { Temperature = 0 }).Id);
+        int[] drawn = [.. Enumerable.Range(0, 4).Select(draw => TokenDraw.Draw(logits, (draw + 0.5f) / 4, [], new() { TopK = 4 }).Id)];
+        Assert.Equal([3, 13, 23, 33], drawn);
     }
 
     [Fact]
     public void Tokens_without_probability_are_never_drawn()
     {
-        using var scope = NewDisposeScope();
-        var logits = full(2, 9, double.NegativeInfinity, float32);
-        logits[0, 4] = 1;
-        logits[1, 8] = 1;
-        foreach (var options in (SamplingOptions[])[new(), new() { TopK = 5 }, new() { TopP = 0.999999 }, new() { Temperature = 0 }])
+        foreach (var (length, likely) in ((int, int)[])[(9, 4), (9, 8), (3000, 1500), (3000, 0), (3000, 2999)])
         {
-            foreach (var uniform in (float[])[0, 1 - (1f / (1 << 24))])
-                Assert.Equal([4, 8], TokenDraw.Draw(logits, [uniform, uniform], null, options).Ids.data<long>());
+            var logits = Enumerable.Repeat(float.NegativeInfinity, length).ToArray();
+            logits[likely] = 1;
+            foreach (var options in (SamplingOptions[])[
+                new(), new() { Temperature = 0.5 }, new() { TopK = 5 }, new() { TopP = 0.999999 }, new() { TopP = 1e-9 }, new() { Temperature = 0 }])
+            {
+                foreach (var uniform in (float[])[0, 1 - (1f / (1 << 24))])
+                {
+                    var (id, logProb) = TokenDraw.Draw(logits, uniform, [], options);
+                    Assert.Equal(likely, id);
+                    Assert.Equal(0, logProb, 3e-7);
+                }
+            }
         }
+    }
+
+    [Fact]
+    public void What_is_no_distribution_has_no_log_probability()
+    {
+        foreach (var value in (float[])[float.NaN, float.PositiveInfinity])
+        {
+            var logits = new float[700];
+            logits[650] = value;
+            foreach (var options in (SamplingOptions[])[new(), new() { Temperature = 0 }, new() { TopK = 3 }, new() { TopP = 0.9 }])
+                Assert.False(float.IsFinite(TokenDraw.Draw(logits, 0.5f, [], options).LogProb));
+        }
+        Assert.False(float.IsFinite(TokenDraw.Draw([float.NegativeInfinity, float.NegativeInfinity], 0.5f, [], new()).LogProb));
     }
 
     [Fact]

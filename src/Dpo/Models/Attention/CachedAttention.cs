@@ -19,6 +19,7 @@ internal sealed class CachedAttention : Attention, IDisposable
     private readonly Tensor?[] promptKeys;
     private readonly Tensor?[] promptValues;
     private readonly IReadOnlyList<int> promptLengths;
+    private IReadOnlyList<int> padding;
     private readonly int width;
     private readonly int capacity;
     private readonly bool isShared;
@@ -38,6 +39,7 @@ internal sealed class CachedAttention : Attention, IDisposable
         (keys, values, promptKeys, promptValues) = (new Tensor?[layers], new Tensor?[layers], new Tensor?[layers], new Tensor?[layers]);
         this.promptLengths = promptLengths;
         width = promptLengths.Max();
+        padding = [.. promptLengths.Select(length => width - length)];
         isShared = samples > 1;
         // Where the prompt's columns are apart, they are not among these.
         column = isShared ? -1 : width - 1;
@@ -83,6 +85,7 @@ internal sealed class CachedAttention : Attention, IDisposable
     {
         using var scope = NewDisposeScope();
         var (ofPrompts, ofSequences) = (Index(prompts), Index(sequences));
+        padding = [.. prompts.Select(prompt => padding[prompt])];
         positions = Select(positions, ofSequences)!;
         mask = Select(mask, ofSequences);
         for (var layer = 0; layer < keys.Length; layer++)
@@ -106,16 +109,26 @@ internal sealed class CachedAttention : Attention, IDisposable
     public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value, AttentionStyle style = default)
     {
         var (count, keyHeads, size) = (key.shape[0], key.shape[1], key.shape[2]);
-        Write(ref keys[layer], key);
-        Write(ref values[layer], value);
-        // Query heads that share a key head become rows of it, so that keys are not copied.
-        var rows = query.view(count, keyHeads, -1, size) * (style.Scale ?? 1 / Math.Sqrt(size));
-
+        keys[layer] ??= Empty(count, capacity, key);
+        values[layer] ??= Empty(count, capacity, value);
         // One softmax over the prompt's columns, where they are apart, and a sequence's own, but for those the window hides.
         var before = isShared ? width : 0;
         var hidden = style.Window is { } window ? Math.Max(0, before + column + 1 - window) : 0;
         var (first, apart) = (Math.Max(0, hidden - before), Math.Max(0, before - hidden));
         var own = column + 1 - first;
+        if (VectorAttention<float>.Takes(query, key, value))
+        {
+            var prompts = apart == 0 ? null : new CachedColumns(promptKeys[layer]!, promptValues[layer]!, width, hidden, padding);
+            var columns = new CachedColumns(keys[layer]!, values[layer]!, column + 1, first, isShared ? null : padding);
+            return query.dtype == float32
+                ? VectorAttention<float>.Attend(query, key, value, prompts, columns, style)
+                : VectorAttention<ushort>.Attend(query, key, value, prompts, columns, style);
+        }
+
+        keys[layer]!.select(2, column).copy_(key);
+        values[layer]!.select(2, column).copy_(value);
+        // Query heads that share a key head become rows of it, so that keys are not copied.
+        var rows = query.view(count, keyHeads, -1, size) * (style.Scale ?? 1 / Math.Sqrt(size));
         var scores = Products(keys[layer]!.narrow(2, first, own), rows);
         if (apart > 0)
             scores = cat([Apart(Products(promptKeys[layer]!.narrow(2, hidden, apart), Together(rows))), scores], 3);
@@ -135,13 +148,6 @@ internal sealed class CachedAttention : Attention, IDisposable
 
         // Keys times query: the order in which bf16 products of so few rows are fast.
         static Tensor Products(Tensor keys, Tensor rows) => matmul(keys, rows.transpose(2, 3)).transpose(2, 3);
-    }
-
-    /// <summary>Writes the new tokens' entries into their column.</summary>
-    private void Write(ref Tensor? cache, Tensor entries)
-    {
-        cache ??= Empty(entries.shape[0], capacity, entries);
-        cache.select(2, column).copy_(entries);
     }
 
     private static Tensor Empty(long sequences, int columns, Tensor like) =>

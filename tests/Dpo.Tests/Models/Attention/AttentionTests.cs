@@ -76,9 +76,13 @@ public class AttentionTests
         Assert.Equal(bucketed + 1, Tensors(() => new BucketedAttention(layout, CPU, float32, 7)));
     }
 
-    /// <summary>Prompts of any lengths and K sequences of each, which grow by a token a time; halfway some of them leave.</summary>
-    [Fact]
-    public void With_a_cache_every_new_token_sees_what_it_would_in_the_whole_sequence() =>
+    /// <summary>Prompts of any lengths and K sequences of each, which grow by a token a time; halfway some of them leave. Heads of
+    /// 4 go through products of tensors, heads of whole vectors are read in the cache.</summary>
+    [Theory]
+    [InlineData(HeadSize)]
+    [InlineData(32)]
+    [InlineData(96)]
+    public void With_a_cache_every_new_token_sees_what_it_would_in_the_whole_sequence(int headSize) =>
         Gen.Select(Gen.Int[1, 7].Array[1, 4], Gen.Int[1, 3], Style, HeadCounts).Sample((lengths, samples, style, heads) =>
         {
             using var scope = NewDisposeScope();
@@ -87,7 +91,7 @@ public class AttentionTests
             // A completion's last token has no row.
             var layout = new SequenceLayout([.. lengths.Select(length => new ExampleLengths(length, [.. Enumerable.Repeat(more + 1, samples)]))]);
             var prompts = new SequenceLayout([.. lengths.Select(length => new ExampleLengths(length, []))]);
-            var inputs = Inputs(layout.RowCount, heads);
+            var inputs = Inputs(layout.RowCount, heads, headSize);
             var expected = WrittenOut(Visible(layout, style.Window), inputs[0], inputs[1], inputs[2], style);
             var starts = lengths.Select((_, prompt) => lengths.Take(prompt).Sum(length => length + samples * more)).ToArray();
 
@@ -95,7 +99,8 @@ public class AttentionTests
             void AssertAttends(Attention attention, IReadOnlyList<int> rows)
             {
                 var index = tensor(rows.Select(row => (long)row).ToArray());
-                var step = inputs.Select(input => input.index_select(0, index)).ToArray();
+                // Views into one tensor, as a model's projection gives them.
+                var step = cat([.. inputs.Select(input => input.index_select(0, index))], 1).split([heads.Heads, heads.KeyHeads, heads.KeyHeads], 1);
                 Assert.Equal(rows.Select(row => layout.Positions[row]), attention.Positions.data<long>());
                 Numbers.AssertClose(
                     expected.index_select(0, index).flatten().ToDoubles(), attention.Attend(0, step[0], step[1], step[2], style).flatten().ToDoubles(), 2e-5,
@@ -127,11 +132,11 @@ public class AttentionTests
     private static void AssertRows(Tensor expected, int start, Tensor actual) => Numbers.AssertClose(
         expected.narrow(0, start, actual.shape[0]).flatten().ToDoubles(), actual.flatten().ToDoubles(), 2e-5, $"from row {start}");
 
-    private static Tensor[] Inputs(int rows, (int KeyHeads, int Heads) heads) =>
+    private static Tensor[] Inputs(int rows, (int KeyHeads, int Heads) heads, int headSize = HeadSize) =>
     [
-        (randn(rows, heads.Heads, HeadSize) * 2).detach().requires_grad_(),
-        randn(rows, heads.KeyHeads, HeadSize, requires_grad: true),
-        randn(rows, heads.KeyHeads, HeadSize, requires_grad: true),
+        (randn(rows, heads.Heads, headSize) * 2).detach().requires_grad_(),
+        randn(rows, heads.KeyHeads, headSize, requires_grad: true),
+        randn(rows, heads.KeyHeads, headSize, requires_grad: true),
     ];
 
     /// <summary>Row by row from the definition: the same example, no later position, the prompt or the same completion, less
@@ -156,7 +161,7 @@ public class AttentionTests
         var groups = query.shape[1] / key.shape[1];
         var outputs = Enumerable.Range(0, (int)query.shape[1]).Select(head =>
         {
-            var scores = query.select(1, head).matmul(key.select(1, head / groups).t()) * (style.Scale ?? 1 / Math.Sqrt(HeadSize));
+            var scores = query.select(1, head).matmul(key.select(1, head / groups).t()) * (style.Scale ?? 1 / Math.Sqrt(query.shape[2]));
             if (style.SoftCap is { } cap)
                 scores = cap * (scores / cap).tanh();
             return scores.masked_fill(visible.logical_not(), double.NegativeInfinity).softmax(1).matmul(value.select(1, head / groups));
