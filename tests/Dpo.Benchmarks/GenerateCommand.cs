@@ -26,7 +26,7 @@ internal static class GenerateCommand
     private const int PromptTokens = 32;
     private const int NewTokens = 48;
 
-    /// <summary>The first steps, in which code is compiled, are not counted.</summary>
+    /// <summary>The first steps, which touch memory for the first time, are not counted.</summary>
     private const int WarmUp = 4;
 
     public static Command Create()
@@ -108,6 +108,8 @@ internal static class GenerateCommand
         var prompts = Enumerable.Range(0, request.Batch).Select(_ => (IReadOnlyList<int>)[.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(model.VocabularySize))]).ToArray();
         var options = new SamplingOptions { MaxNewTokens = NewTokens, BatchSize = request.Batch, Temperature = request.Greedy ? 0 : 1 };
 
+        // .NET compiles the code of a loop anew, and faster, after it has run for a while.
+        Sampler.Sample(model, prompts, options);
         var (step, bare) = (new List<double>(), new List<double>());
         var clock = new Stopwatch();
         var told = 0;

@@ -24,8 +24,7 @@ internal sealed class BatchPlaces(IReadOnlyList<SampledSequence> sequences, int 
     {
         var (ids, logProbs) = (new long[places.Length], new float[places.Length]);
         using var here = logits.cpu();
-        var drawing = new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() };
-        Parallel.For(0, places.Length, drawing, place =>
+        ThreadTeam.Run(places.Length, place =>
         {
             if (places[place] is not { } sequence)
                 return;

@@ -5,23 +5,18 @@ using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 namespace Dpo;
 
 /// <summary>Attention of one new token a sequence on the CPU: each head reads the columns that it sees where the cache keeps them.</summary>
-/// <remarks>The work is so little that libtorch's products, which are made for many rows at once, spend most of their time on other
-/// things as long as there are few sequences.</remarks>
+/// <remarks>LibTorch's products are made for many rows at once; here each key and value is used once, so that reading them is all the
+/// work there is.</remarks>
 /// <typeparam name="T">How numbers are stored: float, or the bits of a bf16.</typeparam>
 internal static unsafe class VectorAttention<T>
     where T : unmanaged
 {
-    /// <summary>Up to so many heads of all sequences this is faster than products of tensors, as measured on 2 cores: 3 times with one
-    /// sequence of GPT-2 124M, 2 times with four, neither with eight. Beyond, LibTorch's threads, which go on looking for work for a
-    /// while after each product, take the cores from this one's.</summary>
-    private const long MostHeads = 64;
-
     /// <summary>So many products of two numbers or fewer are not worth a second thread.</summary>
     private const long WorkOfOneThread = 1 << 19;
 
-    /// <summary>Whether there is little enough to do, and queries, keys and values lie as this reads them.</summary>
+    /// <summary>Whether queries, keys and values lie as this reads them.</summary>
     public static bool Takes(Tensor query, Tensor key, Tensor value) =>
-        query.device_type == TorchSharp.DeviceType.CPU && query.size(0) * query.size(1) <= MostHeads && query.size(2) % HeadProducts<T>.PairLength == 0
+        query.device_type == TorchSharp.DeviceType.CPU && query.size(2) % HeadProducts<T>.PairLength == 0
         && query.stride(2) == 1 && key.stride(2) == 1 && value.stride(2) == 1;
 
     /// <summary>Writes the new tokens' keys and values into their column, the last one, and attends.</summary>
@@ -49,7 +44,7 @@ internal static unsafe class VectorAttention<T>
         if (parts == 1)
             Run(0);
         else
-            Parallel.For(0, parts, new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, Run);
+            ThreadTeam.Run(parts, Run);
         // Their memory was read through pointers, which the garbage collector does not see.
         GC.KeepAlive((query, key, value, prompts, own));
         return output.flatten(1);

@@ -152,8 +152,8 @@ internal sealed class Gpt2Attention : nn.Module
 
     public Tensor Forward(Tensor x, Attention attention)
     {
-        var projected = c_attn.Forward(x).view(x.shape[0], 3, heads, -1).unbind(1);
-        return c_proj.Forward(attention.Attend(layer, query: projected[0], key: projected[1], value: projected[2]));
+        var projected = c_attn.Forward(x).view(x.size(0), 3, heads, -1);
+        return c_proj.Forward(attention.Attend(layer, query: projected.select(1, 0), key: projected.select(1, 1), value: projected.select(1, 2)));
     }
 }
 

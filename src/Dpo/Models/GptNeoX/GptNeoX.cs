@@ -131,9 +131,9 @@ internal sealed class GptNeoXAttention : nn.Module
     public Tensor Forward(Tensor x, Rotation rotation, Attention attention)
     {
         // Every head has its query, key and value side by side: [N, heads, 3, head size].
-        var projected = query_key_value.Forward(x).view(x.shape[0], heads, 3, -1).unbind(2);
-        var (query, key) = (rotation.Apply(projected[0], x.dtype), rotation.Apply(projected[1], x.dtype));
-        return dense.Forward(attention.Attend(layer, query, key, projected[2]));
+        var projected = query_key_value.Forward(x).view(x.size(0), heads, 3, -1);
+        var (query, key) = (rotation.Apply(projected.select(2, 0), x.dtype), rotation.Apply(projected.select(2, 1), x.dtype));
+        return dense.Forward(attention.Attend(layer, query, key, projected.select(2, 2)));
     }
 }
 

@@ -47,5 +47,5 @@ internal readonly unsafe struct FloatMemory
     /// <param name="chunks">The chunks.</param>
     /// <param name="action">Is called with the place of each chunk in the list.</param>
     public static void ForEach(IReadOnlyList<Chunk> chunks, Action<int> action) =>
-        Parallel.For(0, chunks.Count, new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, action);
+        ThreadTeam.Run(chunks.Count, action);
 }

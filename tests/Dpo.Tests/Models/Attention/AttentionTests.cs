@@ -127,6 +127,39 @@ public class AttentionTests
             }
         }, iter: 150, threads: 1);
 
+    /// <summary>What is read as bf16 is summed in fp32, and only an output is rounded: by half of a last place at most.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void A_cache_in_bf16_gives_what_one_in_fp32_does_but_for_rounding(int samples)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        const int steps = 4;
+        int[] lengths = [5, 2, 7];
+        using var exact = new CachedAttention(layers: 1, lengths, samples, steps, CPU, float32);
+        using var rounded = new CachedAttention(layers: 1, lengths, samples, steps, CPU, bfloat16);
+        Tensor Rows(int count, int heads) => randn(count, heads, 64).to(bfloat16);
+        foreach (var (prompt, length) in lengths.Index())
+        {
+            var (key, value) = (Rows(length, 2), Rows(length, 2));
+            exact.StorePrompt(0, prompt, key.to(float32), value.to(float32));
+            rounded.StorePrompt(0, prompt, key, value);
+        }
+
+        for (var step = 0; step < steps; step++)
+        {
+            exact.Advance();
+            rounded.Advance();
+            var (query, key, value) = (Rows(lengths.Length * samples, 6), Rows(lengths.Length * samples, 2), Rows(lengths.Length * samples, 2));
+            var expected = exact.Attend(0, query.to(float32), key.to(float32), value.to(float32)).flatten().ToDoubles();
+            var output = rounded.Attend(0, query, key, value);
+            Assert.Equal(bfloat16, output.dtype);
+            Assert.All(expected.Zip(output.to(float32).flatten().ToDoubles()), pair =>
+                Assert.InRange(Math.Abs(pair.Second - pair.First), 0, Math.Abs(pair.First) / 256 + 1e-5));
+        }
+    }
+
     private static Gen<T> OneOf<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(index => values[index]);
 
     private static void AssertRows(Tensor expected, int start, Tensor actual) => Numbers.AssertClose(
@@ -134,7 +167,8 @@ public class AttentionTests
 
     private static Tensor[] Inputs(int rows, (int KeyHeads, int Heads) heads, int headSize = HeadSize) =>
     [
-        (randn(rows, heads.Heads, headSize) * 2).detach().requires_grad_(),
+        // Scores of the same spread whatever the size of a head.
+        (randn(rows, heads.Heads, headSize) * (2 * Math.Sqrt((double)HeadSize / headSize))).detach().requires_grad_(),
         randn(rows, heads.KeyHeads, headSize, requires_grad: true),
         randn(rows, heads.KeyHeads, headSize, requires_grad: true),
     ];
