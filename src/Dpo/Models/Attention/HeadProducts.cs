@@ -48,19 +48,16 @@ internal static unsafe class HeadProducts<T>
     {
         fixed (float* start = row)
         {
-            for (var index = 0; index < row.Length; index += PairLength)
+            // Column by column, in the order of memory, which is slower than the sums' way through the first cache.
+            foreach (var weight in weights)
             {
-                var (even, odd) = (Vector.Load(start + index), Vector.Load(start + index + Vector<float>.Count));
-                var value = values + index;
-                foreach (var weight in weights)
+                var factor = new Vector<float>(weight);
+                for (var sum = start; sum < start + row.Length; sum += PairLength, values += PairLength)
                 {
-                    var (first, second) = Load(value);
-                    even = Vector.FusedMultiplyAdd(first, new Vector<float>(weight), even);
-                    odd = Vector.FusedMultiplyAdd(second, new Vector<float>(weight), odd);
-                    value += row.Length;
+                    var (first, second) = Load(values);
+                    Vector.FusedMultiplyAdd(first, factor, Vector.Load(sum)).Store(sum);
+                    Vector.FusedMultiplyAdd(second, factor, Vector.Load(sum + Vector<float>.Count)).Store(sum + Vector<float>.Count);
                 }
-                even.Store(start + index);
-                odd.Store(start + index + Vector<float>.Count);
             }
         }
     }

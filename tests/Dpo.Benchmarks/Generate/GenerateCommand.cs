@@ -10,12 +10,12 @@ namespace Dpo.Benchmarks;
 /// <summary>What to measure: generation of a batch, and the bare linear layers of the same model and batch.</summary>
 internal sealed record GenerateRequest(string Shape, int Batch, bool BFloat16, bool Greedy);
 
-/// <summary>Seconds of every token step: of generation, and of the linear layers alone.</summary>
-internal sealed record GenerateMeasurement(double[] Step, double[] Linear)
+/// <summary>Seconds of every token step: of generation, of the linear layers alone, and of reading the cache alone.</summary>
+internal sealed record GenerateMeasurement(double[] Step, double[] Linear, double[] Cache)
 {
     /// <summary>The smaller times of two runs: what disturbs a run only ever adds to it.</summary>
     public GenerateMeasurement Best(GenerateMeasurement other) =>
-        new([.. Step.Zip(other.Step, Math.Min)], [.. Linear.Zip(other.Linear, Math.Min)]);
+        new([.. Step.Zip(other.Step, Math.Min)], [.. Linear.Zip(other.Linear, Math.Min)], [.. Cache.Zip(other.Cache, Math.Min)]);
 }
 
 /// <summary><c>generate</c>: a token step of generation against the bare linear layers of one.</summary>
@@ -89,11 +89,13 @@ internal static class GenerateCommand
             draw = request.Greedy ? "greedy" : "temperature 1",
             step_ms = 1e3 * measurement!.Step.Average(),
             linear_ms = 1e3 * measurement.Linear.Average(),
+            cache_ms = 1e3 * measurement.Cache.Average(),
             share = measurement.Linear.Sum() / measurement.Step.Sum(),
+            most = measurement.Linear.Sum() / (measurement.Linear.Sum() + measurement.Cache.Sum()),
         }).ToArray();
-        var table = Report.Table("batch", "precision", "draw", "ms a token step", "ms its linear layers alone", "share", "tokens/s");
+        var table = Report.Table("batch", "precision", "draw", "ms a token step", "ms its linear layers alone", "ms reading the cache alone", "share", "at most", "tokens/s");
         foreach (var row in rows)
-            table.AddRow($"{row.batch}", row.precision, row.draw, $"{row.step_ms:0.00}", $"{row.linear_ms:0.00}", $"{row.share:P1}", $"{1e3 * row.batch / row.step_ms:0}");
+            table.AddRow($"{row.batch}", row.precision, row.draw, $"{row.step_ms:0.00}", $"{row.linear_ms:0.00}", $"{row.cache_ms:0.00}", $"{row.share:P1}", $"{row.most:P1}", $"{1e3 * row.batch / row.step_ms:0}");
         Report.Line($"Generation: {shape}, prompts of {PromptTokens} tokens, {NewTokens} new ones, {get_num_threads()} threads.");
         Report.Show(table);
         if (json is not null)
@@ -102,15 +104,17 @@ internal static class GenerateCommand
 
     public static GenerateMeasurement Measure(GenerateRequest request)
     {
-        using var model = new Gpt2(ModelShapes.Config(request.Shape)) { Precision = request.BFloat16 ? Precision.BFloat16 : Precision.Float32 };
+        var config = ModelShapes.Config(request.Shape);
+        using var model = new Gpt2(config) { Precision = request.BFloat16 ? Precision.BFloat16 : Precision.Float32 };
         var linear = new LinearLayers(model, request.Batch);
+        using var cache = new CacheRead(config, request.Batch, PromptTokens + NewTokens, request.BFloat16 ? 2 : 4);
         var random = new Random(0);
         var prompts = Enumerable.Range(0, request.Batch).Select(_ => (IReadOnlyList<int>)[.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(model.VocabularySize))]).ToArray();
         var options = new SamplingOptions { MaxNewTokens = NewTokens, BatchSize = request.Batch, Temperature = request.Greedy ? 0 : 1 };
 
         // .NET compiles the code of a loop anew, and faster, after it has run for a while.
         Sampler.Sample(model, prompts, options);
-        var (step, bare) = (new List<double>(), new List<double>());
+        var (step, bare, read) = (new List<double>(), new List<double>(), new List<double>());
         var clock = new Stopwatch();
         var told = 0;
         // The last sequence's token ends a step. What runs in between is left out of its time.
@@ -122,46 +126,16 @@ internal static class GenerateCommand
                 step.Add(clock.Elapsed.TotalSeconds);
             clock.Restart();
             linear.Run();
+            var linearTime = clock.Elapsed.TotalSeconds;
+            clock.Restart();
+            cache.Run(PromptTokens + told / request.Batch);
             if (told > request.Batch)
-                bare.Add(clock.Elapsed.TotalSeconds);
+            {
+                bare.Add(linearTime);
+                read.Add(clock.Elapsed.TotalSeconds);
+            }
             clock.Restart();
         });
-        return new GenerateMeasurement([.. step.Skip(WarmUp)], [.. bare.Skip(WarmUp)]);
-    }
-
-    /// <summary>The matrix products of a token step, with the weights that generation holds at the time.</summary>
-    private sealed class LinearLayers
-    {
-        private readonly (Projection Layer, Tensor Input)[] layers;
-        private readonly OutputHead head;
-        private readonly Tensor headInput;
-
-        public LinearLayers(Transformer model, int batch)
-        {
-            using var generator = new Generator(0);
-            Tensor Input(long width) => randn([batch, width], generator: generator).to(model.ComputeType);
-            using var noGrad = no_grad();
-            layers = [.. model.modules().OfType<Projection>().Select(layer => (layer, Input(Inputs(layer))))];
-            headInput = Input(model.Head.Weight!.shape[1]);
-            head = model.Head with { Weight = model.Head.Weight!.detach().to(model.ComputeType) };
-        }
-
-        /// <summary>Repeats them once.</summary>
-        public void Run()
-        {
-            foreach (var (layer, input) in layers)
-            {
-                using var scope = NewDisposeScope();
-                layer.Forward(input);
-            }
-            using var headScope = NewDisposeScope();
-            head.Logits(headInput);
-        }
-
-        private static long Inputs(Projection layer)
-        {
-            var weight = layer.parameters().Single(parameter => parameter.dim() == 2);
-            return layer is Conv1D ? weight.shape[0] : weight.shape[1];
-        }
+        return new GenerateMeasurement([.. step.Skip(WarmUp)], [.. bare.Skip(WarmUp)], [.. read.Skip(WarmUp)]);
     }
 }
