@@ -15,22 +15,25 @@ internal static unsafe class ThreadTeam
 {
     private static readonly delegate* unmanaged[Cdecl]<delegate* unmanaged[Cdecl]<nint, void>, nint, uint, uint, void> parallelRegion = FindParallelRegion();
 
-    /// <summary>Does all parts of a work, in no order, and returns when they are done.</summary>
+    /// <summary>Does all parts of a work, in no order, and returns when they are done, or have failed.</summary>
     /// <param name="parts">How many there are.</param>
     /// <param name="part">Does one. It disposes of any tensor it makes: dispose scopes are a thread's own.</param>
     /// <exception cref="AggregateException">Parts have failed.</exception>
     public static void Run(int parts, Action<int> part)
     {
+        var work = new Work(parts, part);
+        var threads = get_num_threads();
         if (parallelRegion == null)
         {
-            Parallel.For(0, parts, new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, part);
-            return;
+            Parallel.For(0, threads, _ => work.TakeParts());
         }
-        var work = new Work(parts, part);
-        var handle = GCHandle.Alloc(work);
-        // Always as many threads as LibTorch asks for: the library ends those that are too many, and starts them anew later.
-        parallelRegion(&TakeParts, GCHandle.ToIntPtr(handle), (uint)get_num_threads(), 0);
-        handle.Free();
+        else
+        {
+            var handle = GCHandle.Alloc(work);
+            // Always as many threads as LibTorch asks for: the library ends those that are too many, and starts them anew later.
+            parallelRegion(&TakeParts, GCHandle.ToIntPtr(handle), (uint)threads, 0);
+            handle.Free();
+        }
         if (!work.Failures.IsEmpty)
             throw new AggregateException(work.Failures);
     }
@@ -41,23 +44,9 @@ internal static unsafe class ThreadTeam
             ? (delegate* unmanaged[Cdecl]<delegate* unmanaged[Cdecl]<nint, void>, nint, uint, uint, void>)function
             : null;
 
-    /// <summary>What each thread of the team does. An exception must not leave it: there is no one below to catch it.</summary>
+    /// <summary>What each thread of LibTorch's is given.</summary>
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static void TakeParts(nint handle)
-    {
-        var work = (Work)GCHandle.FromIntPtr(handle).Target!;
-        while (work.Next() is { } part)
-        {
-            try
-            {
-                work.Do(part);
-            }
-            catch (Exception e)
-            {
-                work.Failures.Push(e);
-            }
-        }
-    }
+    private static void TakeParts(nint work) => ((Work)GCHandle.FromIntPtr(work).Target!).TakeParts();
 
     private sealed class Work(int parts, Action<int> part)
     {
@@ -65,8 +54,20 @@ internal static unsafe class ThreadTeam
 
         public ConcurrentStack<Exception> Failures { get; } = [];
 
-        public int? Next() => Interlocked.Increment(ref taken) is var number && number <= parts ? number - 1 : null;
-
-        public void Do(int number) => part(number);
+        /// <summary>Does part after part until none is left. No exception may leave it, for below it is native code.</summary>
+        public void TakeParts()
+        {
+            while (Interlocked.Increment(ref taken) is var number && number <= parts)
+            {
+                try
+                {
+                    part(number - 1);
+                }
+                catch (Exception e)
+                {
+                    Failures.Push(e);
+                }
+            }
+        }
     }
 }
