@@ -82,7 +82,7 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
     public void The_program_is_the_loop_that_the_README_shows()
     {
         var program = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Consumer", "Program.cs")).ReplaceLineEndings("\n");
-        Assert.Contains(ReadmeBlocks()[0].Replace("size: 64", "size: 2").Replace("lr: 5e-7", "lr: 1e-3"), program);
+        Assert.Contains(ReadmeBlocks()[0].Replace("size: 64", "size: 2").Replace("learningRate: 5e-7", "learningRate: 1e-3"), program);
     }
 
     /// <summary>Each is pasted into a method of its own, whose parameters are what text and blocks before it made, unless it makes it

@@ -70,7 +70,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var logSumExp = empty(predicting.shape, float32, hidden.device);
         ForEachPiece(predicting, GatheredRows, (first, some) =>
         {
-            var maximum = full(some.shape, double.NegativeInfinity, float32, hidden.device);
+            var maximum = empty(some.shape, float32, hidden.device).FillInPlace(double.NegativeInfinity);
             var sum = zeros_like(maximum);
             var running = statistics?.Start(some.shape[0], hidden.device);
             ForEachBlock(head, hidden.index_select(0, some), block =>
@@ -83,12 +83,12 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
                 var below = block.Logits.sub_(larger.unsqueeze(1));
                 var exponentials = running is null ? below.exp_() : below.exp();
                 running?.AddExponentials(block.Row, below, exponentials, fall, sumSoFar);
-                sumSoFar.mul_(fall.exp_()).add_(exponentials.sum(1));
+                sumSoFar.mul_(fall.exp_()).AddInPlace(exponentials.sum(1));
                 maximumSoFar.copy_(larger);
             });
             var logSum = sum.log();
             running?.Finish(first, sum, logSum);
-            logSumExp.narrow(0, first, some.shape[0]).copy_(logSum.add_(maximum));
+            logSumExp.narrow(0, first, some.shape[0]).copy_(logSum.AddInPlace(maximum));
         });
 
         var logProbs = empty_like(targets, float32);
@@ -108,7 +108,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var (sumOfHidden, sumOfWeight, sumOfBias) = (SumIfWanted(hidden), SumIfWanted(head.Weight), SumIfWanted(head.Bias));
         var (ofHidden, ofWeight, ofBias) = (sumOfHidden?.Value, sumOfWeight?.Value, sumOfBias?.Value);
 
-        var rowGradient = zeros_like(logSumExp).index_add_(0, rows, gradient, 1).neg_();
+        var rowGradient = zeros_like(logSumExp).AddRowsInPlace(rows, gradient).neg_();
         ForEachPiece(predicting, GatheredRows, (first, some) =>
         {
             var states = hidden.detach().index_select(0, some);
@@ -120,14 +120,14 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
                     .mul_(rowGradient.narrow(0, first + block.Row, block.Rows).unsqueeze(1));
                 if (slope is not null)
                     ofLogits.mul_(slope);
-                ofBias?.narrow(0, block.Column, block.Columns).add_(ofLogits.sum([0L]));
+                ofBias?.narrow(0, block.Column, block.Columns).AddInPlace(ofLogits.sum([0L]));
                 ofLogits = ofLogits.to(hidden.dtype);
                 if (ofStates is not null)
                     AddProduct(ofStates.narrow(0, block.Row, block.Rows), ofLogits, block.Weight);
                 if (ofWeight is not null)
                     AddProduct(ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), states.narrow(0, block.Row, block.Rows));
             });
-            ofHidden?.index_add_(0, some, ofStates!, 1);
+            ofHidden?.AddRowsInPlace(some, ofStates!);
         });
 
         ForEachPiece(targets, BlockRows, (first, some) =>
@@ -136,9 +136,9 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var itsStates = predicting.index_select(0, rows.narrow(0, first, some.shape[0]));
             if (head.Slope(TargetLogits(head, hidden, itsStates, some)) is { } slope)
                 ofLogits = ofLogits * slope;
-            ofBias?.index_add_(0, some, ofLogits, 1);
-            ofHidden?.index_add_(0, itsStates, head.Weight!.detach().index_select(0, some).to(float32).mul_(ofLogits.unsqueeze(1)), 1);
-            ofWeight?.index_add_(0, some, hidden.detach().index_select(0, itsStates).to(float32) * ofLogits.unsqueeze(1), 1);
+            ofBias?.AddRowsInPlace(some, ofLogits);
+            ofHidden?.AddRowsInPlace(itsStates, head.Weight!.detach().index_select(0, some).to(float32).mul_(ofLogits.unsqueeze(1)));
+            ofWeight?.AddRowsInPlace(some, hidden.detach().index_select(0, itsStates).to(float32) * ofLogits.unsqueeze(1));
         });
         return scope.MoveToOuter(sumOfHidden?.Result!, sumOfWeight?.Result!, sumOfBias?.Result!);
 
@@ -150,7 +150,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var products = hidden.detach().index_select(0, states).to(float32) * head.Weight!.detach().index_select(0, targets).to(hidden.dtype);
         var logits = products.sum(1);
         if (head.Bias is not null)
-            logits.add_(head.Bias.detach().index_select(0, targets));
+            logits.AddInPlace(head.Bias.detach().index_select(0, targets));
         return head.Cap(logits);
     }
 
@@ -170,7 +170,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
                 var rows = Math.Min(BlockRows, states.shape[0] - row);
                 var logits = states.narrow(0, row, rows).mm(weight.t()).to(float32);
                 if (bias is not null)
-                    logits.add_(bias);
+                    logits.AddInPlace(bias);
                 visit(new Block(row, rows, column, columns, head.Cap(logits), weight));
             }
         }
@@ -192,7 +192,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         if (left.dtype == sum.dtype)
             sum.addmm_(left, right, beta: 1, alpha: 1);
         else
-            sum.add_(left.mm(right));
+            sum.AddInPlace(left.mm(right));
     }
 
     private readonly record struct Block(long Row, long Rows, long Column, long Columns, Tensor Logits, Tensor Weight);

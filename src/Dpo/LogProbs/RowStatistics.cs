@@ -44,7 +44,7 @@ internal sealed class RowStatistics
         using var noGrad = no_grad();
         var statistics = new RowStatistics(logits.shape[0], logits.device, squares, details);
         var logProbs = logits.log_softmax(1);
-        statistics.LogSquaredProbs?.copy_((2 * logProbs).logsumexp(1));
+        statistics.LogSquaredProbs?.copy_(logProbs.Times(2).logsumexp(1));
         statistics.Entropies?.copy_((logProbs.exp() * logProbs).sum(1).neg_());
         statistics.MeanLogits?.copy_(logits.mean([1]));
         statistics.Likeliest?.copy_(logits.argmax(1));
@@ -75,10 +75,10 @@ internal sealed class RowStatistics
             if (!of.Detailed)
                 return;
             var count = block.shape[0];
-            logits!.narrow(0, row, count).add_(block.sum(1));
+            logits!.narrow(0, row, count).AddInPlace(block.sum(1));
             var (largest, places) = block.max(1);
             var itsLikeliest = likeliest!.narrow(0, row, count);
-            itsLikeliest.copy_(where(largest.gt(maximum), places.add_(column), itsLikeliest));
+            itsLikeliest.copy_(where(largest.gt(maximum), places.AddInPlace(column), itsLikeliest));
             if (row == 0)
                 vocabulary += block.shape[1];
         }
@@ -92,11 +92,11 @@ internal sealed class RowStatistics
         public void AddExponentials(long row, Tensor below, Tensor exponentials, Tensor fall, Tensor sum)
         {
             var count = below.shape[0];
-            squares?.narrow(0, row, count).mul_((2 * fall).exp_()).add_(exponentials.square().sum(1));
+            squares?.narrow(0, row, count).mul_(fall.Times(2).exp_()).AddInPlace(exponentials.Squared().sum(1));
             // Σ e^(x−m)(x−m): e^d (Σ e^(x−m')(x−m') + d Σ e^(x−m')) of the earlier blocks, whose m' = m + d. Far below, e^d is 0 for
             // any d; a finite one keeps −∞ · 0 away.
-            var finite = fall.clamp_min(-1000);
-            products?.narrow(0, row, count).add_(finite * sum).mul_(finite.exp()).add_((exponentials * below).sum(1));
+            var finite = fall.AtLeast(-1000);
+            products?.narrow(0, row, count).AddInPlace(finite * sum).mul_(finite.exp()).AddInPlace((exponentials * below).sum(1));
         }
 
         /// <summary>Writes the piece's statistics.</summary>
@@ -105,9 +105,9 @@ internal sealed class RowStatistics
         /// <param name="logSum">Its logarithm.</param>
         public void Finish(long first, Tensor sum, Tensor logSum)
         {
-            of.LogSquaredProbs?.narrow(0, first, rows).copy_(squares!.log_().sub_(2 * logSum));
+            of.LogSquaredProbs?.narrow(0, first, rows).copy_(squares!.log_().sub_(logSum.Times(2)));
             of.Entropies?.narrow(0, first, rows).copy_(logSum - products!.div_(sum));
-            of.MeanLogits?.narrow(0, first, rows).copy_(logits!.div_(vocabulary));
+            of.MeanLogits?.narrow(0, first, rows).copy_(logits!.DivideInPlace(vocabulary));
             of.Likeliest?.narrow(0, first, rows).copy_(likeliest!);
         }
     }

@@ -27,10 +27,10 @@ public sealed class AotLoss(double beta = 0.1, double labelSmoothing = 0) : IPai
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var policyMargins = pairs.PolicyChosen - pairs.PolicyRejected;
-        return OfQuantiles(Beta * (policyMargins.sort().Values - pairs.ReferenceMargins.sort().Values), LabelSmoothing);
+        return OfQuantiles((policyMargins.sort().Values - pairs.ReferenceMargins.sort().Values).Times(Beta), LabelSmoothing);
     }
 
     /// <summary>−(1−ε) ls(x) − ε ls(−x).</summary>
     internal static Tensor OfQuantiles(Tensor margins, double labelSmoothing) =>
-        labelSmoothing * margins - nn.functional.logsigmoid(margins);
+        margins.Times(labelSmoothing) - nn.functional.logsigmoid(margins);
 }

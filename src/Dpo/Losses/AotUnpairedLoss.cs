@@ -25,6 +25,6 @@ public sealed class AotUnpairedLoss(double beta = 0.1, double labelSmoothing = 0
     public Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        return AotLoss.OfQuantiles(Beta * (pairs.ChosenRatios.sort().Values - pairs.RejectedRatios.sort().Values), LabelSmoothing);
+        return AotLoss.OfQuantiles((pairs.ChosenRatios.sort().Values - pairs.RejectedRatios.sort().Values).Times(Beta), LabelSmoothing);
     }
 }

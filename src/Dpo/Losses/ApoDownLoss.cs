@@ -20,6 +20,6 @@ public sealed class ApoDownLoss(double beta = 0.1, FDivergence? divergence = nul
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios);
-        return (Beta * pairs.ChosenRatios).sigmoid() + (-Beta * margins).sigmoid();
+        return pairs.ChosenRatios.Times(Beta).sigmoid().Plus(margins.Times(-Beta).sigmoid());
     }
 }

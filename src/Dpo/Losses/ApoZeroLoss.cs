@@ -17,6 +17,6 @@ public sealed class ApoZeroLoss(double beta = 0.1) : IPairLoss
     {
         ArgumentNullException.ThrowIfNull(pairs);
         // 1 − σ(x) = σ(−x), without the cancellation.
-        return (-Beta * pairs.ChosenRatios).sigmoid() + (Beta * pairs.RejectedRatios).sigmoid();
+        return pairs.ChosenRatios.Times(-Beta).sigmoid().Plus(pairs.RejectedRatios.Times(Beta).sigmoid());
     }
 }

@@ -20,7 +20,7 @@ public sealed class BcoPairLoss(double beta = 0.1, FDivergence? divergence = nul
     public Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        return -nn.functional.logsigmoid(Beta * divergence.Score(pairs.ChosenRatios))
-            - nn.functional.logsigmoid(-Beta * divergence.Score(pairs.RejectedRatios));
+        return -nn.functional.logsigmoid(divergence.Score(pairs.ChosenRatios).Times(Beta))
+            - nn.functional.logsigmoid(divergence.Score(pairs.RejectedRatios).Times(-Beta));
     }
 }

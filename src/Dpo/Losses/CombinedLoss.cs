@@ -33,7 +33,7 @@ public sealed class CombinedLoss : IPreferenceLoss
 
     /// <inheritdoc/>
     public Tensor Share(PreferenceLogProbs part, PreferenceCounts batch) =>
-        Terms.Select(term => term.Weight * term.Loss.Share(part, batch)).Aggregate((sum, share) => sum + share);
+        Terms.Select(term => term.Loss.Share(part, batch).Times(term.Weight)).Aggregate((sum, share) => sum.Plus(share));
 
     /// <inheritdoc/>
     public Tensor Rewards(PreferenceLogProbs part) => Terms[0].Loss.Rewards(part);

@@ -25,8 +25,8 @@ public sealed class DiscoPopLoss(double beta = 0.1, double temperature = 0.05, F
     public Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        var margins = Beta * (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios));
-        var modulation = margins / Temperature;
+        var margins = (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios)).Times(Beta);
+        var modulation = margins.DividedBy(Temperature);
         // m·exp(−z) in one exponent: apart, exp(−z) overflows where m vanishes.
         return (nn.functional.logsigmoid(modulation) - margins).exp()
             - (-modulation).sigmoid() * nn.functional.logsigmoid(margins);

@@ -62,7 +62,7 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
         var ratios = ReferenceFree ? policyLogProbs : policyLogProbs - referenceLogProbs.detach();
         // index_select's backward adds in a fixed order; that of tensor indexing does not.
         var losses = Losses(ratios.index_select(0, chosenIndex), ratios.index_select(0, rejectedIndex));
-        return (losses, Beta * (policyLogProbs.detach() - referenceLogProbs.detach()));
+        return (losses, (policyLogProbs.detach() - referenceLogProbs.detach()).Times(Beta));
     }
 
     /// <summary>The losses of pairs given by value, as the trainer does.</summary>
@@ -78,9 +78,9 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
 
     private Tensor Losses(Tensor chosenRatios, Tensor rejectedRatios)
     {
-        var margins = Beta * (divergence.Score(chosenRatios) - divergence.Score(rejectedRatios));
+        var margins = (divergence.Score(chosenRatios) - divergence.Score(rejectedRatios)).Times(Beta);
         var losses = -nn.functional.logsigmoid(margins);
         // −log σ(−x) = x − log σ(x), so smoothing by ε moves the loss by ε·x.
-        return LabelSmoothing == 0 ? losses : losses + LabelSmoothing * margins;
+        return LabelSmoothing == 0 ? losses : losses.Plus(margins.Times(LabelSmoothing));
     }
 }

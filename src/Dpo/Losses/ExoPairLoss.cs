@@ -27,8 +27,8 @@ public sealed class ExoPairLoss(double beta = 0.1, double labelSmoothing = 1e-3,
     public Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        var margins = Beta * (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios));
-        return margins.sigmoid() * (nn.functional.logsigmoid(margins) - Math.Log(1 - LabelSmoothing))
-            + (-margins).sigmoid() * (nn.functional.logsigmoid(-margins) - Math.Log(LabelSmoothing));
+        var margins = (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios)).Times(Beta);
+        return (margins.sigmoid() * nn.functional.logsigmoid(margins).Minus(Math.Log(1 - LabelSmoothing)))
+            .Plus((-margins).sigmoid() * nn.functional.logsigmoid(-margins).Minus(Math.Log(LabelSmoothing)));
     }
 }

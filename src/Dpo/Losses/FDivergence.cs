@@ -33,7 +33,7 @@ public sealed class FDivergence(string name, Func<Tensor, Tensor> score)
             throw new ArgumentOutOfRangeException(nameof(alpha), alpha, "α must be a finite number.");
         // So near to 1 the quotient would be rounding noise about its limit, r and a constant that cancels.
         return new("alpha_divergence", ratios =>
-            Math.Abs(alpha - 1) < 1e-6 ? ratios : CappedExp((alpha - 1) * ratios) / (alpha - 1));
+            Math.Abs(alpha - 1) < 1e-6 ? ratios : CappedExp(ratios.Times(alpha - 1)).DividedBy(alpha - 1));
     }
 
     /// <summary>Its name; TRL's for those that TRL has.</summary>
@@ -42,5 +42,5 @@ public sealed class FDivergence(string name, Func<Tensor, Tensor> score)
     /// <summary>The scores s of log-ratios r, of the same shape.</summary>
     public Tensor Score(Tensor ratios) => score(ratios);
 
-    private static Tensor CappedExp(Tensor exponents) => exponents.clamp_max(exponents.dtype == float16 ? 11 : 80).exp();
+    private static Tensor CappedExp(Tensor exponents) => exponents.AtMost(exponents.dtype == float16 ? 11 : 80).exp();
 }

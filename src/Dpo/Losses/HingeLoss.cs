@@ -20,6 +20,6 @@ public sealed class HingeLoss(double beta = 0.1, FDivergence? divergence = null)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios);
-        return nn.functional.relu(1 - Beta * margins);
+        return nn.functional.relu(margins.Times(Beta).OneMinus());
     }
 }

@@ -9,7 +9,7 @@ namespace Dpo;
 /// sealed class SquaredHinge(double beta) : IPairLoss
 /// {
 ///     public double Beta => beta;
-///     public Tensor Losses(PairLogProbs pairs) => (1 - Beta * pairs.Margins).clamp_min(0).square();
+///     public Tensor Losses(PairLogProbs pairs) => pairs.Margins.Times(Beta).OneMinus().relu().Squared();
 /// }
 /// </code>
 /// Throughout the family, r_w and r_l are the log-ratios log π − log π_ref of the chosen and the rejected completion, s = f(r)
@@ -35,11 +35,11 @@ public interface IPairLoss : IPreferenceLoss
     public PairLogProbs PairsOf(PreferenceLogProbs part) => part.Pairs();
 
     Tensor IPreferenceLoss.Share(PreferenceLogProbs part, PreferenceCounts batch) => batch.Pairs > 0
-        ? Losses(PairsOf(part)).sum() / batch.Pairs
+        ? Losses(PairsOf(part)).sum().DividedBy(batch.Pairs)
         : throw new InvalidInputException(
             "A batch holds no pair of a chosen and a rejected completion, so a loss of pairs has nothing to learn from it; " +
             "SftTrainer trains on completions alone.");
 
     Tensor IPreferenceLoss.Rewards(PreferenceLogProbs part) =>
-        (Beta * (UsesReference ? part.LogRatios : part.Policy.Sums / part.Policy.Counts)).detach();
+        (UsesReference ? part.LogRatios : part.Policy.Sums / part.Policy.Counts).Times(Beta).detach();
 }

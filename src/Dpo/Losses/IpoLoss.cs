@@ -23,6 +23,6 @@ public sealed class IpoLoss(double beta = 0.1, FDivergence? divergence = null) :
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = pairs.PerChosenToken(divergence.Score(pairs.ChosenRatios))
             - pairs.PerRejectedToken(divergence.Score(pairs.RejectedRatios));
-        return (margins - 1 / (2 * Beta)).square();
+        return margins.Minus(1 / (2 * Beta)).Squared();
     }
 }

@@ -20,6 +20,6 @@ public sealed class IpoSumLoss(double beta = 0.1, bool referenceFree = false) : 
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = referenceFree ? pairs.PolicyChosen - pairs.PolicyRejected : pairs.Margins;
-        return (margins - 1 / (2 * Beta)).square();
+        return margins.Minus(1 / (2 * Beta)).Squared();
     }
 }

@@ -37,9 +37,9 @@ public sealed class KtoLoss(double beta = 0.1, double desirableWeight = 1, doubl
     public (Tensor Desirable, Tensor Undesirable) Losses(Tensor desirable, Tensor undesirable, Tensor mismatched)
     {
         ArgumentNullException.ThrowIfNull(mismatched);
-        var kl = mismatched.detach().mean().clamp_min(0);
+        var kl = mismatched.detach().mean().relu();
         // 1 − σ(x) = σ(−x), without the cancellation.
-        return (DesirableWeight * (Beta * (kl - desirable)).sigmoid(), UndesirableWeight * (Beta * (undesirable - kl)).sigmoid());
+        return ((kl - desirable).Times(Beta).sigmoid().Times(DesirableWeight), (undesirable - kl).Times(Beta).sigmoid().Times(UndesirableWeight));
     }
 
     /// <inheritdoc/>
@@ -54,14 +54,14 @@ public sealed class KtoLoss(double beta = 0.1, double desirableWeight = 1, doubl
         var ratios = part.LogRatios;
         Tensor Of(Tensor indices) => ratios.index_select(0, indices);
         var (desirable, undesirable) = Losses(Of(known.Desirable), Of(known.Undesirable), Of(known.Mismatched));
-        return (desirable.sum() + undesirable.sum()) / labelled;
+        return desirable.sum().Plus(undesirable.sum()).DividedBy(labelled);
     }
 
     /// <inheritdoc/>
     public Tensor Rewards(PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);
-        return (Beta * part.LogRatios).detach();
+        return part.LogRatios.Times(Beta).detach();
     }
 
     private static double Weight(double value, string name) => value >= 0 && double.IsFinite(value)

@@ -19,9 +19,9 @@ public sealed class NcaPairLoss(double beta = 0.1, FDivergence? divergence = nul
     public Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        var chosen = Beta * divergence.Score(pairs.ChosenRatios);
-        var rejected = Beta * divergence.Score(pairs.RejectedRatios);
+        var chosen = divergence.Score(pairs.ChosenRatios).Times(Beta);
+        var rejected = divergence.Score(pairs.RejectedRatios).Times(Beta);
         return -nn.functional.logsigmoid(chosen)
-            - 0.5 * (nn.functional.logsigmoid(-chosen) + nn.functional.logsigmoid(-rejected));
+            - nn.functional.logsigmoid(-chosen).Plus(nn.functional.logsigmoid(-rejected)).Times(0.5);
     }
 }

@@ -23,9 +23,9 @@ public sealed class OrpoLoss(double beta = 0.1) : IPairLoss
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var (chosen, rejected) = (pairs.PerChosenToken(pairs.PolicyChosen), pairs.PerRejectedToken(pairs.PolicyRejected));
-        return -chosen - Beta * nn.functional.logsigmoid(LogOdds(chosen) - LogOdds(rejected));
+        return -chosen - nn.functional.logsigmoid(LogOdds(chosen) - LogOdds(rejected)).Times(Beta);
     }
 
     // A completion known by heart has a probability that rounds to 1, whose odds are infinite and whose gradient is no number.
-    private static Tensor LogOdds(Tensor logProb) => logProb - (-logProb.clamp_max(-1e-6).expm1()).log();
+    private static Tensor LogOdds(Tensor logProb) => logProb - (-logProb.AtMost(-1e-6).expm1()).log();
 }

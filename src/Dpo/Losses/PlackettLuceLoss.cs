@@ -20,7 +20,7 @@ public sealed class PlackettLuceLoss(double beta = 0.1) : IPreferenceLoss
     public Tensor Losses(Tensor logRatios)
     {
         ArgumentNullException.ThrowIfNull(logRatios);
-        var rewards = Beta * logRatios;
+        var rewards = logRatios.Times(Beta);
         // Sums over j ≥ k are running sums from the end.
         return (rewards.flip(1).logcumsumexp(1).flip(1) - rewards).sum(1);
     }
@@ -34,13 +34,13 @@ public sealed class PlackettLuceLoss(double beta = 0.1) : IPreferenceLoss
         var ratios = part.LogRatios;
         return part.Preferences.Rankings.Aggregate(
             zeros_like(ratios).sum(),
-            (sum, rankings) => sum + Losses(ratios.index_select(0, rankings.flatten()).view_as(rankings)).sum()) / batch.Rankings;
+            (sum, rankings) => sum.Plus(Losses(ratios.index_select(0, rankings.flatten()).view_as(rankings)).sum())).DividedBy(batch.Rankings);
     }
 
     /// <inheritdoc/>
     public Tensor Rewards(PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);
-        return (Beta * part.LogRatios).detach();
+        return part.LogRatios.Times(Beta).detach();
     }
 }

@@ -24,8 +24,8 @@ public sealed class RobustLoss(double beta = 0.1, double labelSmoothing = 0.1, F
     public Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        var margins = Beta * (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios));
-        return (LabelSmoothing * nn.functional.logsigmoid(-margins) - (1 - LabelSmoothing) * nn.functional.logsigmoid(margins))
-            / (1 - 2 * LabelSmoothing);
+        var margins = (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios)).Times(Beta);
+        return (nn.functional.logsigmoid(-margins).Times(LabelSmoothing) - nn.functional.logsigmoid(margins).Times(1 - LabelSmoothing))
+            .DividedBy(1 - 2 * LabelSmoothing);
     }
 }

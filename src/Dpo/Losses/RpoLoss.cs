@@ -37,12 +37,12 @@ public sealed class RpoLoss(double beta = 0.1, double scale = 1, RpoDistance dis
     public Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        var scores = Scale * (pairs.ScoreGaps ?? throw new InvalidInputException(
-            "RPO draws rewards to scores, and not every completion has one; give 'score_chosen' and 'score_rejected' in every row, or take another loss."));
-        var rewards = Beta * pairs.Margins;
+        var scores = (pairs.ScoreGaps ?? throw new InvalidInputException(
+            "RPO draws rewards to scores, and not every completion has one; give 'score_chosen' and 'score_rejected' in every row, or take another loss.")).Times(Scale);
+        var rewards = pairs.Margins.Times(Beta);
         return distance switch
         {
-            RpoDistance.Squared => (rewards - scores).square(),
+            RpoDistance.Squared => (rewards - scores).Squared(),
             RpoDistance.BackwardKl => BernoulliKl(scores, rewards),
             _ => BernoulliKl(rewards, scores),
         };
@@ -50,6 +50,6 @@ public sealed class RpoLoss(double beta = 0.1, double scale = 1, RpoDistance dis
 
     /// <summary>KL(σ(p) ‖ σ(q)) of logits.</summary>
     private static Tensor BernoulliKl(Tensor p, Tensor q) =>
-        p.sigmoid() * (nn.functional.logsigmoid(p) - nn.functional.logsigmoid(q))
-        + (-p).sigmoid() * (nn.functional.logsigmoid(-p) - nn.functional.logsigmoid(-q));
+        (p.sigmoid() * (nn.functional.logsigmoid(p) - nn.functional.logsigmoid(q)))
+        .Plus((-p).sigmoid() * (nn.functional.logsigmoid(-p) - nn.functional.logsigmoid(-q)));
 }

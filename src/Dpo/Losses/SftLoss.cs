@@ -18,7 +18,7 @@ public sealed class SftLoss : IPreferenceLoss
     {
         ArgumentNullException.ThrowIfNull(part);
         return batch.Pairs > 0
-            ? -part.Policy.Sums.index_select(0, part.Preferences.Chosen).sum() / batch.ChosenTokens
+            ? -part.Policy.Sums.index_select(0, part.Preferences.Chosen).sum().DividedBy(batch.ChosenTokens)
             : throw new InvalidInputException("A batch holds no chosen completion for the SFT term; SftTrainer trains on completions alone.");
     }
 

@@ -21,6 +21,6 @@ public sealed class SigmoidNormLoss(double beta = 0.1, FDivergence? divergence =
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = pairs.PerChosenToken(divergence.Score(pairs.ChosenRatios))
             - pairs.PerRejectedToken(divergence.Score(pairs.RejectedRatios));
-        return -nn.functional.logsigmoid(Beta * margins);
+        return -nn.functional.logsigmoid(margins.Times(Beta));
     }
 }

@@ -27,6 +27,6 @@ public sealed class SimPoLoss(double beta = 2, double gamma = 0.5) : IPairLoss
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = pairs.PerChosenToken(pairs.PolicyChosen) - pairs.PerRejectedToken(pairs.PolicyRejected);
-        return -nn.functional.logsigmoid(Beta * margins - Gamma);
+        return -nn.functional.logsigmoid(margins.Times(Beta).Minus(Gamma));
     }
 }

@@ -20,6 +20,6 @@ public sealed class SppoHardLoss(double beta = 0.1, FDivergence? divergence = nu
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var target = 1 / (2 * Beta);
-        return (divergence.Score(pairs.ChosenRatios) - target).square() + (divergence.Score(pairs.RejectedRatios) + target).square();
+        return divergence.Score(pairs.ChosenRatios).Minus(target).Squared().Plus(divergence.Score(pairs.RejectedRatios).Plus(target).Squared());
     }
 }

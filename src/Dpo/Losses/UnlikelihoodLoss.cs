@@ -26,7 +26,7 @@ public sealed class UnlikelihoodLoss(double alpha = 0.5) : IPairLoss
     public Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        return Alpha * pairs.PolicyRejected - pairs.PolicyChosen;
+        return pairs.PolicyRejected.Times(Alpha) - pairs.PolicyChosen;
     }
 
     /// <inheritdoc/>

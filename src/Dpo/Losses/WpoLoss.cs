@@ -42,8 +42,8 @@ public sealed class WpoLoss(IPairLoss loss) : IPairLoss
         var likelihoods = policy.PerToken.detach() - (policy.LogSquaredProbs ?? throw new InvalidOperationException(
             "WPO needs the policy's LogSquaredProbs; ask CompletionLogProbs.Compute for them."));
         var means = new CompletionLogProbs(likelihoods, policy.Offsets).Sums / policy.Counts;
-        var weights = means.index_select(0, part.Preferences.Chosen) + means.index_select(0, part.Preferences.Rejected);
-        return loss.PairsOf(part) with { Weights = weights.exp().clamp_max(1) };
+        var weights = means.index_select(0, part.Preferences.Chosen).Plus(means.index_select(0, part.Preferences.Rejected));
+        return loss.PairsOf(part) with { Weights = weights.exp().AtMost(1) };
     }
 
     /// <inheritdoc/>

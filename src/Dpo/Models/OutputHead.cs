@@ -14,8 +14,8 @@ public sealed record OutputHead(Tensor? Weight, Tensor? Bias = null, double? Sof
         : Cap(nn.functional.linear(hidden, Weight.to(hidden.dtype), Bias?.to(hidden.dtype)));
 
     /// <summary>Applies the soft cap.</summary>
-    internal Tensor Cap(Tensor logits) => SoftCap is { } cap ? (logits / cap).tanh() * cap : logits;
+    internal Tensor Cap(Tensor logits) => SoftCap is { } cap ? logits.DividedBy(cap).tanh().Times(cap) : logits;
 
     /// <summary>How fast a capped logit grows with the logit before the cap, 1 − (x / cap)²; null where there is no cap.</summary>
-    internal Tensor? Slope(Tensor capped) => SoftCap is { } cap ? 1 - (capped / cap).square() : null;
+    internal Tensor? Slope(Tensor capped) => SoftCap is { } cap ? capped.DividedBy(cap).Squared().OneMinus() : null;
 }

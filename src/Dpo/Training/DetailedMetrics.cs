@@ -19,10 +19,10 @@ internal static class DetailedMetrics
             new CompletionLogProbs(perToken, part.Policy.Offsets).Sums.index_select(0, completions).sum();
         var (chosen, rejected) = (part.Preferences.Chosen, part.Preferences.Rejected);
         // Where there are no pairs, 0 is divided by 1, and not reported.
-        yield return Sum(statistics.MeanLogits, chosen) / Math.Max(1, whole.ChosenTokens);
-        yield return Sum(statistics.MeanLogits, rejected) / Math.Max(1, whole.RejectedTokens);
-        yield return Sum(statistics.Hits, chosen) / Math.Max(1, whole.ChosenTokens);
-        yield return statistics.Entropies.sum() / whole.CompletionTokens;
+        yield return Sum(statistics.MeanLogits, chosen).DividedBy(Math.Max(1, whole.ChosenTokens));
+        yield return Sum(statistics.MeanLogits, rejected).DividedBy(Math.Max(1, whole.RejectedTokens));
+        yield return Sum(statistics.Hits, chosen).DividedBy(Math.Max(1, whole.ChosenTokens));
+        yield return statistics.Entropies.sum().DividedBy(whole.CompletionTokens);
     }
 
     /// <summary>Their names for completions alone, in the order of <see cref="OfCompletions"/>.</summary>
@@ -30,5 +30,5 @@ internal static class DetailedMetrics
 
     /// <summary>A part's shares of the means over all completion tokens.</summary>
     public static IEnumerable<Tensor> OfCompletions(PreferenceLogProbs part, PreferenceCounts whole) =>
-        new[] { part.Policy.Statistics!.Hits, part.Policy.Statistics.Entropies }.Select(perToken => perToken.sum() / whole.CompletionTokens);
+        new[] { part.Policy.Statistics!.Hits, part.Policy.Statistics.Entropies }.Select(perToken => perToken.sum().DividedBy(whole.CompletionTokens));
 }

@@ -63,11 +63,11 @@ internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceL
         var (chosenCount, rejectedCount) = paired
             ? (whole.Pairs, whole.Pairs)
             : (Math.Max(1, whole.Desirable), Math.Max(1, whole.Undesirable));
-        Tensor Average(Tensor values, Tensor indices, int count) => values.index_select(0, indices).sum() / count;
+        Tensor Average(Tensor values, Tensor indices, int count) => values.index_select(0, indices).sum().DividedBy(count);
 
         var (chosenReward, rejectedReward) = (Average(rewards, chosen, chosenCount), Average(rewards, rejected, rejectedCount));
         var accuracy = paired
-            ? rewards.index_select(0, chosen).gt(rewards.index_select(0, rejected)).sum(float32) / chosenCount
+            ? rewards.index_select(0, chosen).gt(rewards.index_select(0, rejected)).sum(float32).DividedBy(chosenCount)
             : zeros_like(share);
         var metrics = stack(
         [

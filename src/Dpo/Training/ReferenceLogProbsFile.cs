@@ -18,7 +18,7 @@ internal static class ReferenceLogProbsFile
     public static void Write(string path, ReferenceLogProbsKey key, float[] values)
     {
         using var scope = NewDisposeScope();
-        var perToken = tensor(values);
+        var perToken = tensor(values, device: CPU);
         var metadata = new Dictionary<string, string>
         {
             [VersionName] = Version,

@@ -22,7 +22,7 @@ internal sealed class SftObjective(CausalLanguageModel model, TrainingOptions op
 
     public override (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
     {
-        var share = -part.Policy.PerToken.sum() / whole.CompletionTokens;
+        var share = -part.Policy.PerToken.sum().DividedBy(whole.CompletionTokens);
         return (share, stack([share.detach(), .. Options.DetailedMetrics ? DetailedMetrics.OfCompletions(part, whole) : []]));
     }
 }

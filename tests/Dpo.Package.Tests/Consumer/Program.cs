@@ -20,7 +20,7 @@ var data = new PreferenceData(PreferenceFile.Read(file, report)
     .Select(example => tokenizer.Tokenize(example, report)).OfType<TokenizedExample>());
 using var policy = CausalLanguageModel.Load(folder);
 using var pair = new PolicyReferencePair(policy);
-using var optimizer = optim.AdamW(policy.parameters(), lr: 1e-3);
+using var optimizer = new FusedAdamW(policy.parameters(), learningRate: 1e-3);
 using var dpo = new DpoLoss(beta: 0.1);
 foreach (var batch in data.Batches(size: 2, seed: 0))
 {

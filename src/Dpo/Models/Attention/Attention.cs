@@ -31,15 +31,15 @@ internal abstract class Attention
         // TorchSharp's fused attention always scales by 1/√size.
         var fused = 1 / Math.Sqrt(query.shape[^1]);
         if (style.Scale is { } scale && scale != fused)
-            query *= scale / fused;
+            query = query.Times(scale / fused);
         if (style.SoftCap is not { } cap)
             return nn.functional.scaled_dot_product_attention(query, key, value, mask, is_casual: causal);
 
-        var scores = (matmul(query, key.transpose(2, 3)).to(float32) * (fused / cap)).tanh() * cap;
+        var scores = matmul(query, key.transpose(2, 3)).to(float32).Times(fused / cap).tanh().Times(cap);
         if (causal)
             mask = ones(scores.shape[2], scores.shape[3], ScalarType.Bool, scores.device).tril();
         if (mask is not null)
-            scores = mask.dtype == ScalarType.Bool ? scores.masked_fill(mask.logical_not(), double.NegativeInfinity) : scores + mask;
+            scores = mask.dtype == ScalarType.Bool ? scores.Masked(mask.logical_not(), double.NegativeInfinity) : scores.Plus(mask);
         return matmul(scores.softmax(3).to(value.dtype), value);
     }
 

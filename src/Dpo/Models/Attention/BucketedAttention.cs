@@ -90,7 +90,7 @@ internal sealed class BucketedAttention : Attention
         {
             var rows = layout.RowsOf(example);
             // Padding rows see the first column, so that their softmax is defined.
-            visible[place, 0].narrow(0, rows, width - rows).narrow(1, 0, 1).fill_(true);
+            visible[place, 0].narrow(0, rows, width - rows).narrow(1, 0, 1).FillInPlace(1);
             visible[place, 0].narrow(0, 0, rows).narrow(1, 0, rows).copy_(SharedPromptMask.Visible(layout.Examples[example], window, device));
         }
         return SharedPromptMask.Additive(visible, dtype).MoveToOuterDisposeScope();

@@ -46,9 +46,9 @@ internal sealed class CachedAttention : Attention, IDisposable
         capacity = column + 1 + newTokens;
         using var scope = NewDisposeScope();
         var lengths = tensor(promptLengths.Select(length => (long)length).ToArray(), device: device);
-        positions = (lengths - 1).repeat_interleave(samples, 0).DetachFromDisposeScope();
+        positions = lengths.Minus(1).repeat_interleave(samples, 0).DetachFromDisposeScope();
         if (promptLengths.Any(length => length < width))
-            mask = SharedPromptMask.Additive(arange(width, device: device).ge((width - lengths).unsqueeze(1)), dtype)
+            mask = SharedPromptMask.Additive(HeldScalars.Range(width, device).ge(lengths.negative().Plus(width).unsqueeze(1)), dtype)
                 .repeat_interleave(samples, 0).view(-1, 1, 1, width).DetachFromDisposeScope();
     }
 
@@ -75,7 +75,7 @@ internal sealed class CachedAttention : Attention, IDisposable
     public void Advance()
     {
         column++;
-        positions.add_(1);
+        positions.AddInPlace(1);
     }
 
     /// <summary>Goes on with some of the sequences.</summary>
@@ -128,18 +128,18 @@ internal sealed class CachedAttention : Attention, IDisposable
         keys[layer]!.select(2, column).copy_(key);
         values[layer]!.select(2, column).copy_(value);
         // Query heads that share a key head become rows of it, so that keys are not copied.
-        var rows = query.view(count, keyHeads, -1, size) * (style.Scale ?? 1 / Math.Sqrt(size));
+        var rows = query.view(count, keyHeads, -1, size).Times(style.Scale ?? 1 / Math.Sqrt(size));
         var scores = Products(keys[layer]!.narrow(2, first, own), rows);
         if (apart > 0)
             scores = cat([Apart(Products(promptKeys[layer]!.narrow(2, hidden, apart), Together(rows))), scores], 3);
         if (style.SoftCap is { } cap)
-            scores = (scores.to(float32) / cap).tanh_().mul_(cap);
+            scores = scores.to(float32).DividedBy(cap).tanh_().MultiplyInPlace(cap);
         if (mask is not null && hidden < width)
-            scores.narrow(3, 0, width - hidden).add_(mask.narrow(3, hidden, width - hidden));
+            scores.narrow(3, 0, width - hidden).AddInPlace(mask.narrow(3, hidden, width - hidden));
         var weights = scores.softmax(3, float32).to(value.dtype);
         var output = matmul(weights.narrow(3, apart, own), values[layer]!.narrow(2, first, own));
         if (apart > 0)
-            output += Apart(matmul(Together(weights.narrow(3, 0, apart)), promptValues[layer]!.narrow(2, hidden, apart)));
+            output = output.Plus(Apart(matmul(Together(weights.narrow(3, 0, apart)), promptValues[layer]!.narrow(2, hidden, apart))));
         return output.reshape(count, -1);
 
         // [P·K, kv heads, groups, x] → [P, kv heads, K·groups, x], so that a prompt's sequences are rows of one product; and back.

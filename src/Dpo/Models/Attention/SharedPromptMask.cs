@@ -18,16 +18,19 @@ internal static class SharedPromptMask
         foreach (var (index, length) in example.CompletionLengths.Index())
             owners.AddRange(Enumerable.Repeat(index + 1L, length - 1));
         var owner = tensor(owners.ToArray(), device: device);
-        var visible = owner.unsqueeze(1).eq(owner).logical_or(owner.eq(0)).tril();
+        var visible = owner.unsqueeze(1).eq(owner).logical_or(owner.logical_not()).tril();
         if (window < example.LongestSequence)
         {
             var position = tensor(new SequenceLayout([example]).Positions, device: device);
-            visible = visible.logical_and((position.unsqueeze(1) - position).lt(window));
+            visible = visible.logical_and((position.unsqueeze(1) - position).Below(window));
         }
         return visible.MoveToOuterDisposeScope();
     }
 
     /// <summary>0 where visible and −∞ where not, as attention adds it to its scores.</summary>
-    public static Tensor Additive(Tensor visible, ScalarType dtype) =>
-        zeros(visible.shape, dtype, visible.device).masked_fill_(visible.logical_not(), double.NegativeInfinity);
+    public static Tensor Additive(Tensor visible, ScalarType dtype)
+    {
+        using var nothing = zeros(visible.shape, dtype, visible.device);
+        return nothing.Masked(visible.logical_not(), double.NegativeInfinity);
+    }
 }

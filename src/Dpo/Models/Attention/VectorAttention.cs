@@ -32,7 +32,7 @@ internal static unsafe class VectorAttention<T>
         var (count, heads, size) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
         var keyHeads = (int)key.size(1);
         var groups = heads / keyHeads;
-        var output = empty([count, heads, size], query.dtype);
+        var output = empty([count, heads, size], query.dtype, CPU);
         var (queries, newKeys, newValues, outputs) = (new HeadMemory<T>(query), new HeadMemory<T>(key), new HeadMemory<T>(value), new HeadMemory<T>(output));
         var (keys, values) = (new HeadMemory<T>(own.Keys), new HeadMemory<T>(own.Values));
         var (promptKeys, promptValues) = prompts is null ? default : (new HeadMemory<T>(prompts.Keys), new HeadMemory<T>(prompts.Values));

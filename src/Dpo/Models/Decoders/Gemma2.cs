@@ -63,7 +63,7 @@ internal sealed class Gemma2Block : DecoderBlock
     public override Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
         var attended = self_attn.Forward(input_layernorm.Forward(hidden).to(computeType), rotation, attention);
-        hidden = hidden + post_attention_layernorm.Forward(attended);
-        return hidden + post_feedforward_layernorm.Forward(mlp.call(pre_feedforward_layernorm.Forward(hidden).to(computeType)));
+        hidden = hidden.Plus(post_attention_layernorm.Forward(attended));
+        return hidden.Plus(post_feedforward_layernorm.Forward(mlp.call(pre_feedforward_layernorm.Forward(hidden).to(computeType))));
     }
 }

@@ -17,7 +17,7 @@ public sealed class Llama : RotaryDecoder
         foreach (var parameter in parameters())
         {
             if (parameter.dim() == 1)
-                parameter.fill_(1);
+                parameter.FillInPlace(1);
             else
                 parameter.normal_(0, 0.02, generator);
         }

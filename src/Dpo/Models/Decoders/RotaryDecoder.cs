@@ -89,7 +89,7 @@ internal sealed class DecoderBody : nn.Module
         using var scope = NewDisposeScope();
         var embedded = embed_tokens.Forward(ids);
         if (embeddingScale != 1)
-            embedded *= embeddingScale;
+            embedded = embedded.Times(embeddingScale);
         var hidden = BlockStack.Run(
             embedded, layers, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
         return norm.Forward(hidden).to(computeType).MoveToOuterDisposeScope();

@@ -27,7 +27,7 @@ public sealed class Gpt2 : Transformer
             if (name.EndsWith("bias", StringComparison.Ordinal))
                 parameter.zero_();
             else if (parameter.dim() == 1)
-                parameter.fill_(1);
+                parameter.FillInPlace(1);
             else if (name.EndsWith("c_proj.weight", StringComparison.Ordinal))
                 parameter.normal_(0, 0.02 / Math.Sqrt(2 * config.LayerCount), generator);
             else
@@ -93,7 +93,7 @@ internal sealed class Gpt2Body : nn.Module
         wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         wpe = new EmbeddingTable(config.MaxPositions, config.HiddenSize);
         h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new Gpt2Block(config, layer))]);
-        ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         RegisterComponents();
     }
 
@@ -103,7 +103,7 @@ internal sealed class Gpt2Body : nn.Module
     {
         using var scope = NewDisposeScope();
         var hidden = BlockStack.Run(
-            wte.Forward(ids) + wpe.Forward(attention.Positions), h, checkpoint, (block, input) => block.Forward(input, attention, computeType));
+            wte.Forward(ids).Plus(wpe.Forward(attention.Positions)), h, checkpoint, (block, input) => block.Forward(input, attention, computeType));
         return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }
@@ -118,9 +118,9 @@ internal sealed class Gpt2Block : nn.Module
     public Gpt2Block(Gpt2Config config, int layer)
         : base("block")
     {
-        ln_1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        ln_1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         attn = new Gpt2Attention(config, layer);
-        ln_2 = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        ln_2 = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         mlp = new Gpt2Mlp(config);
         RegisterComponents();
     }
@@ -128,8 +128,8 @@ internal sealed class Gpt2Block : nn.Module
     /// <summary>The residual stream stays fp32 in either precision: the branches are what is cast.</summary>
     public Tensor Forward(Tensor hidden, Attention attention, ScalarType computeType)
     {
-        hidden = hidden + attn.Forward(ln_1.call(hidden).to(computeType), attention);
-        return hidden + mlp.Forward(ln_2.call(hidden).to(computeType));
+        hidden = hidden.Plus(attn.Forward(ln_1.call(hidden).to(computeType), attention));
+        return hidden.Plus(mlp.Forward(ln_2.call(hidden).to(computeType)));
     }
 }
 

@@ -64,7 +64,7 @@ internal sealed class GptJBody : nn.Module
     {
         wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptJBlock(config, layer))]);
-        ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         rotary = new RotaryEmbedding(config.RotarySize, new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
         RegisterComponents();
     }
@@ -90,7 +90,7 @@ internal sealed class GptJBlock : nn.Module
     public GptJBlock(GptJConfig config, int layer)
         : base("block")
     {
-        ln_1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        ln_1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         attn = new GptJAttention(config, layer);
         mlp = new GptJMlp(config);
         RegisterComponents();
@@ -100,7 +100,7 @@ internal sealed class GptJBlock : nn.Module
     public Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
         var normalized = ln_1.call(hidden).to(computeType);
-        return hidden + attn.Forward(normalized, rotation, attention) + mlp.Forward(normalized);
+        return hidden.Plus(attn.Forward(normalized, rotation, attention)).Plus(mlp.Forward(normalized));
     }
 }
 

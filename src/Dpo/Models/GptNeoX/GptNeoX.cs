@@ -66,7 +66,7 @@ internal sealed class GptNeoXBody : nn.Module
     {
         embed_in = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptNeoXBlock(config, layer))]);
-        final_layer_norm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        final_layer_norm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         rotary = config.Rotary;
         RegisterComponents();
     }
@@ -95,8 +95,8 @@ internal sealed class GptNeoXBlock : nn.Module
     public GptNeoXBlock(GptNeoXConfig config, int layer)
         : base("block")
     {
-        input_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
-        post_attention_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        input_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        post_attention_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         attention = new GptNeoXAttention(config, layer);
         mlp = new GptNeoXMlp(config);
         parallel = config.ParallelResidual;
@@ -106,8 +106,8 @@ internal sealed class GptNeoXBlock : nn.Module
     /// <summary>The residual stream stays fp32 in either precision: the branches are what is cast.</summary>
     public Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
-        var attended = hidden + this.attention.Forward(input_layernorm.call(hidden).to(computeType), rotation, attention);
-        return attended + mlp.Forward(post_attention_layernorm.call(parallel ? hidden : attended).to(computeType));
+        var attended = hidden.Plus(this.attention.Forward(input_layernorm.call(hidden).to(computeType), rotation, attention));
+        return attended.Plus(mlp.Forward(post_attention_layernorm.call(parallel ? hidden : attended).to(computeType)));
     }
 }
 

@@ -12,7 +12,7 @@ internal sealed class EmbeddingTable : nn.Module
     public EmbeddingTable(int rows, int width)
         : base(nameof(EmbeddingTable))
     {
-        weight = nn.Parameter(empty(rows, width));
+        weight = nn.Parameter(empty(rows, width, device: CPU));
         RegisterComponents();
     }
 
@@ -50,7 +50,7 @@ internal sealed class EmbeddingTable : nn.Module
                 using var scope = NewDisposeScope();
                 var saved = ctx.get_saved_variables();
                 var sum = new GradientSum(saved[0]);
-                sum.Value.index_add_(0, saved[1], grad_output.to(float32), 1);
+                sum.Value.AddRowsInPlace(saved[1], grad_output.to(float32));
                 return BackwardResult.Of(sum.Result, null);
             }
             catch (Exception e)

@@ -21,8 +21,8 @@ internal abstract class Projection : nn.Module
     private protected Projection(string name, long[] shape, long? biases)
         : base(name)
     {
-        weight = nn.Parameter(empty(shape));
-        bias = biases is { } count ? nn.Parameter(empty(count)) : null;
+        weight = nn.Parameter(empty(shape, device: CPU));
+        bias = biases is { } count ? nn.Parameter(empty(count, device: CPU)) : null;
         RegisterComponents();
     }
 

@@ -13,11 +13,11 @@ internal sealed class RmsNorm : nn.Module
     /// <summary>Makes the norm; its weight is still to be filled.</summary>
     /// <param name="size">Entries of the last dimension.</param>
     /// <param name="epsilon">What is added to the mean square.</param>
-    /// <param name="aroundOne">Whether the gain is 1 + weight, as in Gemma, not the weight.</param>
+    /// <param name="aroundOne">Whether the gain is weight.Plus(1), as in Gemma, not the weight.</param>
     public RmsNorm(int size, double epsilon, bool aroundOne = false)
         : base(nameof(RmsNorm))
     {
-        weight = nn.Parameter(empty(size));
+        weight = nn.Parameter(empty(size, device: CPU));
         this.epsilon = epsilon;
         this.aroundOne = aroundOne;
         RegisterComponents();
@@ -27,7 +27,7 @@ internal sealed class RmsNorm : nn.Module
     public Tensor Forward(Tensor x)
     {
         x = x.to(float32);
-        var normal = x * (x.square().mean([-1L], keepdim: true) + epsilon).rsqrt();
-        return normal * (aroundOne ? 1 + weight : weight);
+        var normal = x * x.Squared().mean([-1L], keepdim: true).Plus(epsilon).rsqrt();
+        return normal * (aroundOne ? weight.Plus(1) : weight);
     }
 }

@@ -29,7 +29,7 @@ internal sealed class RotaryEmbedding
     {
         using var scope = NewDisposeScope();
         this.pairs = pairs;
-        var plain = 1 / pow(parameters.Theta, arange(0, size, 2).to(float32) / size);
+        var plain = pow(tensor(parameters.Theta, device: CPU), HeldScalars.Range(size / 2, CPU).Times(2).to(float32).DividedBy(size)).reciprocal();
         frequencies = [.. parameters.Stretch(plain).data<float>()];
     }
 
@@ -57,7 +57,7 @@ internal sealed record Rotation(Tensor Cos, Tensor Sin, RotaryPairs Pairs)
         var parts = x.shape[2] == turned ? [x] : x.split([turned, x.shape[2] - turned], 2);
         var pair = Pairs == RotaryPairs.Halves ? parts[0].split(half, 2) : parts[0].unflatten(2, half, 2).unbind(3);
         var first = (pair[0] * Cos - pair[1] * Sin).to(dtype);
-        var second = (pair[1] * Cos + pair[0] * Sin).to(dtype);
+        var second = (pair[1] * Cos).Plus(pair[0] * Sin).to(dtype);
         var rotated = Pairs == RotaryPairs.Halves ? cat([first, second], 2) : stack([first, second], 3).flatten(2);
         return parts.Length == 1 ? rotated : cat([rotated, parts[1].to(dtype)], 2);
     }

@@ -59,7 +59,7 @@ internal record RotaryParameters(double Theta)
 /// <param name="Factor">How many times as many positions there are as in pretraining.</param>
 internal sealed record LinearRotaryParameters(double Theta, double Factor) : RotaryParameters(Theta)
 {
-    public override Tensor Stretch(Tensor frequencies) => frequencies / Factor;
+    public override Tensor Stretch(Tensor frequencies) => frequencies.DividedBy(Factor);
 }
 
 /// <summary>Llama 3.1's: what turns often within the original positions stays, what turns seldom is divided by the factor,
@@ -74,8 +74,8 @@ internal sealed record Llama3RotaryParameters(double Theta, double Factor, doubl
 {
     public override Tensor Stretch(Tensor frequencies)
     {
-        var turns = frequencies * (OriginalPositions / (2 * Math.PI));
-        var kept = ((turns - LowTurns) / (HighTurns - LowTurns)).clamp(0, 1);
-        return (1 - kept) * frequencies / Factor + kept * frequencies;
+        var turns = frequencies.Times(OriginalPositions / (2 * Math.PI));
+        var kept = turns.Minus(LowTurns).DividedBy(HighTurns - LowTurns).AtLeast(0).AtMost(1);
+        return (kept.OneMinus() * frequencies).DividedBy(Factor).Plus(kept * frequencies);
     }
 }

@@ -53,7 +53,7 @@ internal sealed class LoraDropout(double rate, int seed)
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(RandomDraws.Once(NextSeed), x.device);
-        var mask = empty_like(x).bernoulli_(1 - rate, generator).div_(1 - rate);
+        var mask = empty_like(x).bernoulli_(1 - rate, generator).DivideInPlace(1 - rate);
         return (x * mask).MoveToOuterDisposeScope();
     }
 

@@ -59,16 +59,16 @@ internal sealed class RobertaEmbeddings : nn.Module
     public RobertaEmbeddings(RobertaConfig config)
         : base("embeddings")
     {
-        word_embeddings = nn.Embedding(config.VocabularySize, config.HiddenSize);
-        position_embeddings = nn.Embedding(config.PositionRows, config.HiddenSize);
-        token_type_embeddings = nn.Embedding(config.TokenTypes, config.HiddenSize);
-        LayerNorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        word_embeddings = nn.Embedding(config.VocabularySize, config.HiddenSize, device: CPU);
+        position_embeddings = nn.Embedding(config.PositionRows, config.HiddenSize, device: CPU);
+        token_type_embeddings = nn.Embedding(config.TokenTypes, config.HiddenSize, device: CPU);
+        LayerNorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         RegisterComponents();
     }
 
     /// <summary>All tokens are of the first type: RoBERTa has one text where BERT had two.</summary>
     public Tensor Forward(Tensor ids, Tensor positions) =>
-        LayerNorm.call(word_embeddings.call(ids) + token_type_embeddings.weight!.select(0, 0) + position_embeddings.call(positions));
+        LayerNorm.call(word_embeddings.call(ids).Plus(token_type_embeddings.weight!.select(0, 0)).Plus(position_embeddings.call(positions)));
 }
 
 internal sealed class RobertaEncoder : nn.Module
@@ -174,11 +174,11 @@ internal sealed class RobertaOutput : nn.Module
         : base("output")
     {
         dense = new LinearLayer(inputs, config.HiddenSize, hasBias: true);
-        LayerNorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        LayerNorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         RegisterComponents();
     }
 
-    public Tensor Forward(Tensor x, Tensor residual) => LayerNorm.call(dense.Forward(x) + residual);
+    public Tensor Forward(Tensor x, Tensor residual) => LayerNorm.call(dense.Forward(x).Plus(residual));
 }
 
 internal sealed class RobertaHead : nn.Module

@@ -39,7 +39,7 @@ internal static class LossDescription
     private static string Probed(FDivergence divergence)
     {
         using var scope = NewDisposeScope();
-        var scores = divergence.Score(tensor([-1f, 0.5f])).cpu().data<float>().ToArray();
+        var scores = divergence.Score(tensor([-1f, 0.5f], device: CPU)).cpu().data<float>().ToArray();
         return string.Create(CultureInfo.InvariantCulture, $"{divergence.Name}({scores[0]:g6}, {scores[1]:g6})");
     }
 

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -75,7 +76,9 @@ public sealed class RmsProp : RestorableOptimizer
     private static void UpdateTensors(Tensor[] pieces, double learningRate)
     {
         var (parameter, gradient, squareAverage) = (pieces[0], pieces[1], pieces[2]);
-        squareAverage.mul_(Alpha).addcmul_(gradient, gradient, 1 - Alpha);
-        parameter.addcdiv_(gradient, squareAverage.sqrt().add_(Epsilon), -learningRate);
+        using var share = ScalarExtensionMethods.ToScalar(1 - Alpha);
+        using var step = ScalarExtensionMethods.ToScalar(-learningRate);
+        squareAverage.MultiplyInPlace(Alpha).addcmul_(gradient, gradient, share);
+        parameter.addcdiv_(gradient, squareAverage.sqrt().AddInPlace(Epsilon), step);
     }
 }
