@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Spectre.Console;
 
 namespace Dpo.Samples;
@@ -5,6 +6,8 @@ namespace Dpo.Samples;
 /// <summary>What a person sees while a program runs: a progress display on a terminal, plain lines where output is redirected.</summary>
 internal static class Terminal
 {
+    private static readonly TimeSpan betweenDrawings = TimeSpan.FromMilliseconds(250);
+
     /// <summary>Writes a line.</summary>
     public static void Line(string text) => Console.WriteLine(text);
 
@@ -21,18 +24,35 @@ internal static class Terminal
                     Line($"{title} {metrics.Step}/{metrics.TotalSteps}  {Summary(metrics)}");
             })));
         else
-            AnsiConsole.Progress()
-                .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn())
-                .Start(context =>
+            Draw(AnsiConsole.Console, title, files, train);
+    }
+
+    /// <summary>Draws a bar with the last step's figures whenever a step is reported, a few times a second at most, and after the
+    /// last. A display that drew by itself would do so on a thread of its own, and allocate there while this one computes.</summary>
+    internal static void Draw(IAnsiConsole console, string title, IProgress<TrainingMetrics> files, Action<IProgress<TrainingMetrics>> train)
+    {
+        var figures = "";
+        console.Progress()
+            .AutoRefresh(false)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn())
+            .UseRenderHook((bar, _) => new Rows(bar, new Text(figures)))
+            .Start(context =>
+            {
+                var task = context.AddTask(title);
+                context.Refresh();
+                var drawn = Stopwatch.StartNew();
+                train(Progress.All(files, new Shown(metrics =>
                 {
-                    var task = context.AddTask(title);
-                    train(Progress.All(files, new Shown(metrics =>
-                    {
-                        task.MaxValue = metrics.TotalSteps;
-                        task.Value = metrics.Step;
-                        task.Description = $"{title} {metrics.Step}/{metrics.TotalSteps}  {Summary(metrics)}";
-                    })));
-                });
+                    task.MaxValue = metrics.TotalSteps;
+                    task.Value = metrics.Step;
+                    task.Description = $"{title} {metrics.Step}/{metrics.TotalSteps}";
+                    figures = Summary(metrics);
+                    if (drawn.Elapsed < betweenDrawings)
+                        return;
+                    context.Refresh();
+                    drawn.Restart();
+                })));
+            });
     }
 
     private static string Summary(TrainingMetrics metrics)
