@@ -14,6 +14,7 @@ public sealed class FolderLock : IDisposable
     public const string FileName = ".folder.lock";
 
     private readonly FileStream file;
+    private readonly string folder;
 
     /// <summary>Claims a folder, which is made where it is missing.</summary>
     /// <param name="folder">The folder.</param>
@@ -28,6 +29,7 @@ public sealed class FolderLock : IDisposable
     internal FolderLock(string folder, string name)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
+        this.folder = folder;
         var path = Path.Combine(folder, name);
         try
         {
@@ -42,7 +44,7 @@ public sealed class FolderLock : IDisposable
             // Never deleted: a process that had just opened it would lock a file that no other one finds.
             file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException e) when (File.Exists(path))
+        catch (IOException e) when (IsHeld(e))
         {
             throw new InvalidInputException($"{folder} is being written to by another run; wait for its end, or give another folder.", e);
         }
@@ -51,6 +53,18 @@ public sealed class FolderLock : IDisposable
             throw new InvalidInputException($"Nothing can be written to {folder}: {e.Message}", e);
         }
     }
+
+    /// <summary>Refuses to go on where the folder is no longer the one that was claimed: what is written there now would lie apart
+    /// from what was, and unclaimed.</summary>
+    /// <exception cref="IOException">The claimed folder was removed, renamed or made anew.</exception>
+    public void RequireHeld()
+    {
+        if (!File.Exists(file.Name))
+            throw new IOException($"{folder} was removed or renamed while it was being written to; what it held is no longer there.");
+    }
+
+    /// <summary>Whether a file could not be opened because it is open elsewhere, as Linux, macOS and Windows say it.</summary>
+    private static bool IsHeld(IOException e) => e.HResult is 11 or 35 or unchecked((int)0x80070020);
 
     /// <summary>Gives the folder up.</summary>
     public void Dispose() => file.Dispose();
