@@ -57,8 +57,10 @@ internal static class ModelFolder
 
     public static void Save(Transformer model, string folder)
     {
-        model.Config.Write(folder);
         using var scope = NewDisposeScope();
-        ModelWeights.Save(folder, [.. model.MergedParameters()]);
+        (string, Tensor)[] weights = [.. model.MergedParameters()];
+        FiniteWeights.Require(weights, $"The model was not written to {folder}");
+        model.Config.Write(folder);
+        ModelWeights.Save(folder, weights);
     }
 }

@@ -94,6 +94,7 @@ public abstract class Transformer : CausalLanguageModel
     /// The adapter alone is written by <see cref="SaveAdapter"/>.
     /// </remarks>
     /// <param name="folder">The folder; it is made where it is missing.</param>
+    /// <exception cref="NotFiniteNumberException">A weight is not finite; nothing was written.</exception>
     public void Save(string folder) => ModelFolder.Save(this, folder);
 
     /// <summary>
@@ -143,6 +144,7 @@ public abstract class Transformer : CausalLanguageModel
     /// whole or not at all.</summary>
     /// <param name="folder">The folder; it is made where it is missing.</param>
     /// <exception cref="InvalidOperationException">The model has no adapter.</exception>
+    /// <exception cref="NotFiniteNumberException">A weight is not finite; nothing was written.</exception>
     public void SaveAdapter(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);

@@ -6,9 +6,12 @@ namespace Dpo;
 /// <see cref="TokenStatistics"/> hold.</summary>
 internal static class DetailedMetrics
 {
+    /// <summary>How many tokens are the likeliest: counted, where the others are shares of averages.</summary>
+    public const string TokenAccuracy = "mean_token_accuracy";
+
     /// <summary>Their names for pairs, in the order of <see cref="OfPairs"/>; <paramref name="measured"/> is whether there are pairs.</summary>
     public static IEnumerable<string?> PairNames(bool measured) =>
-        measured ? ["logits/chosen", "logits/rejected", "mean_token_accuracy", "entropy"] : [null, null, null, "entropy"];
+        measured ? ["logits/chosen", "logits/rejected", TokenAccuracy, "entropy"] : [null, null, null, "entropy"];
 
     /// <summary>A part's shares: means over the tokens of chosen, and of rejected, completions, one that is in several pairs
     /// counting in each; the entropy over those of all completions.</summary>
@@ -21,14 +24,14 @@ internal static class DetailedMetrics
         // Where there are no pairs, 0 is divided by 1, and not reported.
         yield return Sum(statistics.MeanLogits, chosen).DividedBy(Math.Max(1, whole.ChosenTokens));
         yield return Sum(statistics.MeanLogits, rejected).DividedBy(Math.Max(1, whole.RejectedTokens));
-        yield return Sum(statistics.Hits, chosen).DividedBy(Math.Max(1, whole.ChosenTokens));
+        yield return Sum(statistics.Hits, chosen);
         yield return statistics.Entropies.sum().DividedBy(whole.CompletionTokens);
     }
 
     /// <summary>Their names for completions alone, in the order of <see cref="OfCompletions"/>.</summary>
-    public static IEnumerable<string?> CompletionNames => ["mean_token_accuracy", "entropy"];
+    public static IEnumerable<string?> CompletionNames => [TokenAccuracy, "entropy"];
 
-    /// <summary>A part's shares of the means over all completion tokens.</summary>
+    /// <summary>A part's share of them, over all completion tokens.</summary>
     public static IEnumerable<Tensor> OfCompletions(PreferenceLogProbs part, PreferenceCounts whole) =>
-        new[] { part.Policy.Statistics!.Hits, part.Policy.Statistics.Entropies }.Select(perToken => perToken.sum().DividedBy(whole.CompletionTokens));
+        [part.Policy.Statistics!.Hits.sum(), part.Policy.Statistics.Entropies.sum().DividedBy(whole.CompletionTokens)];
 }

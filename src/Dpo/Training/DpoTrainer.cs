@@ -19,7 +19,7 @@ public sealed class DpoTrainer : Trainer
     /// <param name="loss">The loss; plain DPO with β = 0.1 by default.</param>
     /// <param name="options">How to train; the paper's settings by default.</param>
     /// <param name="optimizer">An optimizer of your own over the policy's parameters, made after the policy was moved to its
-    /// device; its learning rate follows the options' schedule. By default the one the options name.</param>
+    /// device; it keeps its learning rate unless the options set one or a schedule. By default the one the options name.</param>
     /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
     public DpoTrainer(
         PolicyReferencePair pair,
@@ -28,7 +28,8 @@ public sealed class DpoTrainer : Trainer
         optim.Optimizer? optimizer = null,
         ILogger? logger = null)
         : base(
-            new PreferenceObjective(pair ?? throw new ArgumentNullException(nameof(pair)), loss ??= new DpoLoss(), options ??= new TrainingOptions()),
+            new PreferenceObjective(
+                pair ?? throw new ArgumentNullException(nameof(pair)), loss ??= new DpoLoss(), (options ??= new TrainingOptions()).For(optimizer)),
             optimizer, logger)
     {
         if (options.MoveReferenceEvery is not null && !loss.UsesReference)

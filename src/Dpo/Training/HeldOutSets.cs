@@ -24,12 +24,13 @@ internal sealed class HeldOutSets
     /// <param name="objective">What is measured.</param>
     /// <param name="step">How many steps are made.</param>
     /// <param name="logger">Is told every set's loss.</param>
-    public Dictionary<string, double> Evaluate(Objective objective, int step, ILogger logger)
+    /// <param name="cancellation">Ends it between two micro-batches.</param>
+    public Dictionary<string, double> Evaluate(Objective objective, int step, ILogger logger, CancellationToken cancellation)
     {
         var values = new Dictionary<string, double>();
         foreach (var (prefix, data) in sets)
         {
-            foreach (var (name, value) in objective.Evaluate(data))
+            foreach (var (name, value) in objective.Evaluate(data, cancellation))
                 values[prefix + name] = value;
             logger.LogInformation("After step {Step} {Name} is {Loss:g6}.", step, prefix + "loss", values[prefix + "loss"]);
         }

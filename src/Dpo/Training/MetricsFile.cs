@@ -16,11 +16,11 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     private const string TimingName = "timing.jsonl";
 
     private readonly FolderLock claim;
-    private readonly StreamWriter metricsWriter;
-    private readonly StreamWriter timingWriter;
+    private readonly GrowingFile metrics;
+    private readonly GrowingFile timing;
 
-    /// <summary>Starts both files in <paramref name="folder"/>, which is made where it is missing; older ones are replaced, or
-    /// gone on with.</summary>
+    /// <summary>Prepares both files in <paramref name="folder"/>, which is made where it is missing; older ones are replaced, or
+    /// gone on with, when the first step is reported.</summary>
     /// <param name="folder">The folder; one run at a time can write there.</param>
     /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>): lines of steps
     /// after it are cut off, since these steps are made anew. Null starts empty files.</param>
@@ -28,28 +28,28 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     /// damaged, or the metrics of steps before it are missing from the file.</exception>
     public MetricsFile(string folder, string? resumeFrom = null)
     {
-        var lastStep = CheckpointState.StepOf(resumeFrom);
+        var lastStep = CheckpointState.LastToldStep(resumeFrom);
         claim = new FolderLock(folder, ".metrics.lock");
         try
         {
-            metricsWriter = StepLines.Open(Path.Combine(folder, MetricsName), lastStep, isComplete: true);
-            timingWriter = StepLines.Open(Path.Combine(folder, TimingName), lastStep, isComplete: false);
+            metrics = StepLines.Open(Path.Combine(folder, MetricsName), lastStep, isComplete: true);
+            timing = StepLines.Open(Path.Combine(folder, TimingName), lastStep, isComplete: false);
         }
         catch
         {
-            metricsWriter?.Dispose();
             claim.Dispose();
             throw;
         }
     }
 
     /// <summary>Appends a step; it is in the file when the call returns.</summary>
+    /// <exception cref="IOException">It cannot be written, or a file was removed, renamed or replaced.</exception>
     public void Report(TrainingMetrics value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        metricsWriter.WriteLine(JsonSerializer.Serialize(
-            value.Values.Prepend(new("step", value.Step)).ToDictionary(metric => metric.Key, metric => metric.Value), Style));
-        timingWriter.WriteLine(JsonSerializer.Serialize(
+        StepLines.Append(metrics, [value.Values.Prepend(new("step", value.Step)).ToDictionary(metric => metric.Key, metric => metric.Value)], Style);
+        StepLines.Append(timing,
+        [
             value.Pace is { } pace
                 ? new
                 {
@@ -60,14 +60,15 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
                     remaining_seconds = pace.Remaining.TotalSeconds,
                     peak_memory_bytes = pace.PeakMemoryBytes,
                 }
-                : (object)new { step = value.Step, seconds = value.Elapsed.TotalSeconds }));
+                : (object)new { step = value.Step, seconds = value.Elapsed.TotalSeconds },
+        ]);
     }
 
     /// <summary>Closes both files.</summary>
     public void Dispose()
     {
-        metricsWriter.Dispose();
-        timingWriter.Dispose();
+        metrics.Dispose();
+        timing.Dispose();
         claim.Dispose();
     }
 }

@@ -10,19 +10,23 @@ namespace Dpo;
 /// <remarks>
 /// RFC 4180: commas, lines that end in CR LF, fields in quotes where they need them. Numbers are written so that they read back
 /// to the bit, with a point in any culture; what a step did not measure is an empty field. A metric that first appears later,
-/// as those of an evaluation do, becomes the last column; the file is then written anew, whole or not at all.
+/// as those of an evaluation do, becomes the last column; the file is then written anew from what it holds, whole or not at all. No
+/// row is kept in memory.
 /// </remarks>
 public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
 {
+    private const string StepName = "step";
     private const string LineEnd = "\r\n";
 
     private readonly string path;
-    private readonly List<string> columns = ["step"];
-    private readonly List<IReadOnlyDictionary<string, double>> rows = [];
-    private StreamWriter writer;
 
-    /// <summary>Starts the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or gone
-    /// on with.</summary>
+    /// <summary>The last step whose row stays when the file is written anew; null for none.</summary>
+    private int? lastStep;
+    private IReadOnlyList<string> columns = [StepName];
+    private GrowingFile? file;
+
+    /// <summary>Prepares the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or gone
+    /// on with, when the first step is reported.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>): rows of steps
     /// after it are left out, since these steps are made anew, and so is a metric that only they have. Null starts an empty
@@ -31,107 +35,129 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
     /// file.</exception>
     public MetricsTable(string folder, string? resumeFrom = null)
     {
-        var lastStep = CheckpointState.StepOf(resumeFrom);
+        lastStep = CheckpointState.LastToldStep(resumeFrom);
         Directory.CreateDirectory(folder);
         path = Path.Combine(folder, "metrics.csv");
         if (lastStep is { } last && File.Exists(path))
-            ReadUpTo(last);
-        writer = rows.Count > 0 ? WriteAnew() : new StreamWriter(path) { AutoFlush = true };
+            columns = ColumnsUpTo(last);
+        else
+            lastStep = null;
     }
 
     /// <summary>Appends a step; it is in the file when the call returns.</summary>
+    /// <exception cref="IOException">It cannot be written, or the file was removed, renamed or replaced.</exception>
     public void Report(TrainingMetrics value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        var row = new Dictionary<string, double>(value.Values) { ["step"] = value.Step };
-        rows.Add(row);
         string[] added = [.. value.Values.Keys.Except(columns)];
-        if (added.Length == 0)
-        {
-            writer.Write(Line(row));
-            return;
-        }
-        columns.AddRange(added);
-        writer.Dispose();
-        writer = WriteAnew();
+        if (file is null || added.Length > 0)
+            file = WriteAnew([.. columns, .. added]);
+        file.Append(Encoding.UTF8.GetBytes(Line(columns.Select(column =>
+            column == StepName ? value.Step.ToString(CultureInfo.InvariantCulture)
+            : value.Values.TryGetValue(column, out var number) ? number.ToString("r", CultureInfo.InvariantCulture) : ""))));
+        lastStep = value.Step;
     }
 
     /// <summary>Closes the file.</summary>
-    public void Dispose() => writer.Dispose();
+    public void Dispose() => file?.Dispose();
 
-    /// <summary>Writes all rows, and opens the file behind them.</summary>
-    private StreamWriter WriteAnew()
+    /// <summary>Writes the rows that stay under other columns.</summary>
+    /// <returns>The file, to go on behind them.</returns>
+    private GrowingFile WriteAnew(IReadOnlyList<string> all)
     {
+        file?.RequireThere();
+        file?.Dispose();
         AtomicFile.Write(path, stream =>
         {
-            using var whole = new StreamWriter(stream, leaveOpen: true);
-            whole.Write(string.Join(',', columns.Select(Field)) + LineEnd);
-            foreach (var earlier in rows)
-                whole.Write(Line(earlier));
+            using var writer = new StreamWriter(stream, leaveOpen: true);
+            writer.Write(Line(all.Select(Field)));
+            if (lastStep is not { } last)
+                return;
+            using var records = Records().GetEnumerator();
+            if (!records.MoveNext())
+                return;
+            var names = records.Current;
+            var places = all.Select(column => names.IndexOf(column)).ToArray();
+            foreach (var (_, fields) in Rows(records, last))
+                writer.Write(Line(places.Select(place => place >= 0 && place < fields.Count ? fields[place] : "")));
         });
-        return new StreamWriter(path, append: true) { AutoFlush = true };
+        columns = all;
+        return new GrowingFile(path, new FileInfo(path).Length);
     }
 
-    /// <summary>Takes over what the interrupted run wrote of the steps that stay.</summary>
-    private void ReadUpTo(int last)
+    /// <summary>The columns that the rows of steps up to the last one have values in.</summary>
+    private List<string> ColumnsUpTo(int last)
     {
-        var records = Records(File.ReadAllText(path)).ToList();
-        if (records.Count == 0)
-            return;
-        var names = records[0];
-        foreach (var record in records.Skip(1))
+        using var records = Records().GetEnumerator();
+        if (!records.MoveNext())
+            return [StepName];
+        var names = records.Current;
+        var (lastKept, isUsed) = (0, new bool[names.Count]);
+        foreach (var (step, fields) in Rows(records, last))
         {
-            try
-            {
-                var row = names.Zip(record).Where(field => field.Second.Length > 0)
-                    .ToDictionary(field => field.First, field => double.Parse(field.Second, CultureInfo.InvariantCulture));
-                // A run leaves no step out.
-                if (row["step"] > last || (rows.Count > 0 && row["step"] != rows[^1]["step"] + 1))
-                    break;
-                rows.Add(row);
-            }
-            catch (Exception e) when (e is FormatException or ArgumentException or KeyNotFoundException)
-            {
-                break; // not ours from here on
-            }
+            lastKept = step;
+            foreach (var (place, text) in fields.Index())
+                isUsed[place] |= text.Length > 0;
         }
-        var lastKept = rows.Count > 0 ? (int)rows[^1]["step"] : 0;
-        if (lastKept < last)
-            throw StepLines.Missing(path, lastKept, last);
-        columns.AddRange(names.Where(name => name != "step" && rows.Any(row => row.ContainsKey(name))));
+        return lastKept < last
+            ? throw StepLines.Missing(path, lastKept, last)
+            : [StepName, .. names.Where((name, place) => name != StepName && isUsed[place])];
     }
 
-    /// <summary>The fields of the records; one that was being written when the run was killed has no end, and is left out.</summary>
-    private static IEnumerable<List<string>> Records(string text)
+    /// <summary>The rows from the header on, up to a step, or to the first that is not one of ours: a run leaves no step out.</summary>
+    private static IEnumerable<(int Step, List<string> Fields)> Rows(IEnumerator<List<string>> records, int last)
     {
-        var (record, field, isQuoted) = (new List<string>(), new StringBuilder(), false);
-        for (var at = 0; at < text.Length; at++)
+        var names = records.Current;
+        var place = names.IndexOf(StepName);
+        if (place < 0 || names.Distinct().Count() < names.Count)
+            yield break;
+        for (int? before = null; records.MoveNext();)
         {
+            var fields = records.Current;
+            if (fields.Count > names.Count || fields.Any(text => text.Length > 0 && !double.TryParse(text, CultureInfo.InvariantCulture, out _))
+                || place >= fields.Count || !int.TryParse(fields[place], CultureInfo.InvariantCulture, out var step)
+                || step > last || (before is not null && step != before + 1))
+                yield break;
+            before = step;
+            yield return (step, fields);
+        }
+    }
+
+    /// <summary>The fields of the file's records, one after another; one that was being written when the run was killed has no end, and
+    /// is left out.</summary>
+    private IEnumerable<List<string>> Records()
+    {
+        using var text = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
+        var (record, field, isQuoted, before) = (new List<string>(), new StringBuilder(), false, '\0');
+        for (var read = text.Read(); read >= 0; read = text.Read())
+        {
+            var letter = (char)read;
             // A quote within quotes is written twice, which closes them and opens them again: the second is part of the text.
-            if (text[at] == '"')
+            if (letter == '"')
             {
                 isQuoted = !isQuoted;
-                if (isQuoted && at > 0 && text[at - 1] == '"')
+                if (isQuoted && before == '"')
                     field.Append('"');
             }
-            else if (isQuoted || text[at] is not (',' or '\r' or '\n'))
+            else if (isQuoted || letter is not (',' or '\r' or '\n'))
             {
-                field.Append(text[at]);
+                field.Append(letter);
             }
-            else if (text[at] != '\r')
+            else if (letter != '\r')
             {
                 record.Add(field.ToString());
                 field.Clear();
-                if (text[at] == ',')
-                    continue;
-                yield return record;
-                record = [];
+                if (letter == '\n')
+                {
+                    yield return record;
+                    record = [];
+                }
             }
+            before = letter;
         }
     }
 
-    private string Line(IReadOnlyDictionary<string, double> row) => string.Join(',', columns.Select(column =>
-        row.TryGetValue(column, out var value) ? value.ToString("r", CultureInfo.InvariantCulture) : "")) + LineEnd;
+    private static string Line(IEnumerable<string> fields) => string.Join(',', fields) + LineEnd;
 
     private static string Field(string text) => text.AsSpan().ContainsAny(",\"\r\n")
         ? new StringBuilder(text).Replace("\"", "\"\"").Insert(0, '"').Append('"').ToString()

@@ -68,37 +68,45 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     /// <param name="part">Its log-probabilities.</param>
     /// <param name="whole">What the whole batch, or all held-out data, holds.</param>
     /// <returns>The part's share of the whole's loss, a scalar with its graph, and of every metric, a vector, the loss
-    /// first: shares add up to the whole's averages.</returns>
+    /// first: shares add up to the whole's averages, or, where <see cref="Count"/> says so, to counts.</returns>
     public abstract (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole);
 
     /// <summary>Names the metrics of a whole, in the order of <see cref="Measure"/>; null where there is nothing to
     /// average.</summary>
     public abstract IReadOnlyList<string?> MetricNames(PreferenceCounts whole);
 
+    /// <summary>How many there are of what a metric counts, by its name; 1 where it is an average. Counts add up exactly where shares of
+    /// 1 do not.</summary>
+    protected virtual int Count(string metric, PreferenceCounts whole) => 1;
+
     /// <summary>Adds the gradients of a batch's loss to the parameters'.</summary>
     /// <returns>The batch's metrics, <c>loss</c> among them.</returns>
     public Dictionary<string, double> Train(PreferenceBatch batch)
     {
         var whole = batch.Counts;
-        return Named(whole, Run(batch, whole, train: true));
+        return Named(whole, Run(batch, whole, train: true, CancellationToken.None));
     }
 
     /// <summary>Measures data, without gradients.</summary>
+    /// <param name="data">The data.</param>
+    /// <param name="cancellation">Ends it between two micro-batches.</param>
     /// <returns>The averages over all of it.</returns>
-    public Dictionary<string, double> Evaluate(PreferenceData data)
+    public Dictionary<string, double> Evaluate(PreferenceData data, CancellationToken cancellation)
     {
         using var noGrad = no_grad();
         var whole = PreferenceCounts.Of(data.Examples);
-        return Named(whole, data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false)).Aggregate(Add));
+        return Named(whole, data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellation)).Aggregate(Add));
     }
 
-    private double[] Run(PreferenceBatch batch, PreferenceCounts whole, bool train)
+    private double[] Run(PreferenceBatch batch, PreferenceCounts whole, bool train, CancellationToken cancellation)
     {
+        cancellation.ThrowIfCancellationRequested();
         PreferenceBatch[] parts = [.. batch.Split(options.MicroBatchTokens, options.MicroBatchSize)];
         return parts.Length > 1 && IsBatchCoupled
             ? CoupledParts.Run(this, parts, whole, train)
             : parts.Select(part =>
             {
+                cancellation.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
                 var (loss, metrics) = Measure(LogProbs(part.To(model.Device)), whole);
                 if (train)
@@ -125,7 +133,8 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     private static double[] Add(double[] sums, double[] values) => [.. sums.Zip(values, (sum, value) => sum + value)];
 
     private Dictionary<string, double> Named(PreferenceCounts whole, double[] sums) =>
-        MetricNames(whole).Zip(sums).Where(metric => metric.First is not null).ToDictionary(metric => metric.First!, metric => metric.Second);
+        MetricNames(whole).Zip(sums).Where(metric => metric.First is not null)
+            .ToDictionary(metric => metric.First!, metric => metric.Second / Count(metric.First!, whole));
 
     private static Parameter[] Trained(CausalLanguageModel model) =>
         model.parameters().Where(parameter => parameter.requires_grad).ToArray() is { Length: > 0 } parameters

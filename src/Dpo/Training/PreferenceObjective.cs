@@ -52,6 +52,13 @@ internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceL
         ];
     }
 
+    protected override int Count(string metric, PreferenceCounts whole) => metric switch
+    {
+        "rewards/accuracies" => whole.Pairs,
+        DetailedMetrics.TokenAccuracy => whole.ChosenTokens,
+        _ => 1,
+    };
+
     public override (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
     {
         var share = loss.Share(part, whole);
@@ -67,7 +74,7 @@ internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceL
 
         var (chosenReward, rejectedReward) = (Average(rewards, chosen, chosenCount), Average(rewards, rejected, rejectedCount));
         var accuracy = paired
-            ? rewards.index_select(0, chosen).gt(rewards.index_select(0, rejected)).sum(float32).DividedBy(chosenCount)
+            ? rewards.index_select(0, chosen).gt(rewards.index_select(0, rejected)).sum(float32)
             : zeros_like(share);
         var metrics = stack(
         [

@@ -41,15 +41,20 @@ public sealed class SampleComparison
     }
 
     /// <summary>Samples from both as they are now.</summary>
+    /// <param name="cancellation">Ends it.</param>
     /// <returns>The first prompt's <see cref="SamplingOptions.SamplesPerPrompt"/> samples, then the next's.</returns>
     /// <exception cref="InvalidOperationException">The reference was released, or the policy's adapter is merged.</exception>
-    public IReadOnlyList<ComparedSample> Draw()
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public IReadOnlyList<ComparedSample> Draw(CancellationToken cancellation = default)
     {
-        var ofReference = pair.WithReference(Sample);
-        return [.. Sample(pair.Policy).Zip(ofReference, (policy, reference) =>
+        var ofReference = pair.WithReference(model => Sample(model, cancellation));
+        return [.. Sample(pair.Policy, cancellation).Zip(ofReference, (policy, reference) =>
             new ComparedSample(tokenizer.Decode(prompts[policy.PromptIndex]), policy.Text!, reference.Text!))];
     }
 
-    private IReadOnlyList<Generation> Sample(CausalLanguageModel model) =>
-        Sampler.Sample((Transformer)model, prompts, options, tokenizer);
+    private IReadOnlyList<Generation> Sample(CausalLanguageModel model, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        return Sampler.Sample((Transformer)model, prompts, options, tokenizer);
+    }
 }

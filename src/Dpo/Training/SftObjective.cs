@@ -20,6 +20,8 @@ internal sealed class SftObjective(CausalLanguageModel model, TrainingOptions op
     public override IReadOnlyList<string?> MetricNames(PreferenceCounts whole) =>
         ["loss", .. Options.DetailedMetrics ? DetailedMetrics.CompletionNames : []];
 
+    protected override int Count(string metric, PreferenceCounts whole) => metric == DetailedMetrics.TokenAccuracy ? whole.CompletionTokens : 1;
+
     public override (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
     {
         var share = -part.Policy.PerToken.sum().DividedBy(whole.CompletionTokens);

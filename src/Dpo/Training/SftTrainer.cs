@@ -15,11 +15,12 @@ public sealed class SftTrainer : Trainer
     /// <summary>Creates the trainer.</summary>
     /// <param name="model">The model to train; it stays the caller's to dispose.</param>
     /// <param name="options">How to train; the paper's settings by default.</param>
-    /// <param name="optimizer">An optimizer of your own over the model's parameters; by default the one the options name.</param>
+    /// <param name="optimizer">An optimizer of your own over the model's parameters, which keeps its learning rate unless the
+    /// options set one or a schedule; by default the one the options name.</param>
     /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
     public SftTrainer(
         CausalLanguageModel model, TrainingOptions? options = null, optim.Optimizer? optimizer = null, ILogger? logger = null)
-        : base(new SftObjective(model ?? throw new ArgumentNullException(nameof(model)), options ?? new TrainingOptions()), optimizer, logger)
+        : base(new SftObjective(model ?? throw new ArgumentNullException(nameof(model)), (options ?? new TrainingOptions()).For(optimizer)), optimizer, logger)
     {
     }
 }

@@ -5,25 +5,31 @@ namespace Dpo;
 /// <summary>Files with one JSON object a line, each with its <c>step</c>, that a resumed run goes on with.</summary>
 internal static class StepLines
 {
-    /// <summary>Opens a file behind the lines of the steps that stay, and cuts the rest off.</summary>
-    /// <param name="path">The file; it is made where it is missing.</param>
+    /// <summary>A file that goes on behind the lines of the steps that stay.</summary>
+    /// <param name="path">The file; it need not be there.</param>
     /// <param name="lastStep">The last step that stays; null for none.</param>
     /// <param name="isComplete">Whether every step has a line, so that one that is missing is refused, unless all are.</param>
-    public static StreamWriter Open(string path, int? lastStep, bool isComplete)
+    public static GrowingFile Open(string path, int? lastStep, bool isComplete)
     {
-        var stream = new FileStream(path, lastStep is null ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
-        if (lastStep is { } last && stream.Length > 0)
+        if (lastStep is not { } last || !File.Exists(path))
+            return new GrowingFile(path);
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, 1 << 16);
+        if (stream.Length == 0)
+            return new GrowingFile(path);
+        var (length, step) = Kept(stream, last, isComplete);
+        return isComplete && step < last ? throw Missing(path, step, last) : new GrowingFile(path, length);
+    }
+
+    /// <summary>Appends objects, a line each.</summary>
+    public static void Append<T>(GrowingFile file, IEnumerable<T> values, JsonSerializerOptions? style = null)
+    {
+        using var lines = new MemoryStream();
+        foreach (var value in values)
         {
-            var (length, step) = Kept(stream, last, isComplete);
-            if (isComplete && step < last)
-            {
-                stream.Dispose();
-                throw Missing(path, step, last);
-            }
-            stream.SetLength(length);
-            stream.Position = length;
+            JsonSerializer.Serialize(lines, value, style);
+            lines.WriteByte((byte)'\n');
         }
-        return new StreamWriter(stream) { AutoFlush = true, NewLine = "\n" };
+        file.Append(lines.ToArray());
     }
 
     /// <summary>Says that a file lacks steps before the checkpoint.</summary>
@@ -34,14 +40,15 @@ internal static class StepLines
     /// written when the run was killed is not whole; nor does a complete file leave a step out.</summary>
     private static (long Length, int Step) Kept(FileStream stream, int last, bool isComplete)
     {
-        var bytes = new byte[stream.Length];
-        stream.ReadExactly(bytes);
-        var (length, lastKept) = (0, 0);
-        while (Array.IndexOf(bytes, (byte)'\n', length) is var end and >= 0)
+        using var line = new MemoryStream();
+        var (length, lastKept) = (0L, 0);
+        while (ReadLine(stream, line))
         {
             try
             {
-                var step = JsonDocument.Parse(bytes.AsMemory(length..end)).RootElement.GetProperty("step").GetInt32();
+                line.Position = 0;
+                using var json = JsonDocument.Parse(line);
+                var step = json.RootElement.GetProperty("step").GetInt32();
                 if (step > last || (isComplete && length > 0 && step != lastKept + 1))
                     break;
                 lastKept = step;
@@ -50,8 +57,21 @@ internal static class StepLines
             {
                 break;
             }
-            length = end + 1;
+            length = stream.Position;
         }
         return (length, lastKept);
+    }
+
+    /// <summary>Reads a line that has an end.</summary>
+    private static bool ReadLine(FileStream stream, MemoryStream line)
+    {
+        line.SetLength(0);
+        for (var read = stream.ReadByte(); read >= 0; read = stream.ReadByte())
+        {
+            if (read == '\n')
+                return true;
+            line.WriteByte((byte)read);
+        }
+        return false;
     }
 }

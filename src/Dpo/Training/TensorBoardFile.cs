@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Numerics;
 using System.Text;
 
@@ -11,8 +12,11 @@ namespace Dpo;
 /// </summary>
 /// <remarks>
 /// <para>A step is one event with its values as scalars, in 32 bits, and the time at which it ended. Every run makes a file of
-/// its own, and TensorBoard shows the files of a folder as one run: give every run its folder. So does a run that was resumed: its
-/// file begins with the mark of a restart, by which TensorBoard leaves out what earlier files say of the steps that are made anew.</para>
+/// its own, and TensorBoard shows the files of a folder as one run: give every run its folder. So does a run that was resumed: what
+/// earlier files say of the steps that are made anew is cut off, and its file begins with the mark of a restart, by which a
+/// TensorBoard that has read them leaves it out. A run that begins anew over older files marks them all as left out.</para>
+/// <para>TensorBoard reads files in the order of their names, in which the time stands. A file of a clock that was set back, or of the same
+/// second, takes a later number, so that the order is that of the starts, and so of the steps.</para>
 /// <para>TorchSharp brings a writer too, but its events carry no usable time: 0, or .NET's ticks where TensorBoard reads
 /// seconds since 1970, rounded to 32 bits. The format is small: a TFRecord (length, its checksum, bytes, their checksum)
 /// around a protocol buffer <c>Event</c>.</para>
@@ -24,31 +28,33 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
     private const byte SummaryValue = (1 << 3) | 2, ValueTag = (1 << 3) | 2, ValueNumber = (2 << 3) | 5;
     private const byte SessionStatus = (1 << 3) | 0, SessionStart = 1;
 
-    private static int files;
+    /// <summary>The numbers of as many digits as a time in seconds has until the year 2286.</summary>
+    private const long MostNumber = 9_999_999_999;
 
-    private readonly FileStream stream;
+    private const string Prefix = "events.out.tfevents.";
 
-    /// <summary>Starts a file in <paramref name="folder"/>, which is made where it is missing.</summary>
+    private readonly string folder;
+    private readonly int lastStep;
+    private GrowingFile? file;
+
+    /// <summary>Prepares a file in <paramref name="folder"/>, which is made where it is missing; it begins when the first step is
+    /// reported.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>), or null.</param>
     /// <exception cref="InvalidInputException">The checkpoint is damaged.</exception>
     public TensorBoardFile(string folder, string? resumeFrom = null)
     {
-        var lastStep = CheckpointState.StepOf(resumeFrom);
+        lastStep = CheckpointState.LastToldStep(resumeFrom) ?? -1;
+        this.folder = folder;
         Directory.CreateDirectory(folder);
-        var now = DateTimeOffset.UtcNow;
-        stream = new FileStream(
-            Path.Combine(folder, $"events.out.tfevents.{now.ToUnixTimeSeconds()}.{Environment.MachineName}.{Environment.ProcessId}.{Interlocked.Increment(ref files)}"),
-            FileMode.CreateNew, FileAccess.Write, FileShare.Read);
-        Append(now, 0, record => Text(record, EventFileVersion, "brain.Event:2"));
-        if (lastStep is { } last)
-            Append(now, last + 1, record => Bytes(record, EventSessionLog, [SessionStatus, SessionStart]));
     }
 
     /// <summary>Appends a step; it is in the file when the call returns.</summary>
+    /// <exception cref="IOException">It cannot be written, or the file was removed, renamed or replaced.</exception>
     public void Report(TrainingMetrics value)
     {
         ArgumentNullException.ThrowIfNull(value);
+        file ??= Begin();
         using var summary = new MemoryStream();
         Span<byte> bits = stackalloc byte[sizeof(float)];
         var scalars = value.Values.Select(metric => (Tag(metric.Key), metric.Value));
@@ -71,7 +77,27 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
     }
 
     /// <summary>Closes the file.</summary>
-    public void Dispose() => stream.Dispose();
+    public void Dispose() => file?.Dispose();
+
+    private GrowingFile Begin()
+    {
+        var now = DateTimeOffset.UtcNow;
+        string[] earlier = [.. Directory.GetFiles(folder, Prefix + "*")];
+        // Names are compared letter by letter, so the number of digits stays the same.
+        var number = earlier.Select(NumberOf).Append(now.ToUnixTimeSeconds() - 1).Max() + 1;
+        file = new GrowingFile(Path.Combine(
+            folder, string.Create(CultureInfo.InvariantCulture, $"{Prefix}{number:0000000000}.{Environment.MachineName}.{Environment.ProcessId}")));
+        Append(now, 0, record => Text(record, EventFileVersion, "brain.Event:2"));
+        if (earlier.Length == 0)
+            return file;
+        if (lastStep >= 0)
+            Array.ForEach(earlier, path => EventFile.Cut(path, lastStep));
+        Append(now, lastStep + 1, record => Bytes(record, EventSessionLog, [SessionStatus, SessionStart]));
+        return file;
+    }
+
+    private static long NumberOf(string path) =>
+        long.TryParse(Path.GetFileName(path)[Prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < MostNumber ? number : 0;
 
     private static string Tag(string metric) => metric.StartsWith("eval_", StringComparison.Ordinal) ? $"eval/{metric[5..]}" : $"train/{metric}";
 
@@ -92,8 +118,7 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(sizeof(long)), Checksum(bytes.AsSpan(0, sizeof(long))));
         record.ToArray().CopyTo(bytes, sizeof(long) + sizeof(uint));
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(bytes.Length - sizeof(uint)), Checksum(record.ToArray()));
-        stream.Write(bytes);
-        stream.Flush();
+        file!.Append(bytes);
     }
 
     /// <summary>TFRecord's: the CRC-32C, turned right by 15 bits, plus a constant.</summary>

@@ -4,32 +4,53 @@ using static TorchSharp.torch;
 
 namespace Dpo;
 
-/// <summary>A trainer's loop: batches, updates, evaluations, reports and checkpoints.</summary>
+/// <summary>A trainer's loop: batches, updates, checkpoints, evaluations and reports, in this order, so that whatever an evaluation or
+/// a report runs into costs no step.</summary>
 internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.Optimizer optimizer, ILogger logger)
 {
-    /// <summary>Runs it, as <see cref="Trainer.Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/>
-    /// says.</summary>
-    public void Run(PreferenceData data, HeldOutSets heldOut, IProgress<TrainingMetrics>? progress, CancellationToken cancellation)
+    private readonly LearningRates rates = new(objective.Options, optimizer);
+
+    /// <summary>Steps whose updates are in the weights.</summary>
+    public int StepsMade { get; private set; }
+
+    /// <summary>Steps of the whole run; 0 before one begins.</summary>
+    public int TotalSteps { get; private set; }
+
+    /// <summary>Refuses what cannot be trained or evaluated on.</summary>
+    public void Check(PreferenceData data, HeldOutSets heldOut)
     {
         ArgumentNullException.ThrowIfNull(data);
         objective.Require(data);
         heldOut.Require(objective);
+    }
+
+    /// <summary>Runs it, as <see cref="Trainer.Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/>
+    /// says.</summary>
+    public void Run(PreferenceData data, HeldOutSets heldOut, IProgress<TrainingMetrics>? progress, CancellationToken cancellation)
+    {
+        (StepsMade, TotalSteps) = (0, 0);
+        Check(data, heldOut);
         var options = objective.Options;
         int? seed = options.Shuffle ? options.Seed : null;
         var batches = Enumerable.Range(0, options.Steps is null ? options.Epochs : int.MaxValue)
             .SelectMany(epoch => data.Batches(options.BatchSize, seed, epoch));
         var totalSteps = options.Steps ?? batches.Count();
         logger.LogInformation("Training on {Examples} examples for {Steps} steps.", data.Examples.Count, totalSteps);
+        rates.Require(totalSteps, logger);
 
         var state = new TrainedState(objective.Model, objective.Parameters, optimizer, objective.Pair);
         using var run = new CheckpointedRun(
             options, state, totalSteps, () => RunFacts.Of(trainer, objective, optimizer, data, heldOut), logger);
-        var update = new WeightUpdate(objective, optimizer);
+        using var update = new WeightUpdate(objective, optimizer, rates);
         var at = run.Position;
+        (StepsMade, TotalSteps) = (at.Step, totalSteps);
+        var telling = new StepTelling(objective, heldOut, run, progress, totalSteps, logger, cancellation);
+        if (at.Untold is not null)
+            at = telling.Tell(at, pace: null);
+        else if (at.Step == 0)
+            telling.TellStart();
         var pace = new PaceClock(totalSteps - at.Step);
         var clock = Stopwatch.StartNew();
-        if (options.EvaluateFirst && at.Step == 0 && heldOut.Any)
-            progress?.Report(new TrainingMetrics(0, totalSteps, heldOut.Evaluate(objective, at.Step, logger), clock.Elapsed));
         foreach (var batch in batches.Take(totalSteps).Skip(at.Step))
         {
             if (cancellation.IsCancellationRequested)
@@ -37,18 +58,15 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
             clock.Restart();
             var values = update.Make(batch, at.Step, totalSteps, run.LastGood);
             at = ChosenFall.Watch(at.After(batch), values, options.WarnOfChosenFall, logger);
+            StepsMade = at.Step;
             objective.AfterUpdate(at.Step);
             var stepTime = clock.Elapsed;
             values["epoch"] = (double)at.Examples / data.Examples.Count;
             values["num_tokens"] = at.Tokens;
-            if (heldOut.Any && (at.Step == totalSteps || at.Step % (options.EvaluateEvery ?? totalSteps) == 0))
-            {
-                foreach (var (name, value) in heldOut.Evaluate(objective, at.Step, logger))
-                    values[name] = value;
-            }
-            progress?.Report(new TrainingMetrics(at.Step, totalSteps, values, clock.Elapsed) { Pace = pace.After(batch, stepTime) });
-            // After the report, so that what was measured up to a checkpoint has been told.
-            at = run.After(at, values, isLast: at.Step == totalSteps);
+            // Every other step's weights are looked at in the next one, when the device is through with them.
+            if (telling.IsFollowed(at))
+                update.RequireFinite(run.LastGood);
+            at = telling.Tell(at with { Untold = new UntoldStep(values, stepTime.TotalSeconds) }, () => pace.After(batch, stepTime));
         }
         logger.LogInformation("Trained for {Steps} steps.", at.Step);
     }

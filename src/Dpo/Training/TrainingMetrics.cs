@@ -16,6 +16,7 @@ public sealed record TrainingMetrics(int Step, int TotalSteps, IReadOnlyDictiona
     public TrainingPace? Pace { get; init; }
 
     /// <summary>The value of a metric.</summary>
-    /// <exception cref="KeyNotFoundException">It was not measured.</exception>
-    public double this[string name] => Values[name];
+    /// <exception cref="KeyNotFoundException">It was not measured; the message lists what was.</exception>
+    public double this[string name] => Values.TryGetValue(name, out var value) ? value : throw new KeyNotFoundException(
+        $"Step {Step} has no metric {name}; it has {string.Join(", ", Values.Keys)}.");
 }

@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace Dpo;
 
 /// <summary>Which optimizer a trainer makes.</summary>
@@ -20,11 +22,14 @@ public sealed record TrainingOptions
     /// <summary>The optimizer.</summary>
     public OptimizerKind Optimizer { get; init; } = OptimizerKind.RmsProp;
 
-    /// <summary>The learning rate once warmed up; above 0.</summary>
-    public double LearningRate { get; init; } = 1e-6;
+    /// <summary>The learning rate once warmed up; above 0 and finite. Null, the default, is the paper's 1e-6, or, for an optimizer of
+    /// your own, the rate of each of its groups of parameters.</summary>
+    public double? LearningRate { get; init; }
 
-    /// <summary>What the learning rate is multiplied by at each step: a warm-up over 150 steps, then constant.</summary>
-    public LearningRateSchedule Schedule { get; init; } = LearningRateSchedules.Paper(warmupSteps: 150);
+    /// <summary>What the learning rate is multiplied by at each step, a finite number. Null, the default, is the paper's warm-up over
+    /// 150 steps, then constant; an optimizer of your own keeps its rates as they are. Where the warm-up is longer than the run a
+    /// warning is logged, with the rate that will be reached.</summary>
+    public LearningRateSchedule? Schedule { get; init; }
 
     /// <summary>Decoupled weight decay, 0 or more; AdamW's only.</summary>
     public double WeightDecay { get; init; }
@@ -105,10 +110,18 @@ public sealed record TrainingOptions
     /// loss, say. They are logged as a warning.</summary>
     public bool ResumeWithChanges { get; init; }
 
+    /// <summary>With the paper's learning rate and schedule where none is given, unless the optimizer is the user's own.</summary>
+    internal TrainingOptions For(optim.Optimizer? own) => own is not null ? this : this with
+    {
+        LearningRate = LearningRate ?? 1e-6,
+        Schedule = Schedule ?? LearningRateSchedules.Paper(warmupSteps: 150),
+    };
+
     /// <summary>Refuses values outside their ranges.</summary>
     internal void Validate()
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LearningRate);
+        if (!(LearningRate is null or (> 0 and < double.PositiveInfinity)))
+            throw new ArgumentOutOfRangeException(nameof(LearningRate), LearningRate, "The learning rate must be above 0 and finite.");
         ArgumentOutOfRangeException.ThrowIfNegative(WeightDecay);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxGradNorm);
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);

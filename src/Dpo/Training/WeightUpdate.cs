@@ -2,16 +2,22 @@ using static TorchSharp.torch;
 
 namespace Dpo;
 
-/// <summary>One update of the weights: gradients, clipping, learning rate, the optimizer's step.</summary>
-internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimizer)
+/// <summary>One update of the weights: gradients, clipping, learning rate, the optimizer's step; and a look at what came of it.</summary>
+/// <remarks>The sum of all weights is finite only if each of them is. It is computed on the device behind the update, and read once
+/// the device is through with the next batch, for whose loss one waits anyway.</remarks>
+internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimizer, LearningRates rates) : IDisposable
 {
+    private Tensor? sum;
+    private string made = "";
+
     /// <summary>Makes the update.</summary>
     /// <param name="batch">What it learns from.</param>
     /// <param name="step">How many updates were made before.</param>
     /// <param name="totalSteps">How many the run makes.</param>
     /// <param name="lastGood">The checkpoint to name where something is not finite; null where there is none.</param>
     /// <returns>The batch's metrics, with <c>grad_norm</c> and <c>learning_rate</c>.</returns>
-    /// <exception cref="NotFiniteNumberException">The loss or the gradient was not finite; the weights are as they were.</exception>
+    /// <exception cref="NotFiniteNumberException">The loss or the gradient was not finite, and the weights are as they were; or the
+    /// update before this one had made weights that are not finite.</exception>
     public Dictionary<string, double> Make(PreferenceBatch batch, int step, int totalSteps, string? lastGood)
     {
         var options = objective.Options;
@@ -20,19 +26,42 @@ internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimize
         optimizer.zero_grad();
         var values = objective.Train(batch);
         BackwardFailure.Rethrow();
+        RequireFinite(lastGood);
         var gradNorm = GradientNorm.Clip(objective.Parameters, options.MaxGradNorm);
         if (!double.IsFinite(values["loss"]) || !double.IsFinite(gradNorm))
             throw new NotFiniteNumberException(
                 $"Step {step + 1} has loss {values["loss"]} and gradient norm {gradNorm}; the update was not made. Its examples: " +
                 $"{string.Join(", ", batch.Examples.Select(example => example.Source ?? "unnamed"))}. The largest weights: {LargestWeights.Of(objective.Model)}." +
-                (lastGood is null ? "" : $" The last good checkpoint is {lastGood}."));
+                LastGood(lastGood));
 
-        var learningRate = options.LearningRate * options.Schedule(step, totalSteps);
-        foreach (var group in optimizer.ParamGroups)
-            group.LearningRate = learningRate;
+        var learningRate = rates.Set(step, totalSteps);
         optimizer.step();
         values["grad_norm"] = gradNorm;
         values["learning_rate"] = learningRate;
+        using (no_grad())
+            sum = stack(objective.Parameters.Select(parameter => parameter.sum(float32))).sum().DetachFromDisposeScope();
+        made = $"The update of step {step + 1}, at a learning rate of {learningRate:g3} and a gradient norm of {gradNorm:g3}";
         return values;
     }
+
+    /// <summary>Refuses what the last update made of the weights, unless that was seen to be finite.</summary>
+    /// <param name="lastGood">The checkpoint to name; null where there is none.</param>
+    /// <exception cref="NotFiniteNumberException">A weight is not finite.</exception>
+    public void RequireFinite(string? lastGood)
+    {
+        var isFinite = sum is null || float.IsFinite(sum.item<float>());
+        Dispose();
+        if (!isFinite)
+            throw new NotFiniteNumberException(
+                $"{made}, left weights that are not finite. The largest: {LargestWeights.Of(objective.Model)}. A smaller learning rate may help." + LastGood(lastGood));
+    }
+
+    /// <summary>Frees the sum.</summary>
+    public void Dispose()
+    {
+        sum?.Dispose();
+        sum = null;
+    }
+
+    private static string LastGood(string? checkpoint) => checkpoint is null ? "" : $" The last good checkpoint is {checkpoint}.";
 }

@@ -7,6 +7,10 @@ namespace Dpo.Tests;
 /// and leaves the file as it is.</summary>
 public sealed class MetricsFileFaultTests : IDisposable
 {
+    private const string NextLine = "{\"step\":5}\n";
+
+    private static TrainingMetrics Next => new(5, 6, new Dictionary<string, double>(), TimeSpan.Zero);
+
     private readonly TemporaryFolder folder = new();
     private readonly string checkpoint;
     private readonly string path;
@@ -36,7 +40,9 @@ public sealed class MetricsFileFaultTests : IDisposable
         File.WriteAllBytes(path, damaged);
         try
         {
-            new MetricsFile(folder.Path, checkpoint).Dispose();
+            using var file = new MetricsFile(folder.Path, checkpoint);
+            Assert.Equal(damaged, File.ReadAllBytes(path)); // nothing is touched before a step is reported
+            file.Report(Next);
         }
         catch (InvalidInputException e)
         {
@@ -45,11 +51,11 @@ public sealed class MetricsFileFaultTests : IDisposable
             Assert.Equal(damaged, File.ReadAllBytes(path));
             return false;
         }
-        var kept = File.ReadAllBytes(path);
+        var kept = File.ReadAllBytes(path)[..^NextLine.Length];
         Assert.Equal(damaged[..kept.Length], kept);
         Assert.Equal('\n', (char)kept[^1]);
         int[] steps = Steps();
-        Assert.Equal(Enumerable.Range(steps[0], 5 - steps[0]), steps);
+        Assert.Equal(Enumerable.Range(steps[0], 6 - steps[0]), steps);
         return true;
     }
 
@@ -57,7 +63,7 @@ public sealed class MetricsFileFaultTests : IDisposable
     public void Undamaged_metrics_stay_up_to_the_checkpoint()
     {
         Assert.True(IsTaken(whole));
-        Assert.Equal([0, 1, 2, 3, 4], Steps());
+        Assert.Equal([0, 1, 2, 3, 4, 5], Steps());
     }
 
     [Fact]

@@ -78,7 +78,10 @@ public class MetricsTableTests
         using var folder = new TemporaryFolder();
         folder.Write("metrics.csv", "something else, and long enough to be seen");
         new MetricsTable(folder.Path).Dispose();
-        Assert.Equal("", File.ReadAllText(folder.File("metrics.csv")));
+        Assert.Equal("something else, and long enough to be seen", File.ReadAllText(folder.File("metrics.csv"))); // nothing was reported yet
+        using (var table = new MetricsTable(folder.Path))
+            table.Report(Step(1, ("loss", 0.5)));
+        Assert.Equal("step,loss\r\n1,0.5\r\n", File.ReadAllText(folder.File("metrics.csv")));
     }
 
     /// <summary>At every step, whatever the interrupted run wrote past the checkpoint, and wherever it was killed.</summary>
@@ -107,10 +110,10 @@ public class MetricsTableTests
                     continue;
                 folder.Write("metrics.csv", torn);
                 using var table = new MetricsTable(folder.Path, checkpoints[step]);
-                for (var next = step; next <= 4; next++)
+                Assert.Equal(torn, ReadShared(folder.File("metrics.csv"))); // as it was until a step is reported
+                for (var next = step + 1; next <= 4; next++)
                 {
-                    if (next > step)
-                        table.Report(Step(next, Values(next)));
+                    table.Report(Step(next, Values(next)));
                     Assert.Equal(written[next], ReadShared(folder.File("metrics.csv")));
                 }
             }
@@ -123,6 +126,37 @@ public class MetricsTableTests
                 Assert.Throws<InvalidInputException>(() => new MetricsTable(folder.Path, checkpoints[4])).Message);
             Assert.Equal(text, File.ReadAllText(path));
         }
+    }
+
+    /// <summary>Rows are not kept: a hundred thousand of them, with a column that comes late, are written in little memory.</summary>
+    [Fact]
+    public void The_length_of_a_run_takes_no_memory()
+    {
+        const int Steps = 100_000;
+        using var folder = new TemporaryFolder();
+        using var table = new MetricsTable(folder.Path);
+        var values = Enumerable.Range(0, 10).Select(index => ($"metric {index}", index + 0.1)).ToArray();
+        table.Report(Step(1, values));
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        for (var step = 2; step <= Steps; step++)
+            table.Report(Step(step, step == Steps ? [.. values, ("late", 1)] : values));
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - before, long.MinValue, 1 << 20);
+        Assert.EndsWith(",1\r\n", ReadShared(folder.File("metrics.csv")), StringComparison.Ordinal);
+        Assert.Equal(Steps + 1, File.ReadLines(folder.File("metrics.csv")).Count());
+    }
+
+    [Fact]
+    public void A_table_that_is_taken_away_is_told()
+    {
+        using var folder = new TemporaryFolder();
+        using var table = new MetricsTable(folder.File("run"));
+        table.Report(Step(1, ("loss", 1)));
+        Directory.Move(folder.File("run"), folder.File("moved"));
+        var message = $"{folder.File("run/metrics.csv")} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.";
+        Assert.Equal(message, Assert.Throws<IOException>(() => table.Report(Step(2, ("loss", 1)))).Message);
+        Directory.CreateDirectory(folder.File("run"));
+        Assert.Equal(message, Assert.Throws<IOException>(() => table.Report(Step(3, ("loss", 1), ("late", 1)))).Message);
+        Assert.Empty(Directory.GetFiles(folder.File("run")));
     }
 
     /// <summary>Checkpoints of the steps, with nothing in them but how far a run was.</summary>

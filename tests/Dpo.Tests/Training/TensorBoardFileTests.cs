@@ -74,7 +74,79 @@ public class TensorBoardFileTests
         using var folder = new TemporaryFolder();
         using var first = new TensorBoardFile(folder.Path);
         using var second = new TensorBoardFile(folder.Path);
+        Assert.Empty(Directory.GetFiles(folder.Path)); // nothing is touched before there is something to say
+        var step = new TrainingMetrics(1, 1, new Dictionary<string, double>(), TimeSpan.Zero);
+        second.Report(step);
+        first.Report(step);
         Assert.Equal(2, Directory.GetFiles(folder.Path).Length);
+    }
+
+    /// <summary>Files of one second, and of a clock that was set back a year, whatever the processes' numbers: the later start is the later name.</summary>
+    [Fact]
+    public void Files_are_in_the_order_of_their_starts_whatever_the_clock_says()
+    {
+        using var folder = new TemporaryFolder();
+        var future = DateTimeOffset.UtcNow.AddYears(1).ToUnixTimeSeconds();
+        folder.Write($"events.out.tfevents.{future}.host.9", "");
+        folder.Write("events.out.tfevents.99999999999999999999.host.9", "");
+        for (var start = 1; start <= 3; start++)
+        {
+            using var file = new TensorBoardFile(folder.Path);
+            file.Report(new(1, 1, new Dictionary<string, double>(), TimeSpan.Zero));
+            Assert.Single(Directory.GetFiles(folder.Path, $"events.out.tfevents.{future + start}.*"));
+        }
+    }
+
+    [Fact]
+    public void A_run_that_begins_anew_marks_older_files_as_left_out()
+    {
+        using var folder = new TemporaryFolder();
+        for (var run = 1; run <= 2; run++)
+        {
+            using var file = new TensorBoardFile(folder.Path);
+            file.Report(new(run, 2, new Dictionary<string, double>(), TimeSpan.Zero));
+        }
+        var events = Directory.GetFiles(folder.Path).Order(StringComparer.Ordinal).Select(ReadFile).ToArray();
+        Assert.Equal([0L, 1], events[0].Select(e => e.Step));
+        Assert.Equal([(0L, false), (0, true), (2, false)], events[1].Select(e => (e.Step, e.SessionLog?.Status == SessionLog.Types.SessionStatus.Start)));
+    }
+
+    /// <summary>What readers show that know no marks: everything, file by file.</summary>
+    [Fact]
+    public void Steps_that_are_made_anew_are_cut_off_earlier_files()
+    {
+        using var folder = new TemporaryFolder();
+        var checkpoints = MetricsTableTests.CheckpointsUpTo(folder, 5);
+        void Report(string? resumeFrom, int first, int last)
+        {
+            using var file = new TensorBoardFile(folder.Path, resumeFrom);
+            for (var step = first; step <= last; step++)
+                file.Report(new(step, 300, new Dictionary<string, double> { ["loss"] = first }, TimeSpan.Zero));
+        }
+        Report(null, 1, 6);
+        Report(checkpoints[5], 6, 200);
+        Report(checkpoints[3], 4, 4);
+        Report(checkpoints[4], 5, 6);
+        Report(checkpoints[5], 6, 7);
+        var foreign = folder.Write("events.out.tfevents.1.other", "no event file");
+        Report(checkpoints[5], 6, 6);
+        Assert.Equal("no event file", File.ReadAllText(foreign));
+        File.Delete(foreign);
+        var shown = Directory.GetFiles(folder.Path, "events.*").Order(StringComparer.Ordinal).SelectMany(ReadFile).Where(e => e.Summary is not null)
+            .Select(e => (e.Step, e.Summary.Value.Single().SimpleValue));
+        Assert.Equal([(1L, 1f), (2, 1), (3, 1), (4, 4), (5, 5), (6, 6)], shown);
+    }
+
+    [Fact]
+    public void A_file_that_is_taken_away_is_told()
+    {
+        using var folder = new TemporaryFolder();
+        using var file = new TensorBoardFile(folder.Path);
+        var step = new TrainingMetrics(1, 1, new Dictionary<string, double>(), TimeSpan.Zero);
+        file.Report(step);
+        var path = Assert.Single(Directory.GetFiles(folder.Path));
+        File.Move(path, path + ".old");
+        Assert.Equal($"{path} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.", Assert.Throws<IOException>(() => file.Report(step)).Message);
     }
 
     /// <summary>TensorBoard's two rules for a restart: the mark drops the earlier events of its step and of later ones (the reader in
@@ -98,10 +170,11 @@ public class TensorBoardFileTests
             files.Add(Assert.Single(Directory.GetFiles(folder.Path).Except(before)));
         }
         Report(null, 1, 4, loss: 1);
+        var read = ReadFile(files[0]); // by a TensorBoard that follows the run, before the restart cuts the file
         Report(checkpoints[2], 3, 4, loss: 2);
 
         var shown = new List<(long Step, float Loss)>();
-        foreach (var e in files.SelectMany(ReadFile))
+        foreach (var e in read.Concat(ReadFile(files[1])))
         {
             if (byMark ? e.SessionLog?.Status == SessionLog.Types.SessionStatus.Start : e.Summary is not null)
                 shown.RemoveAll(earlier => earlier.Step >= e.Step);

@@ -141,6 +141,35 @@ public class TrainerTests
         Assert.Equal(before, pair.Policy.parameters().First().ToDoubles());
     }
 
+    /// <summary>Shares of 1/7 in single precision add up to 1.0000000298.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void Accuracies_are_counts_over_counts_however_the_batch_is_cut(int microBatchSize)
+    {
+        var data = new PreferenceData(Enumerable.Range(1, 7).Select(id => new TokenizedExample([id], [[id, 0], [id + 20, 0]], [new(0, 1)])));
+        var options = Options with { BatchSize = 7, MicroBatchSize = microBatchSize, Steps = 60, LearningRate = 1e-2, DetailedMetrics = true };
+        var steps = Train(data, options, out _);
+        Assert.Equal(1, steps[^1]["rewards/accuracies"]);
+        Assert.All(steps, step => Assert.Equal(Math.Round(7 * step["rewards/accuracies"]) / 7, step["rewards/accuracies"]));
+        Assert.All(steps, step => Assert.Equal(Math.Round(14 * step["mean_token_accuracy"]) / 14, step["mean_token_accuracy"]));
+        using var model = new Gpt2(Shape, seed: 5);
+        using var sft = new SftTrainer(model, options);
+        var fineTuning = new List<TrainingMetrics>();
+        sft.Train(data.ChosenOnly(), progress: new Recorder(fineTuning));
+        Assert.All(fineTuning, step => Assert.Equal(Math.Round(14 * step["mean_token_accuracy"]) / 14, step["mean_token_accuracy"]));
+    }
+
+    [Fact]
+    public void A_metric_that_was_not_measured_is_told_with_those_that_were()
+    {
+        var step = Train(Data(3), Options with { Steps = 1 }, out _)[0];
+        Assert.Equal(
+            "Step 1 has no metric eval_loss; it has loss, rewards/chosen, rewards/rejected, rewards/margins, rewards/accuracies, logps/chosen, logps/rejected, " +
+            "grad_norm, learning_rate, epoch, num_tokens.",
+            Assert.Throws<KeyNotFoundException>(() => step["eval_loss"]).Message);
+    }
+
     [Fact]
     public void Data_without_pairs_is_refused()
     {

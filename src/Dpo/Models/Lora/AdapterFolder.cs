@@ -27,6 +27,8 @@ internal static class AdapterFolder
     public static void Save(LoraAdapter adapter, string? baseModel, string folder)
     {
         var options = adapter.Options;
+        (string, Tensor)[] weights = [.. adapter.Parameters.Select(named => (Prefix + named.Name, (Tensor)named.Parameter))];
+        FiniteWeights.Require(weights, $"The adapter was not written to {folder}");
         Directory.CreateDirectory(folder);
         StrictJson.WriteFile(Path.Combine(folder, ConfigName), new JsonObject
         {
@@ -44,8 +46,7 @@ internal static class AdapterFolder
             ["modules_to_save"] = null,
             ["init_lora_weights"] = true,
         });
-        SafetensorsWriter.Write(
-            Path.Combine(folder, WeightsName), adapter.Parameters.Select(named => (Prefix + named.Name, (Tensor)named.Parameter)));
+        SafetensorsWriter.Write(Path.Combine(folder, WeightsName), weights);
     }
 
     /// <summary>Reads an adapter for a model, which does not change.</summary>

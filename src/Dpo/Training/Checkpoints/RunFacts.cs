@@ -12,14 +12,11 @@ internal static class RunFacts
     /// <summary>What the options say. The schedule is known by what it gives at every step.</summary>
     public static IEnumerable<RunFact> Of(TrainingOptions options, int totalSteps, int scheduledSteps)
     {
-        var factors = new float[scheduledSteps];
-        for (var step = 0; step < scheduledSteps; step++)
-            factors[step] = (float)options.Schedule(step, scheduledSteps);
         yield return Fact("BatchSize", options.BatchSize, Change.Refused);
         yield return Fact("Shuffle", options.Shuffle, Change.Refused);
         yield return Fact("Seed", options.Seed, Change.Refused);
-        yield return Fact("LearningRate", options.LearningRate, Change.Allowed);
-        yield return Fact("Schedule", Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes<float>(factors))), Change.Allowed);
+        yield return Fact("LearningRate", (object?)options.LearningRate ?? "the optimizer's own", Change.Allowed);
+        yield return Fact("Schedule", options.Schedule is { } schedule ? HashOf(schedule, scheduledSteps) : "none", Change.Allowed);
         yield return Fact("WeightDecay", options.WeightDecay, Change.Allowed);
         yield return Fact("MaxGradNorm", options.MaxGradNorm, Change.Allowed);
         yield return Fact("MicroBatchSize", options.MicroBatchSize, Change.Allowed);
@@ -28,6 +25,14 @@ internal static class RunFacts
         yield return Fact("MoveReferenceBy", options.MoveReferenceBy, Change.Allowed);
         yield return Fact("Steps", totalSteps, Change.Told);
         yield return Fact("EvaluateEvery", options.EvaluateEvery ?? 0, Change.Told);
+    }
+
+    private static string HashOf(LearningRateSchedule schedule, int steps)
+    {
+        var factors = new float[steps];
+        for (var step = 0; step < steps; step++)
+            factors[step] = (float)schedule(step, steps);
+        return Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes<float>(factors)));
     }
 
     /// <summary>What a run is, besides its options: who trains what on which data.</summary>

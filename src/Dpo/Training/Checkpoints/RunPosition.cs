@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Dpo;
 
 /// <summary>How far a run is: all that its loop carries from one step to the next. Batches follow from the seed and the step.</summary>
@@ -15,6 +17,11 @@ internal sealed record RunPosition(int Step = 0, long Examples = 0, long Tokens 
     /// <summary>Whether it was said that the log-probability of chosen completions fell far.</summary>
     public bool WarnedOfFall { get; init; }
 
+    /// <summary>What the last step measured, where that is still to be reported, and its evaluation still to be made; null where all
+    /// is told.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public UntoldStep? Untold { get; init; }
+
     /// <summary>The position after one more step.</summary>
     public RunPosition After(PreferenceBatch batch) => this with
     {
@@ -26,3 +33,9 @@ internal sealed record RunPosition(int Step = 0, long Examples = 0, long Tokens 
 
 /// <summary>The best value of a metric so far, and the step that had it.</summary>
 internal sealed record BestSoFar(string Metric, double Value, int Step);
+
+/// <summary>A step whose report is still to be made.</summary>
+/// <param name="Values">What its update measured.</param>
+/// <param name="Seconds">How long that took.</param>
+internal sealed record UntoldStep(
+    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] IReadOnlyDictionary<string, double> Values, double Seconds);

@@ -32,6 +32,20 @@ internal sealed class TrainedState(
     private bool IsAdapter => transformer?.AdapterParameters.Select(named => named.Parameter.Handle).ToHashSet() is { Count: > 0 } own
         && own.SetEquals(parameters.Select(parameter => parameter.Handle));
 
+    /// <summary>The state of the process's random generator.</summary>
+    public static byte[] RandomState
+    {
+        get
+        {
+            using var state = Generator.Default.get_state();
+            return state.bytes.ToArray();
+        }
+    }
+
+    /// <summary>Refuses weights that are not finite.</summary>
+    /// <param name="what">What is not done with them.</param>
+    public void RequireFinite(string what) => FiniteWeights.Require(Trained(), what);
+
     /// <summary>Refuses an optimizer whose state cannot be saved.</summary>
     public void RequireRestorable()
     {

@@ -7,6 +7,6 @@ internal static class Optimizers
 {
     public static RestorableOptimizer Create(IReadOnlyList<Parameter> parameters, TrainingOptions options) =>
         options.Optimizer == OptimizerKind.RmsProp
-            ? new RmsProp(parameters, options.LearningRate)
-            : new FusedAdamW(parameters, options.LearningRate, options.WeightDecay);
+            ? new RmsProp(parameters, options.LearningRate!.Value)
+            : new FusedAdamW(parameters, options.LearningRate!.Value, options.WeightDecay);
 }

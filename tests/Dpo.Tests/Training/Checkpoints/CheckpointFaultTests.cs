@@ -94,7 +94,7 @@ public class CheckpointFaultTests
         File.WriteAllText(state, File.ReadAllText(state).Replace("\"step\": 6", "\"step\": 5", StringComparison.Ordinal));
         Assert.Equal(
             $"{state} is damaged or was edited: its checksum is not that of what it holds. The newest checkpoint that is whole is " +
-            $"{folder.File("step-000004")}: resume from that, or ask for it with orEarlier.",
+            $"{folder.File("step-000004")}; move the damaged ones away to resume from it.",
             Assert.Throws<InvalidInputException>(() => Checkpoints.Latest(folder.Path)).Message);
         Assert.Equal(folder.File("step-000004"), Checkpoints.Latest(folder.Path, orEarlier: true));
         File.Delete(folder.File("step-000004/model.safetensors"));
@@ -122,7 +122,7 @@ public class CheckpointFaultTests
         var path = resumed.ResumeFrom;
         Assert.Equal(
             $"{path} was written under other options: LearningRate 0.01 then, 0.02 now; MaxGradNorm 1 then, 2 now. " +
-            "Give the same ones, or set ResumeWithChanges to go on with these.",
+            "Give the same ones, or allow the run to go on with changed options.",
             Refusal(resumed with { LearningRate = 0.02, MaxGradNorm = 2 }));
         Assert.Contains("the loss DpoLoss(Beta=0.1, LabelSmoothing=0, ReferenceFree=False, divergence=reverse_kl(-1, 0.5)) then, DpoLoss(Beta=0.2,", Refusal(resumed, loss: new DpoLoss(0.2)), StringComparison.Ordinal);
         Assert.Contains("Schedule ", Refusal(resumed with { Schedule = LearningRateSchedules.Paper(1) }), StringComparison.Ordinal);
@@ -204,7 +204,8 @@ public class CheckpointFaultTests
         foreach (var share in (double[])[1.01, 1.2, 1.5, 1.9, 1.99])
         {
             var path = folder.File($"{share}");
-            var left = (long)(share * size);
+            // The first checkpoint says once more, when its step was told, how far it is.
+            var left = (long)(share * size) + new FileInfo(whole.File("step-000006/state.json")).Length;
             AtomicFile.Through = stream => new QuotaStream(stream, written => left -= written, () => left);
             IOException failure;
             try
@@ -224,6 +225,42 @@ public class CheckpointFaultTests
             var rest = Train(Options(path) with { ResumeFrom = good });
             Assert.Equal(expected.Skip(2).Select(step => step.Values), rest.Select(step => step.Values));
         }
+    }
+
+    /// <summary>Removed, or renamed and made anew: what is written there now would lie apart from what was, and unclaimed.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_folder_of_checkpoints_that_is_gone_is_noticed_at_the_next_one(bool anew)
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.File("run");
+        var message = Assert.Throws<IOException>(() => Train(Options(path), progress: step =>
+        {
+            if (step.Step != 3)
+                return;
+            Directory.Move(path, folder.File("elsewhere"));
+            if (anew)
+                Directory.CreateDirectory(path);
+        })).Message;
+        Assert.Equal($"{path} was removed or renamed while it was being written to; what it held is no longer there.", message);
+        Assert.Equal(anew, Directory.Exists(path));
+        Assert.Equal(["step-000002"], Names(folder.File("elsewhere")));
+    }
+
+    [Fact]
+    public void Metrics_that_are_gone_are_noticed_at_the_next_step_and_its_checkpoint_is_written()
+    {
+        using var folder = new TemporaryFolder();
+        using var metrics = new MetricsFile(folder.File("run"));
+        var message = Assert.Throws<IOException>(() => Train(Options(folder.File("checkpoints")), progress: step =>
+        {
+            metrics.Report(step);
+            if (step.Step == 2)
+                File.Delete(folder.File("run/metrics.jsonl"));
+        })).Message;
+        Assert.Equal($"{folder.File("run/metrics.jsonl")} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.", message);
+        Assert.Equal(folder.File("checkpoints/step-000003"), Checkpoints.Latest(folder.File("checkpoints")));
     }
 
     [Fact]
@@ -344,12 +381,13 @@ public class CheckpointFaultTests
             $"{metrics} ends after step 2, but the checkpoint was written after step 4; move the file away to go on without the lines before.",
             Assert.Throws<InvalidInputException>(() => new MetricsFile(folder.Path, checkpoint)).Message);
         folder.Write("metrics.jsonl", "{\"step\":3}\n{\"step\":4}\n{\"step\":5}\n{\"st");
-        new MetricsFile(folder.Path, checkpoint).Dispose();
-        Assert.Equal("{\"step\":3}\n{\"step\":4}\n", File.ReadAllText(metrics));
+        using (var file = new MetricsFile(folder.Path, checkpoint))
+            file.Report(new(5, 5, new Dictionary<string, double>(), TimeSpan.Zero));
+        Assert.Equal("{\"step\":3}\n{\"step\":4}\n{\"step\":5}\n", File.ReadAllText(metrics));
     }
 
     /// <summary>Keeps what is logged.</summary>
-    private sealed class KeptLog : ILogger
+    internal sealed class KeptLog : ILogger
     {
         public List<string> Lines { get; } = [];
 

@@ -138,7 +138,7 @@ public class ResumeTests
             () => Train(Subject.MovingReference, folder.Path, resume: true, change: options => options with { MoveReferenceEvery = 3, MoveReferenceBy = 1 }));
         Assert.EndsWith(
             "was written under other options: MoveReferenceEvery 2 then, 3 now; MoveReferenceBy 0.6 then, 1 now. " +
-            "Give the same ones, or set ResumeWithChanges to go on with these.", refused.Message, StringComparison.Ordinal);
+            "Give the same ones, or allow the run to go on with changed options.", refused.Message, StringComparison.Ordinal);
         Train(Subject.MovingReference, folder.Path, stopAfter: 7, resume: true, change: Stays);
         Train(Subject.MovingReference, folder.Path, resume: true, change: Stays);
         Assert.Equal(Reference(5), Reference(11));

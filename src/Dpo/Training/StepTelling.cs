@@ -1,0 +1,66 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace Dpo;
+
+/// <summary>What follows a step's update: the checkpoint where one is due, the evaluation where one is due, and the report. The
+/// checkpoint comes first and knows what it was not told about yet: a run that goes on from it evaluates and reports that step.</summary>
+internal sealed class StepTelling(
+    Objective objective, HeldOutSets heldOut, CheckpointedRun run, IProgress<TrainingMetrics>? progress, int totalSteps, ILogger logger, CancellationToken cancellation)
+{
+    /// <summary>Whether a step is followed by more than its report, for which its weights must be known to be good.</summary>
+    public bool IsFollowed(RunPosition at) => at.Step == totalSteps || IsEvaluated(at) || run.IsDue(at);
+
+    /// <summary>Evaluates and reports the model before the first step, where that is asked for.</summary>
+    public void TellStart()
+    {
+        if (!objective.Options.EvaluateFirst || !heldOut.Any)
+            return;
+        var clock = Stopwatch.StartNew();
+        Guard(new RunPosition(), () => progress?.Report(new TrainingMetrics(0, totalSteps, Evaluate(0), clock.Elapsed)));
+    }
+
+    /// <summary>Does so for a step.</summary>
+    /// <param name="at">The position after it, with what it measured and took.</param>
+    /// <param name="pace">How fast the run goes by then; null where nobody took the time.</param>
+    /// <returns>The position when all is told.</returns>
+    public RunPosition Tell(RunPosition at, Func<TrainingPace>? pace)
+    {
+        run.Secure(at);
+        var clock = Stopwatch.StartNew();
+        var values = new Dictionary<string, double>(at.Untold!.Values);
+        Guard(at, () =>
+        {
+            if (IsEvaluated(at))
+            {
+                foreach (var (name, value) in Evaluate(at.Step))
+                    values[name] = value;
+            }
+            progress?.Report(new TrainingMetrics(at.Step, totalSteps, values, TimeSpan.FromSeconds(at.Untold.Seconds) + clock.Elapsed) { Pace = pace?.Invoke() });
+        });
+        return run.After(at with { Untold = null }, values);
+    }
+
+    private bool IsEvaluated(RunPosition at) =>
+        heldOut.Any && (at.Step == totalSteps || at.Step % (objective.Options.EvaluateEvery ?? totalSteps) == 0);
+
+    private Dictionary<string, double> Evaluate(int step) => heldOut.Evaluate(objective, step, logger, cancellation);
+
+    /// <summary>Saves the run where something fails or is cancelled, however far it is from the next checkpoint.</summary>
+    private void Guard(RunPosition at, Action tell)
+    {
+        try
+        {
+            tell();
+        }
+        catch (OperationCanceledException e) when (cancellation.IsCancellationRequested)
+        {
+            throw new OperationCanceledException(run.Leave(at), e, cancellation);
+        }
+        catch
+        {
+            run.Rescue(at);
+            throw;
+        }
+    }
+}
