@@ -1,22 +1,82 @@
 namespace Dpo.Samples;
 
-/// <summary>The folder that a program writes to.</summary>
+/// <summary>The folder that a program writes to, and what of it belongs to an earlier run.</summary>
 internal static class OutputFolder
 {
-    /// <summary>Runs a program that alone writes to a folder. One that failed before it wrote anything leaves no folder
-    /// behind.</summary>
-    public static void Hold(string folder, Action program)
+    /// <summary>Where fine-tuning's own files go.</summary>
+    public const string FineTuning = "sft";
+
+    private static readonly string[] runFiles = ["metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "summary.json", "events.out.tfevents.*"];
+
+    private static readonly string[] modelFiles =
+    [
+        "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json", "tokenizer.json",
+        "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja",
+    ];
+
+    private static readonly string[] folders = [Interruption.CheckpointFolder, "adapter"];
+
+    /// <summary>Runs a program that alone writes to a folder, where that holds no other run. One that failed before it wrote anything
+    /// leaves no folder behind.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="model">The model folder that is trained, which may not be replaced; null for one made anew.</param>
+    /// <param name="fineTunes">Whether the program writes to the folder of fine-tuning too.</param>
+    /// <param name="interruption">What to do about an earlier run.</param>
+    /// <param name="program">The program.</param>
+    public static void Hold(string folder, string? model, bool fineTunes, Interruption interruption, Action program)
     {
+        foreach (var stage in (string[])[folder, .. fineTunes ? [Path.Combine(folder, FineTuning)] : (string[])[]])
+            RequireFree(folder, stage, model, interruption);
         var isNew = !Directory.Exists(folder);
         try
         {
             using var claim = new FolderLock(folder);
             program();
+            try
+            {
+                claim.RequireHeld();
+            }
+            catch (IOException e)
+            {
+                throw new RunFailedException($"{e.Message} The model was saved there anew.", e);
+            }
         }
         finally
         {
-            if (isNew && Directory.Exists(folder) && Directory.GetFileSystemEntries(folder).All(entry => Path.GetFileName(entry) == FolderLock.FileName))
+            if (isNew && Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).All(IsLock))
                 Directory.Delete(folder, recursive: true);
         }
     }
+
+    /// <summary>Deletes what an earlier run left in a folder, and nothing else.</summary>
+    public static void Clear(string folder)
+    {
+        foreach (var file in Files(folder, [.. runFiles, .. modelFiles]))
+            File.Delete(file);
+        foreach (var path in folders.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))
+            Directory.Delete(path, recursive: true);
+    }
+
+    private static void RequireFree(string output, string stage, string? model, Interruption interruption)
+    {
+        var isModels = model is not null && Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(stage));
+        if (isModels && (interruption.Overwrite || !Files(stage, runFiles).Any()))
+            throw new InvalidInputException($"--output {output}: the model of --model lies in {stage}, and would be replaced; give another folder.");
+        var hasCheckpoints = Interruption.HasCheckpoints(stage);
+        var isFinished = Files(stage, modelFiles).Any();
+        if (interruption.Overwrite || !(hasCheckpoints || isFinished || Files(stage, runFiles).Any()))
+            return;
+        if (!interruption.Resume)
+            throw new InvalidInputException(
+                $"--output {output}: {stage} holds an earlier run; " + (hasCheckpoints ? "add --resume to go on with it, " : "") + "add --overwrite to replace it, or give another folder.");
+        // One that was interrupted before its first checkpoint begins anew.
+        if (isFinished && !hasCheckpoints)
+            throw new InvalidInputException(
+                $"--output {output}: {stage} holds a run without checkpoints, which --resume cannot go on with; add --overwrite in its place, or give another folder.");
+    }
+
+    private static IEnumerable<string> Files(string folder, string[] patterns) => !Directory.Exists(folder) ? []
+        : patterns.SelectMany(pattern => Directory.EnumerateFiles(folder, pattern));
+
+    private static bool IsLock(string path) => Path.GetFileName(path) is ['.', ..] name && name.EndsWith(".lock", StringComparison.Ordinal);
 }

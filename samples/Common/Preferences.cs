@@ -23,6 +23,8 @@ internal static class Preferences
     public static PreferenceData Tokenize(
         IEnumerable<PreferenceExample> examples, TextTokenizer tokenizer, TrainingSettings settings, string name)
     {
+        if (settings.ChatTemplate is null && examples.FirstOrDefault(example => example.Conversation is not null) is { } chat)
+            throw new InvalidInputException($"{chat.Source}: the row holds the messages of a chat; name the chat template that the model was trained with by --chat-template.");
         var report = new DataReport();
         var exampleTokenizer = new ExampleTokenizer(tokenizer, settings.MaxLength, settings.MaxPromptLength, settings.Truncation, settings.ChatTemplate);
         var tokenized = new List<TokenizedExample>();

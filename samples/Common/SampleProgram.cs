@@ -49,13 +49,18 @@ internal static class SampleProgram
         {
             return End(2, missing.Message);
         }
-        catch (NotFiniteNumberException e)
+        catch (Exception e) when (e is NotFiniteNumberException or RunFailedException)
         {
             return End(1, e.Message);
         }
         catch (OperationCanceledException e)
         {
             return End(stopped(), e.Message);
+        }
+        catch (Exception e)
+        {
+            // A mistake of the program's, for whose mending one needs to know where it was made.
+            return End(1, $"The program failed: {e}");
         }
     }
 

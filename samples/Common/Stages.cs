@@ -8,9 +8,12 @@ internal static class Stages
         Transformer model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
     {
         options = interruption.Prepare(options, folder);
-        using var trainer = new SftTrainer(model, options);
-        Train("SFT", trainer, data, heldOut, options.ResumeFrom, samples: null, folder, cancellation);
-        Save(model, tokenizer, folder);
+        using var trainer = new SftTrainer(model, options, logger: new TerminalLog());
+        trainer.Check(data, heldOut);
+        // What follows from another fine-tuning is no longer of this run.
+        if (options.ResumeFrom is null)
+            OutputFolder.Clear(Path.GetDirectoryName(Path.GetFullPath(folder))!);
+        Train("SFT", trainer, data, heldOut, options.ResumeFrom, samples: null, () => Save(model, tokenizer, folder), folder, cancellation);
     }
 
     /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
@@ -19,21 +22,46 @@ internal static class Stages
         Transformer policy, PolicyReferencePair pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
     {
         options = interruption.Prepare(options, folder);
-        using var trainer = new DpoTrainer(pair, loss, options);
+        using var trainer = new DpoTrainer(pair, loss, options, logger: new TerminalLog());
+        trainer.Check(data, heldOut);
         var samples = heldOut is null ? null : Samples(policy, pair, tokenizer, heldOut);
-        Train("DPO", trainer, data, heldOut, options.ResumeFrom, samples, folder, cancellation);
-        Save(policy, tokenizer, folder);
+        Train("DPO", trainer, data, heldOut, options.ResumeFrom, samples, () => Save(policy, tokenizer, folder), folder, cancellation);
     }
 
+    /// <summary>Trains and saves the model. Whatever comes after its steps and fails, the model is saved as they left it.</summary>
     private static void Train(
-        string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, string? resumeFrom, SampleComparison? samples, string folder, CancellationToken cancellation)
+        string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, string? resumeFrom, SampleComparison? samples, Action save, string folder, CancellationToken cancellation)
     {
-        using var metrics = new MetricsFile(folder, resumeFrom);
-        using var table = new MetricsTable(folder, resumeFrom);
-        using var board = new TensorBoardFile(folder, resumeFrom);
-        using var texts = samples is null ? null : new SamplesFile(folder, samples, resumeFrom);
-        IProgress<TrainingMetrics>[] files = [metrics, table, board, .. texts is null ? (SamplesFile[])[] : [texts]];
-        Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellation));
+        if (resumeFrom is null)
+            OutputFolder.Clear(folder);
+        try
+        {
+            using var metrics = new MetricsFile(folder, resumeFrom);
+            using var table = new MetricsTable(folder, resumeFrom);
+            using var board = new TensorBoardFile(folder, resumeFrom);
+            using var texts = samples is null ? null : new SamplesFile(folder, samples, resumeFrom, cancellation);
+            IProgress<TrainingMetrics>[] files = [metrics, table, board, .. texts is null ? (SamplesFile[])[] : [texts]];
+            Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellation));
+        }
+        catch (OperationCanceledException) when (trainer.StepsMade > 0 && trainer.StepsMade == trainer.TotalSteps)
+        {
+            save();
+            throw;
+        }
+        catch (Exception e) when (trainer.StepsMade > 0 && e is not (OperationCanceledException or NotFiniteNumberException))
+        {
+            var failure = $"{title} failed after step {trainer.StepsMade} of {trainer.TotalSteps}: {e.Message}";
+            try
+            {
+                save();
+            }
+            catch (Exception saving) when (saving is IOException or UnauthorizedAccessException)
+            {
+                throw new RunFailedException($"{failure} Nor could the model be saved: {saving.Message}", e);
+            }
+            throw new RunFailedException($"{failure} The model is saved as that step left it.", e);
+        }
+        save();
     }
 
     /// <summary>Greedy continuations of the first few held-out prompts that leave room for them.</summary>
@@ -48,7 +76,7 @@ internal static class Stages
     {
         model.Save(folder);
         tokenizer.Save(folder);
-        Terminal.Line($"The model and its metrics are in {folder}.");
+        Terminal.Line($"The model{(File.Exists(Path.Combine(folder, "metrics.jsonl")) ? " and its metrics are" : " is")} in {folder}.");
         if (model.Lora is not null)
         {
             model.SaveAdapter(Path.Combine(folder, "adapter"));

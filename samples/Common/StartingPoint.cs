@@ -6,10 +6,11 @@ namespace Dpo.Samples;
 internal static class StartingPoint
 {
     /// <summary>Loads both from a model folder; or, where none is named, makes a byte-level BPE of at most 1,024 entries from the
-    /// texts and a small GPT-2 to go with it.</summary>
+    /// texts and a small GPT-2 to go with it. All that is drawn from the process's random generator follows from the seed.</summary>
     public static (Transformer Model, TextTokenizer Tokenizer) Create(
-        string? folder, IEnumerable<string> texts, int maxLength, int seed, Precision precision, torch.Device device)
+        string? folder, IEnumerable<string> texts, int maxLength, string maxLengthOption, int seed, Precision precision, torch.Device device)
     {
+        torch.manual_seed(seed);
         // Threads gain a model as small as the one made here nothing, and where another program runs they wait for each other.
         if (folder is null)
             torch.set_num_threads(1);
@@ -21,7 +22,7 @@ internal static class StartingPoint
                 $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries, but the model's vocabulary only {model.VocabularySize}; use the tokenizer that came with the model.");
         if (maxLength > model.MaxPositions)
             throw new InvalidInputException(
-                $"{folder}: the model has {model.MaxPositions} positions, but sequences may have {maxLength} tokens; give a smaller maximum length.");
+                $"{folder}: the model has {model.MaxPositions} positions, but sequences may have {maxLength} tokens; give a smaller {maxLengthOption}.");
         return (model, tokenizer);
     }
 

@@ -8,8 +8,17 @@ internal static class Terminal
 {
     private static readonly TimeSpan betweenDrawings = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>The terminal with a display on it, above which lines are to go.</summary>
+    private static IAnsiConsole? drawnOn;
+
     /// <summary>Writes a line.</summary>
-    public static void Line(string text) => Console.WriteLine(text);
+    public static void Line(string text)
+    {
+        if (drawnOn is { } terminal)
+            terminal.WriteLine(text);
+        else
+            Console.WriteLine(text);
+    }
 
     /// <summary>Shows the steps of a training run, and passes them on.</summary>
     /// <param name="title">What is trained.</param>
@@ -32,27 +41,35 @@ internal static class Terminal
     internal static void Draw(IAnsiConsole console, string title, IProgress<TrainingMetrics> files, Action<IProgress<TrainingMetrics>> train)
     {
         var figures = "";
-        console.Progress()
-            .AutoRefresh(false)
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn())
-            .UseRenderHook((bar, _) => new Rows(bar, new Text(figures)))
-            .Start(context =>
-            {
-                var task = context.AddTask(title);
-                context.Refresh();
-                var drawn = Stopwatch.StartNew();
-                train(Progress.All(files, new Shown(metrics =>
+        drawnOn = console;
+        try
+        {
+            console.Progress()
+                .AutoRefresh(false)
+                .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn())
+                .UseRenderHook((bar, _) => new Rows(bar, new Text(figures)))
+                .Start(context =>
                 {
-                    task.MaxValue = metrics.TotalSteps;
-                    task.Value = metrics.Step;
-                    task.Description = $"{title} {metrics.Step}/{metrics.TotalSteps}";
-                    figures = Summary(metrics);
-                    if (drawn.Elapsed < betweenDrawings)
-                        return;
+                    var task = context.AddTask(title);
                     context.Refresh();
-                    drawn.Restart();
-                })));
-            });
+                    var drawn = Stopwatch.StartNew();
+                    train(Progress.All(files, new Shown(metrics =>
+                    {
+                        task.MaxValue = metrics.TotalSteps;
+                        task.Value = metrics.Step;
+                        task.Description = $"{title} {metrics.Step}/{metrics.TotalSteps}";
+                        figures = Summary(metrics);
+                        if (drawn.Elapsed < betweenDrawings)
+                            return;
+                        context.Refresh();
+                        drawn.Restart();
+                    })));
+                });
+        }
+        finally
+        {
+            drawnOn = null;
+        }
     }
 
     private static string Summary(TrainingMetrics metrics)

@@ -105,7 +105,7 @@ internal sealed class TrainingCommand : RootCommand
         SampleProgram.Run(this, args, (parsed, cancellation) =>
         {
             var settings = Settings(parsed);
-            OutputFolder.Hold(settings.Output, () => program(settings, cancellation));
+            OutputFolder.Hold(settings.Output, settings.Model, !settings.SkipSft, settings.Interruption, () => program(settings, cancellation));
         });
 
     private TrainingSettings Settings(ParseResult parsed)

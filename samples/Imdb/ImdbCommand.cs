@@ -67,7 +67,7 @@ internal sealed class ImdbCommand : RootCommand
         SampleProgram.Run(this, args, (parsed, cancellation) =>
         {
             var settings = Settings(parsed);
-            OutputFolder.Hold(settings.Output, () => program(settings, cancellation));
+            OutputFolder.Hold(settings.Output, settings.Model, fineTunes: true, settings.Interruption, () => program(settings, cancellation));
         });
 
     private ImdbSettings Settings(ParseResult parsed)

@@ -18,7 +18,7 @@ return command.Run(args, (settings, cancellation) =>
 
     // The model and its tokenizer, and the preferences as token ids.
     var (model, tokenizer) = StartingPoint.Create(
-        settings.Model, Preferences.Texts(examples), settings.MaxLength, settings.Seed, settings.Precision, settings.Device);
+        settings.Model, Preferences.Texts(examples), settings.MaxLength, "--max-length", settings.Seed, settings.Precision, settings.Device);
     using var policy = model;
     if (settings.Lora is { } adapter)
         policy.AddLora(adapter);
@@ -28,7 +28,7 @@ return command.Run(args, (settings, cancellation) =>
     // The reference: the model fine-tuned on the chosen summaries (the paper's Preferred-FT).
     if (!settings.SkipSft)
         Stages.FineTune(
-            policy, tokenizer, data.ChosenOnly(), heldOut?.ChosenOnly(), settings.Training, settings.Interruption, Path.Combine(settings.Output, "sft"), cancellation);
+            policy, tokenizer, data.ChosenOnly(), heldOut?.ChosenOnly(), settings.Training, settings.Interruption, Path.Combine(settings.Output, OutputFolder.FineTuning), cancellation);
 
     // The policy: trained to prefer the chosen summaries to the rejected ones.
     using var pair = new PolicyReferencePair(policy);

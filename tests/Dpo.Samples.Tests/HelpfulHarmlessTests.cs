@@ -152,6 +152,8 @@ public class HelpfulHarmlessTests
     [InlineData("--weight-decay 0.1", "--weight-decay goes with --optimizer adamw; RMSprop has none.")]
     [InlineData("--lora-alpha 4", "--lora-alpha and --lora-target go with --lora-rank.")]
     [InlineData("--lora-rank 4", "--lora-rank goes with --model: an adapter can change a trained model, but not stand in for its training.")]
+    [InlineData("--resume --overwrite --checkpoint-every 2", "--resume goes on with the earlier run and --overwrite replaces it; give one of them.")]
+    [InlineData("--learning-rate 1e400", "--learning-rate 1e400: the value must be a number above 0. Run with --help for the options.")]
     [InlineData("--max-length 64 --max-prompt-length 64", "--max-prompt-length must be below --max-length, or no token is left for a completion.")]
     public void Input_that_cannot_be_used_is_one_clear_line_and_exit_code_2(string arguments, string message)
     {
@@ -171,7 +173,7 @@ public class HelpfulHarmlessTests
             """);
         string[] arguments = ["--model", Fixture.Path("models", "gpt2"), "--train", train, "--max-length", "64", "--steps", "1", "--skip-sft", "--output", output.File("out")];
         Assert.Equal(
-            "train.jsonl:1: the example holds the messages of a chat; name the chat template that the model was trained with.",
+            "train.jsonl:1: the row holds the messages of a chat; name the chat template that the model was trained with by --chat-template.",
             SampleRun.Run("HelpfulHarmless", arguments).Error.TrimEnd());
         SampleRun.Succeed("HelpfulHarmless", [.. arguments, "--chat-template", "hh"]);
         Assert.Single(Lines(output.File("out")));

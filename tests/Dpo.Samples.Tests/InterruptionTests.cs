@@ -31,19 +31,14 @@ public class InterruptionTests
         Assert.Matches($"^Stopped after step [0-9]+; the run can be resumed from {parts.File("checkpoints/step-")}[0-9]+.\n$", error);
 
         SampleRun.Succeed("TlDr", Arguments(parts.Path, "--resume"));
-        foreach (var file in (string[])["sft/metrics.jsonl", "sft/metrics.csv", "sft/model.safetensors", "metrics.jsonl", "metrics.csv", "model.safetensors"])
+        foreach (var file in (string[])["sft/checkpoints/step-000016/random.safetensors", "checkpoints/step-000016/random.safetensors", "sft/metrics.jsonl", "sft/metrics.csv", "sft/model.safetensors", "metrics.jsonl", "metrics.csv", "model.safetensors"])
             Assert.True(File.ReadAllBytes(whole.File(file)).SequenceEqual(File.ReadAllBytes(parts.File(file))), $"{file} differs.");
     }
 
     [Fact]
-    public void Checkpoints_of_an_earlier_run_and_an_option_without_its_companion_are_refused()
+    public void An_option_without_its_companion_is_refused()
     {
         using var output = new TemporaryFolder();
-        Directory.CreateDirectory(output.File("sft/checkpoints/step-000002"));
-        var (exitCode, _, error) = SampleRun.Run("HelpfulHarmless", Arguments(output.Path));
-        Assert.Equal(2, exitCode);
-        Assert.Equal(
-            $"{output.File("sft/checkpoints")} holds checkpoints of another run, the newest step-000002; resume from it, delete them, or give another folder.\n", error);
         Assert.Equal(
             (2, "", "--resume goes with --checkpoint-every: give the command that was interrupted, and add --resume.\n"),
             SampleRun.Run("Imdb", "--resume", "--output", output.Path));
