@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace Dpo;
@@ -16,8 +14,7 @@ internal readonly unsafe struct HeadMemory<T>
     /// <param name="tensor">At least two dimensions before the last: rows and heads.</param>
     public HeadMemory(Tensor tensor)
     {
-        using var first = tensor.as_strided([1], [1], tensor.storage_offset());
-        start = (T*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(first.bytes));
+        start = TensorMemory.Start<T>(tensor);
         (rowStride, headStride) = ((nint)tensor.stride(0), (nint)tensor.stride(1));
     }
 

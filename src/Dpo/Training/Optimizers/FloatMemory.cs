@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,12 +12,7 @@ internal readonly unsafe struct FloatMemory
     private readonly float* start;
 
     /// <param name="tensor">One that <see cref="Holds"/> says yes to.</param>
-    public FloatMemory(Tensor tensor)
-    {
-        // A tensor's bytes fit a span up to 2 GiB only, those of its first element always.
-        using var first = tensor.as_strided([1], [1]);
-        start = (float*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(first.bytes));
-    }
+    public FloatMemory(Tensor tensor) => start = TensorMemory.Start<float>(tensor);
 
     /// <summary>Whether a tensor is a run of 32-bit floats in CPU memory, and not empty.</summary>
     public static bool Holds(Tensor tensor) =>

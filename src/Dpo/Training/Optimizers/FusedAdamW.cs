@@ -27,41 +27,48 @@ public sealed class FusedAdamW : RestorableOptimizer
     private readonly double weightDecay;
 
     /// <summary>Makes an optimizer of a model's parameters.</summary>
-    /// <param name="parameters">What to train; each contiguous, in any floating-point type.</param>
+    /// <param name="parameters">What to train, in any floating-point types and on any devices. One that is not contiguous is copied for
+    /// the update and written back.</param>
     /// <param name="learningRate">The learning rate, 0 or more.</param>
     /// <param name="weightDecay">What share of a matrix a learning rate of 1 would take away at each step; 0 or more.</param>
-    /// <exception cref="ArgumentException">A parameter is not contiguous.</exception>
     public FusedAdamW(IEnumerable<Parameter> parameters, double learningRate = 1e-3, double weightDecay = 0)
         : base(parameters, learningRate)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(weightDecay);
         this.weightDecay = weightDecay;
-        // The kernel walks parameters, gradients and states as memory.
-        if (this.parameters().Index().FirstOrDefault(entry => !entry.Item.is_contiguous()) is { Item: not null } entry)
-            throw new ArgumentException($"Parameter {entry.Index} is not contiguous; use TorchSharp's AdamW.", nameof(parameters));
     }
 
     private protected override IReadOnlyList<string> StateNames { get; } = ["exp_avg", "exp_avg_sq", "step"];
 
     private protected override Tensor[] NewState(Parameter parameter) =>
-        [zeros_like(parameter), zeros_like(parameter), zeros([], float32, parameter.device)];
+    [
+        zeros(parameter.shape, parameter.dtype, parameter.device),
+        zeros(parameter.shape, parameter.dtype, parameter.device),
+        zeros([], float32, parameter.device),
+    ];
 
     private protected override void Update(IReadOnlyList<Slot> slots, double learningRate)
     {
-        foreach (var group in slots.GroupBy(slot => slot.Parameter.dim() > 1 ? weightDecay : 0))
+        // One call takes tensors of one type on one device.
+        foreach (var group in slots.GroupBy(slot =>
+            (Decay: slot.Parameter.dim() > 1 ? weightDecay : 0, slot.Parameter.dtype, slot.Parameter.device_type, slot.Parameter.device_index)))
         {
             // TorchSharp would leave numbers to the garbage collector before the script has read them.
             using var rate = learningRate.ToScalar();
-            using var decay = group.Key.ToScalar();
+            using var decay = group.Key.Decay.ToScalar();
+            // The kernel walks parameters, gradients and states as memory.
+            Tensor[] inPlace = [.. group.Select(slot => slot.Parameter.contiguous())];
             script.invoke(
                 "step",
-                group.Select(slot => (Tensor)slot.Parameter).ToArray(),
+                inPlace,
                 group.Select(slot => slot.Gradient.contiguous()).ToArray(),
                 group.Select(slot => slot.State[0]).ToArray(),
                 group.Select(slot => slot.State[1]).ToArray(),
                 group.Select(slot => slot.State[2]).ToArray(),
                 rate,
                 decay);
+            foreach (var (slot, updated) in group.Zip(inPlace).Where(pair => !pair.First.Parameter.is_contiguous()))
+                slot.Parameter.copy_(updated);
         }
     }
 }

@@ -50,4 +50,54 @@ public class GradientNormTests
         parameter.grad[99] = value;
         Assert.Equal(expected, GradientNorm.Clip([parameter], 1));
     }
+
+    /// <summary>Autograd hands out parts of one tensor as the gradients of what was joined.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void Parameters_that_are_joined_have_the_norm_of_their_gradients_and_are_scaled_by_it(int dimension)
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(3);
+        Parameter[] joined = [.. Enumerable.Range(0, 3).Select(_ => new Parameter(randn([4, 4], generator: random)))];
+        var scale = randn(dimension == 0 ? [12, 4] : [4, 12], generator: random);
+        (cat(joined, dimension) * scale).sum().backward();
+        if (dimension == 0)
+            Assert.Contains(joined, parameter => parameter.grad!.storage_offset() > 0);
+
+        Numbers.AssertClose(scale.to(float64).norm().item<double>(), GradientNorm.Clip(joined, 2), 1e-6, "norm");
+        var expected = scale * (2 / (scale.norm() + 1e-6));
+        Numbers.AssertClose(
+            expected.flatten().ToDoubles(), cat([.. joined.Select(parameter => parameter.grad!)], dimension).flatten().ToDoubles(), 1e-6, "gradients");
+    }
+
+    [Fact]
+    public void Gradients_inside_another_tensor_leave_it_alone()
+    {
+        using var scope = NewDisposeScope();
+        var (gradients, whole) = OptimizerRun.InOneTensor(OptimizerRun.Parameters());
+        Parameter[] parameters = [.. gradients.Where(gradient => gradient.numel() > 0).Select(gradient => new Parameter(zeros_like(gradient)) { grad = gradient.detach() })];
+        var expected = whole.clone();
+        var norm = gradients.Sum(gradient => gradient.detach().flatten().ToDoubles().Sum(value => value * value));
+        Numbers.AssertClose(Math.Sqrt(norm), GradientNorm.Clip(parameters, 1), 1e-9, "norm");
+        var start = 0L;
+        foreach (var gradient in gradients)
+        {
+            Assert.Equal(1, whole[start].item<float>());
+            expected.narrow(0, start + 1, gradient.numel()).mul_(1 / Math.Sqrt(norm));
+            start += gradient.numel() + 1;
+        }
+        Assert.Equal(1, whole[start].item<float>());
+        Numbers.AssertClose(expected.ToDoubles(), whole.ToDoubles(), 1e-6);
+    }
+
+    /// <summary>PyTorch divides by norm + 1e-6, which shows where gradients are tiny.</summary>
+    [Fact]
+    public void A_millionth_is_added_to_the_norm_as_torch_does()
+    {
+        using var scope = NewDisposeScope();
+        var parameter = new Parameter(zeros(1)) { grad = full([1], 3e-6f, float32, CPU) };
+        Numbers.AssertClose(3e-6, GradientNorm.Clip([parameter], 1e-6), 1e-12, "norm");
+        Assert.Equal(0.75e-6, parameter.grad.item<float>(), 1e-12);
+    }
 }

@@ -31,6 +31,35 @@ internal static class OptimizerRun
         }
     }
 
+    /// <summary>Copies of parameters, each in the middle of a tensor of ones that is larger in every dimension: no run of memory.</summary>
+    public static (Parameter[] Parameters, Tensor[] Surroundings) InLargerTensors(IReadOnlyList<Parameter> parameters)
+    {
+        var surroundings = parameters.Select(parameter => ones(parameter.shape.Select(size => size + 3).ToArray(), parameter.dtype)).ToArray();
+        var inside = parameters.Zip(surroundings, (parameter, larger) =>
+        {
+            foreach (var (dimension, size) in parameter.shape.Index())
+                larger = larger.narrow(dimension, 2, size);
+            larger.copy_(parameter.detach());
+            return new Parameter(larger.detach());
+        });
+        return ([.. inside], surroundings);
+    }
+
+    /// <summary>Copies of parameters, one behind the other in one tensor, with a one before and behind each: runs of memory that do not
+    /// begin where their storage does.</summary>
+    public static (Parameter[] Parameters, Tensor Whole) InOneTensor(IReadOnlyList<Parameter> parameters)
+    {
+        var whole = ones(parameters.Sum(parameter => parameter.numel() + 1) + 1, parameters[0].dtype);
+        var start = 1L;
+        return ([.. parameters.Select(parameter =>
+        {
+            var part = whole.narrow(0, start, parameter.numel());
+            part.copy_(parameter.detach().flatten());
+            start += parameter.numel() + 1;
+            return new Parameter(part.view(parameter.shape));
+        })], whole);
+    }
+
     public static void AssertSame(IReadOnlyList<Parameter> expected, IReadOnlyList<Parameter> actual, double tolerance)
     {
         foreach (var (index, (one, other)) in expected.Zip(actual).Index())

@@ -67,4 +67,28 @@ public class RmsPropTests
         Numbers.AssertClose(
             expected.State().Single().Tensor.flatten().ToDoubles(), actual.State().Single().Tensor.flatten().ToDoubles(), 1e-6, "state");
     }
+
+    /// <summary>Parameters that are parts of other tensors are updated as if they were alone, and nothing beside them.</summary>
+    [Theory]
+    [InlineData(OptimizerKind.RmsProp)]
+    [InlineData(OptimizerKind.AdamW)]
+    public void A_part_of_another_tensor_is_updated_and_its_neighbours_are_not(OptimizerKind kind)
+    {
+        using var scope = NewDisposeScope();
+        var alone = OptimizerRun.Parameters();
+        var (inOne, whole) = OptimizerRun.InOneTensor(alone);
+        var (inLarger, surroundings) = OptimizerRun.InLargerTensors(alone);
+        foreach (var parameters in (Parameter[][])[alone, inOne, inLarger])
+        {
+            using var optimizer = Optimizers.Create(parameters, new() { Optimizer = kind, WeightDecay = kind == OptimizerKind.AdamW ? 0.1 : 0 });
+            OptimizerRun.Steps(optimizer, parameters, 0, 3);
+        }
+        OptimizerRun.AssertSame(alone, inOne, 1e-6);
+        OptimizerRun.AssertSame(alone, inLarger, 1e-6);
+        // What is left of the larger tensors without their parts.
+        static double Sum(IEnumerable<Tensor> tensors) => tensors.Sum(tensor => tensor.to(float64).sum().item<double>());
+        var parts = Sum(alone.Select(parameter => parameter.detach()));
+        Numbers.AssertClose(alone.Length + 1, Sum([whole]) - parts, 1e-6, "in one tensor");
+        Numbers.AssertClose(surroundings.Sum(tensor => tensor.numel()) - alone.Sum(parameter => parameter.numel()), Sum(surroundings) - parts, 1e-6, "in larger ones");
+    }
 }
