@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Dpo;
 
-/// <summary>The one place where a tensor's memory is turned into a pointer.</summary>
+/// <summary>What lies behind a tensor's handle: the one place that asks for it by pointers.</summary>
 internal static unsafe class TensorMemory
 {
     /// <summary>Where a tensor's first element lies; valid while the tensor lives and keeps its storage.</summary>
@@ -18,4 +18,8 @@ internal static unsafe class TensorMemory
         using var first = tensor.as_strided([1], [1], tensor.storage_offset());
         return (T*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(MemoryMarshal.Cast<byte, T>(first.bytes)));
     }
+
+    /// <summary>The same number for all handles of one tensor, whatever its device, and for no other tensor that is alive.</summary>
+    /// <remarks>A handle of TorchSharp's is the address of a C++ <c>at::Tensor</c>, which is a pointer to the tensor and nothing else.</remarks>
+    public static nint Identity(Tensor tensor) => *(nint*)tensor.Handle;
 }

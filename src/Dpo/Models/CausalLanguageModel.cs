@@ -1,3 +1,4 @@
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Dpo;
@@ -35,6 +36,12 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     /// message names the file and the field or tensor.</exception>
     public static Transformer Load(string folder, Device? device = null) =>
         ModelFolder.Load(HubCache.Resolve(folder), device ?? CPU);
+
+    /// <summary>The parameters, each once: a weight that is tied, and so has several names, goes by the first of them, as in PyTorch.
+    /// <c>parameters()</c> follows.</summary>
+    /// <returns>Those that there are now. An optimizer keeps what it is given: what an adapter adds later is not to slip in.</returns>
+    public override IEnumerable<(string name, Parameter parameter)> named_parameters(bool recurse = true) =>
+        [.. base.named_parameters(recurse).DistinctBy(named => TensorMemory.Identity(named.parameter))];
 
     /// <summary>The device its parameters are on.</summary>
     public Device Device => parameters().First().device;

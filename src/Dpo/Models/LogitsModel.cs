@@ -8,7 +8,8 @@ namespace Dpo;
 /// <remarks>
 /// The module sees plain right-padded sequences, a prompt in front of each of its completions, so it pays for the padding,
 /// for every copy of the prompt and for the logits of every token. It must be causal: padding stands to the right and is
-/// told from the rest by nothing but its place. Parameters keep the names they have in the module.
+/// told from the rest by nothing but its place. Parameters keep the names they have in the module, with
+/// <c>module.</c> in front; a weight that is tied is one parameter.
 /// </remarks>
 public sealed class LogitsModel : CausalLanguageModel
 {

@@ -21,6 +21,8 @@ public sealed class DpoTrainer : Trainer
     /// <param name="optimizer">An optimizer of your own over the policy's parameters, made after the policy was moved to its
     /// device; it keeps its learning rate unless the options set one or a schedule. By default the one the options name.</param>
     /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
+    /// <exception cref="ArgumentException">The optimizer misses a parameter that is trained, or holds one twice.</exception>
+    /// <exception cref="InvalidOperationException">The policy trains other parameters than when the pair was made.</exception>
     public DpoTrainer(
         PolicyReferencePair pair,
         IPreferenceLoss? loss = null,
@@ -32,6 +34,7 @@ public sealed class DpoTrainer : Trainer
                 pair ?? throw new ArgumentNullException(nameof(pair)), loss ??= new DpoLoss(), (options ??= new TrainingOptions()).For(optimizer)),
             optimizer, logger)
     {
+        pair.RequireTrainedAsCopied();
         if (options.MoveReferenceEvery is not null && !loss.UsesReference)
             throw new ArgumentException("The loss does without a reference, so there is none to move; leave MoveReferenceEvery out.", nameof(options));
     }

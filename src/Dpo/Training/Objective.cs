@@ -13,7 +13,10 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     public CausalLanguageModel Model => model;
 
     /// <summary>Its parameters that are trained.</summary>
-    public IReadOnlyList<Parameter> Parameters { get; } = Trained(model);
+    public TrainedParameters Trained { get; } = SomethingTrained(model);
+
+    /// <summary>The same without their names.</summary>
+    public IReadOnlyList<Parameter> Parameters => field ??= [.. Trained.All.Select(trained => trained.Parameter)];
 
     /// <summary>How it is trained.</summary>
     public TrainingOptions Options => options;
@@ -136,9 +139,9 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
         MetricNames(whole).Zip(sums).Where(metric => metric.First is not null)
             .ToDictionary(metric => metric.First!, metric => metric.Second / Count(metric.First!, whole));
 
-    private static Parameter[] Trained(CausalLanguageModel model) =>
-        model.parameters().Where(parameter => parameter.requires_grad).ToArray() is { Length: > 0 } parameters
-            ? parameters
+    private static TrainedParameters SomethingTrained(CausalLanguageModel model) =>
+        new TrainedParameters(model) is { All.Count: > 0 } trained
+            ? trained
             : throw new ArgumentException(
                 "The model has no parameter that requires a gradient, so there is nothing to train; a merged adapter is trained after UnmergeAdapter.", nameof(model));
 }

@@ -11,7 +11,7 @@ namespace Dpo;
 /// <para>The reference must be the model the policy started from, or rewards do not start at 0. So the usual pair is made from
 /// the policy alone and keeps a copy of its initial weights, which stand in for the trained ones while the reference is
 /// computed; this works for any module. Weights that are frozen (<c>requires_grad = false</c>) are the same in both, so none is
-/// copied: freeze them before the pair is made, and leave them frozen.</para>
+/// copied: freeze them, and add or load an adapter, before the pair is made. A change afterwards is refused.</para>
 /// <para>With a LoRA adapter that leaves a copy of the adapter. A new one (<see cref="Transformer.AddLora"/>) adds nothing yet, and
 /// the reference is the model without it; one that was loaded, from supervised fine-tuning say, is part of the reference.</para>
 /// <para>Both models run through the same code at the same precision, so that their difference is exactly 0 at the start.
@@ -26,13 +26,15 @@ namespace Dpo;
 public sealed class PolicyReferencePair : IDisposable
 {
     private readonly List<(string Name, Parameter Trained, Tensor Initial)> weights = [];
+    private readonly TrainedParameters? copied;
     private CausalLanguageModel? reference;
     private bool released;
     private bool hasMoved;
 
     /// <summary>Makes a pair whose reference is the policy as it is now.</summary>
     /// <param name="policy">The model to train; disposed with the pair.</param>
-    /// <exception cref="InvalidOperationException">The policy's adapter is merged.</exception>
+    /// <exception cref="InvalidOperationException">The policy's adapter is merged, or two of its parameters share memory without being
+    /// one.</exception>
     public PolicyReferencePair(CausalLanguageModel policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
@@ -40,7 +42,8 @@ public sealed class PolicyReferencePair : IDisposable
         Policy = InMode(policy);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        foreach (var (name, parameter) in policy.named_parameters().Where(named => named.parameter.requires_grad))
+        copied = new TrainedParameters(policy);
+        foreach (var (name, parameter) in copied.All)
             weights.Add((name, parameter, parameter.detach().clone().DetachFromDisposeScope()));
     }
 
@@ -102,8 +105,8 @@ public sealed class PolicyReferencePair : IDisposable
     /// carries (<see cref="BatchTensors.ReferencePerToken"/>), or else the reference is run.</summary>
     /// <param name="batch">The batch, on the models' device.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
-    /// <exception cref="InvalidOperationException">The batch carries none, and the reference was released, or the policy's adapter
-    /// is merged.</exception>
+    /// <exception cref="InvalidOperationException">The batch carries none, and the reference cannot be run; see
+    /// <see cref="WithReference"/>.</exception>
     public CompletionLogProbs ReferenceLogProbs(BatchTensors batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -117,7 +120,8 @@ public sealed class PolicyReferencePair : IDisposable
     /// <param name="use">What to do. The model it is given may be the policy with the reference's weights in place of its own, which
     /// return when it ends: keep no hold of the model, and call this while no graph of the policy awaits its backward pass.</param>
     /// <returns>What <paramref name="use"/> answers.</returns>
-    /// <exception cref="InvalidOperationException">The reference was released, or the policy's adapter is merged.</exception>
+    /// <exception cref="InvalidOperationException">The reference was released, the policy's adapter is merged, or the policy trains other
+    /// parameters than when the pair was made.</exception>
     public T WithReference<T>(Func<CausalLanguageModel, T> use)
     {
         ArgumentNullException.ThrowIfNull(use);
@@ -126,6 +130,7 @@ public sealed class PolicyReferencePair : IDisposable
         if (reference is not null)
             return use(reference);
         RequireUnmerged(Policy);
+        RequireTrainedAsCopied();
 
         var trained = weights.ConvertAll(weight => weight.Trained.detach());
         try
@@ -149,14 +154,15 @@ public sealed class PolicyReferencePair : IDisposable
     /// </summary>
     /// <remarks>Log-probabilities of the reference that data carry are those of the old one: compute them again.</remarks>
     /// <param name="share">α, above 0 and at most 1, which makes the reference the policy as it is now.</param>
-    /// <exception cref="InvalidOperationException">The reference was released, or is a model of other parameters than the
-    /// policy.</exception>
+    /// <exception cref="InvalidOperationException">The reference was released, is a model of other parameters than the policy, or the
+    /// policy trains others than when the pair was made.</exception>
     public void MoveReference(double share)
     {
         if (!(share is > 0 and <= 1))
             throw new ArgumentOutOfRangeException(nameof(share), share, "The reference moves by a share above 0 and at most 1.");
         if (released)
             throw new InvalidOperationException("The reference was released, so there is none to move; keep it where it is to move.");
+        RequireTrainedAsCopied();
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         foreach (var (values, trained) in reference is null ? weights.Select(weight => (weight.Initial, (Tensor)weight.Trained)) : BothModels(reference))
@@ -233,6 +239,14 @@ public sealed class PolicyReferencePair : IDisposable
         if (policy is Transformer { IsMerged: true })
             throw new InvalidOperationException(
                 "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.");
+    }
+
+    /// <summary>Refuses a policy that trains other parameters than were copied: a change of theirs would be in the reference as well,
+    /// unseen.</summary>
+    internal void RequireTrainedAsCopied()
+    {
+        if (!released)
+            copied?.RequireUnchanged("pair");
     }
 
     /// <summary>Refuses data whose reference log-probabilities would have to be computed, where the reference was released.</summary>

@@ -18,6 +18,7 @@ public sealed class SftTrainer : Trainer
     /// <param name="optimizer">An optimizer of your own over the model's parameters, which keeps its learning rate unless the
     /// options set one or a schedule; by default the one the options name.</param>
     /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
+    /// <exception cref="ArgumentException">The optimizer misses a parameter that is trained, or holds one twice.</exception>
     public SftTrainer(
         CausalLanguageModel model, TrainingOptions? options = null, optim.Optimizer? optimizer = null, ILogger? logger = null)
         : base(new SftObjective(model ?? throw new ArgumentNullException(nameof(model)), (options ?? new TrainingOptions()).For(optimizer)), optimizer, logger)

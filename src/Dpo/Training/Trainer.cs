@@ -18,6 +18,8 @@ public abstract class Trainer : IDisposable
         this.objective = objective;
         objective.Options.Validate();
         ownsOptimizer = optimizer is null;
+        if (optimizer is not null)
+            objective.Trained.RequireIn(optimizer);
         this.optimizer = optimizer ?? Optimizers.Create(objective.Parameters, objective.Options);
         loop = new TrainingLoop(this, objective, this.optimizer, logger ?? NullLogger.Instance);
     }

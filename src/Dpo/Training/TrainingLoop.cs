@@ -38,7 +38,7 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
         logger.LogInformation("Training on {Examples} examples for {Steps} steps.", data.Examples.Count, totalSteps);
         rates.Require(totalSteps, logger);
 
-        var state = new TrainedState(objective.Model, objective.Parameters, optimizer, objective.Pair);
+        var state = new TrainedState(objective.Model, objective.Trained, optimizer, objective.Pair);
         using var run = new CheckpointedRun(
             options, state, totalSteps, () => RunFacts.Of(trainer, objective, optimizer, data, heldOut), logger);
         using var update = new WeightUpdate(objective, optimizer, rates);

@@ -18,9 +18,11 @@ internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimize
     /// <returns>The batch's metrics, with <c>grad_norm</c> and <c>learning_rate</c>.</returns>
     /// <exception cref="NotFiniteNumberException">The loss or the gradient was not finite, and the weights are as they were; or the
     /// update before this one had made weights that are not finite.</exception>
+    /// <exception cref="InvalidOperationException">The model trains other parameters than when the trainer was made.</exception>
     public Dictionary<string, double> Make(PreferenceBatch batch, int step, int totalSteps, string? lastGood)
     {
         var options = objective.Options;
+        objective.Trained.RequireUnchanged("trainer");
         // Users' optimizers may leave behind handles to gradients and intermediate values; state they keep out of the scope.
         using var scope = NewDisposeScope();
         optimizer.zero_grad();

@@ -6,7 +6,7 @@ namespace Dpo;
 /// <summary>The tensors of a run that its steps change, as files of a checkpoint: trained weights, the optimizer's state, a reference
 /// that has moved, and the process's random generator, which a module of the user's own may draw from.</summary>
 internal sealed class TrainedState(
-    CausalLanguageModel model, IReadOnlyList<Parameter> parameters, optim.Optimizer optimizer, PolicyReferencePair? pair)
+    CausalLanguageModel model, TrainedParameters trained, optim.Optimizer optimizer, PolicyReferencePair? pair)
 {
     private const string TrainedName = "trained.safetensors";
     private const string OptimizerName = "optimizer.safetensors";
@@ -30,7 +30,7 @@ internal sealed class TrainedState(
 
     /// <summary>Whether the weights are an adapter's and no others.</summary>
     private bool IsAdapter => transformer?.AdapterParameters.Select(named => named.Parameter.Handle).ToHashSet() is { Count: > 0 } own
-        && own.SetEquals(parameters.Select(parameter => parameter.Handle));
+        && own.SetEquals(trained.All.Select(named => named.Parameter.Handle));
 
     /// <summary>The state of the process's random generator.</summary>
     public static byte[] RandomState
@@ -115,7 +115,5 @@ internal sealed class TrainedState(
         weights.LoadInto(targets, ignored: null);
     }
 
-    private IEnumerable<(string Name, Tensor Tensor)> Trained() => model.named_parameters()
-        .Where(named => named.parameter.requires_grad)
-        .Select(named => (named.name, (Tensor)named.parameter));
+    private IEnumerable<(string Name, Tensor Tensor)> Trained() => trained.All.Select(named => (named.Name, (Tensor)named.Parameter));
 }

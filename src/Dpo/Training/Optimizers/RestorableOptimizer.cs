@@ -22,7 +22,8 @@ public abstract class RestorableOptimizer : optim.Optimizer
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentOutOfRangeException.ThrowIfNegative(learningRate);
-        all = [.. parameters];
+        // A weight that a module ties to another comes twice, and is one.
+        all = [.. parameters.DistinctBy(TensorMemory.Identity)];
         states = new Tensor[]?[all.Length];
         var options = new OptimizerOptions { LearningRate = learningRate, InitialLearningRate = learningRate };
         _parameter_groups = [new ParamGroup { Parameters = all, Options = options }];
@@ -74,7 +75,7 @@ public abstract class RestorableOptimizer : optim.Optimizer
             parameter.grad = null;
     }
 
-    /// <summary>The parameters, in the order they were given in.</summary>
+    /// <summary>The parameters, each once, in the order they were given in.</summary>
     public sealed override IEnumerable<Parameter> parameters() => all;
 
     /// <summary>

@@ -26,6 +26,7 @@ public class ResumeTests
         DpoWithSgd,
         DpoWithTorchAdam,
         DpoOfOwnModule,
+        DpoOfAwkwardModule,
         Sft,
         LoraWithDropout,
         LoraWithMoreWeights,
@@ -45,7 +46,12 @@ public class ResumeTests
     private static Dictionary<string, double[]> Train(
         Subject subject, string folder, int? stopAfter = null, bool resume = false, Func<TrainingOptions, TrainingOptions>? change = null)
     {
-        CausalLanguageModel model = subject == Subject.DpoOfOwnModule ? new LogitsModel(new OwnModule()) : new Gpt2(TrainerTests.Shape, seed: 5);
+        CausalLanguageModel model = subject switch
+        {
+            Subject.DpoOfOwnModule => new LogitsModel(new OwnModule()),
+            Subject.DpoOfAwkwardModule => new LogitsModel(new AwkwardModule()),
+            _ => new Gpt2(TrainerTests.Shape, seed: 5),
+        };
         if (HasAdapter(subject))
             ((Transformer)model).AddLora(LoraModels.Options with { Dropout = 0.3 });
         if (subject == Subject.LoraWithMoreWeights)
@@ -54,7 +60,7 @@ public class ResumeTests
         var options = training with
         {
             MoveReferenceEvery = Moves(subject) ? 2 : null,
-            Optimizer = subject is Subject.DpoAdamW or Subject.LoraWithDropout ? OptimizerKind.AdamW : OptimizerKind.RmsProp,
+            Optimizer = subject is Subject.DpoAdamW or Subject.LoraWithDropout or Subject.DpoOfAwkwardModule ? OptimizerKind.AdamW : OptimizerKind.RmsProp,
             Checkpoints = new() { Folder = checkpoints, Every = 4, KeepLast = 100 },
             ResumeFrom = resume ? Checkpoints.Latest(checkpoints) : null,
         };
@@ -98,6 +104,7 @@ public class ResumeTests
     [InlineData(Subject.DpoWithSgd)]
     [InlineData(Subject.DpoWithTorchAdam)]
     [InlineData(Subject.DpoOfOwnModule)]
+    [InlineData(Subject.DpoOfAwkwardModule)]
     [InlineData(Subject.Sft)]
     [InlineData(Subject.LoraWithDropout)]
     [InlineData(Subject.LoraWithMoreWeights)]
