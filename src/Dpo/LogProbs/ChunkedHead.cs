@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Dpo;
@@ -70,7 +71,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var logSumExp = empty(predicting.shape, float32, hidden.device);
         ForEachPiece(predicting, GatheredRows, (first, some) =>
         {
-            var maximum = empty(some.shape, float32, hidden.device).FillInPlace(double.NegativeInfinity);
+            // The lowest number and not −∞: a block of nothing but −∞, of entries that are ruled out, is so far below it as well.
+            var maximum = empty(some.shape, float32, hidden.device).FillInPlace(float.MinValue);
             var sum = zeros_like(maximum);
             var running = statistics?.Start(some.shape[0], hidden.device);
             ForEachBlock(head, hidden.index_select(0, some), block =>

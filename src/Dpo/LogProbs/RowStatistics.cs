@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Dpo;
@@ -45,12 +46,19 @@ internal sealed class RowStatistics
         var statistics = new RowStatistics(logits.shape[0], logits.device, squares, details);
         var logProbs = logits.log_softmax(1);
         statistics.LogSquaredProbs?.copy_(logProbs.Times(2).logsumexp(1));
-        statistics.Entropies?.copy_((logProbs.exp() * logProbs).sum(1).neg_());
+        statistics.Entropies?.copy_((logProbs.exp() * Finite(logProbs)).sum(1).neg_());
         statistics.MeanLogits?.copy_(logits.mean([1]));
         statistics.Likeliest?.copy_(logits.argmax(1));
         foreach (var kept in (Tensor?[])[statistics.LogSquaredProbs, statistics.Entropies, statistics.MeanLogits, statistics.Likeliest])
             kept?.MoveToOuterDisposeScope();
         return statistics;
+    }
+
+    /// <summary>Logits may be −∞, for entries that are ruled out. A probability of 0 has no part in the entropy, but 0 · −∞ is no number.</summary>
+    private static Tensor Finite(Tensor logs)
+    {
+        using var lowest = float.MinValue.ToScalar();
+        return logs.clamp_min(lowest);
     }
 
     /// <summary>The sums over the vocabulary, block by block, of a piece of the rows.</summary>
@@ -87,7 +95,7 @@ internal sealed class RowStatistics
         /// <param name="row">The block's first row.</param>
         /// <param name="below">x − m, m being the largest logit so far.</param>
         /// <param name="exponentials">exp(x − m).</param>
-        /// <param name="fall">What the earlier blocks' largest logit is less m by, at most 0; −∞ for the first block.</param>
+        /// <param name="fall">What the earlier blocks' largest logit is less m by, at most 0; very far for the first block.</param>
         /// <param name="sum">Σ exp(x − earlier m) over the earlier blocks.</param>
         public void AddExponentials(long row, Tensor below, Tensor exponentials, Tensor fall, Tensor sum)
         {
@@ -96,7 +104,7 @@ internal sealed class RowStatistics
             // Σ e^(x−m)(x−m): e^d (Σ e^(x−m')(x−m') + d Σ e^(x−m')) of the earlier blocks, whose m' = m + d. Far below, e^d is 0 for
             // any d; a finite one keeps −∞ · 0 away.
             var finite = fall.AtLeast(-1000);
-            products?.narrow(0, row, count).AddInPlace(finite * sum).mul_(finite.exp()).AddInPlace((exponentials * below).sum(1));
+            products?.narrow(0, row, count).AddInPlace(finite * sum).mul_(finite.exp()).AddInPlace((exponentials * Finite(below)).sum(1));
         }
 
         /// <summary>Writes the piece's statistics.</summary>

@@ -194,4 +194,37 @@ public class ChunkedHeadTests
         Assert.ThrowsAny<Exception>(BackwardFailure.Rethrow);
         BackwardFailure.Rethrow();
     }
+
+    /// <summary>Entries that are ruled out by logits of −∞, a whole block and more of them, as padding of a vocabulary may be.</summary>
+    [Theory]
+    [InlineData(0, 3000)]
+    [InlineData(100, 4400)]
+    [InlineData(3, 5)]
+    public void Logits_of_minus_infinity_count_nothing(int begin, int end)
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias: true);
+        using (no_grad())
+            problem.Bias!.narrow(0, begin, end - begin).fill_(float.NegativeInfinity);
+        // Of those, none is a target.
+        problem.TargetIds.add_(begin == 0 ? end : 0).clamp_(0, Vocabulary - 1);
+        if (begin > 0)
+            problem.TargetIds.remainder_(begin);
+        var statistics = new RowStatistics(Rows, CPU, squares: true, details: true);
+        var expected = problem.Run(p => p.Whole(null));
+        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight, p.Bias), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds, statistics));
+        Numbers.AssertClose(expected[0], actual[0], 1e-5, "log-probabilities");
+        AssertNear(expected, actual, 1e-5);
+
+        var logits = new OutputHead(problem.Weight, problem.Bias).Logits(problem.Hidden.index_select(0, problem.Predicting)).detach();
+        var logOfAll = logits.to(float64).log_softmax(1);
+        var entropies = (logOfAll.exp() * logOfAll).nan_to_num(0, 0, 0).sum(1).neg().ToDoubles();
+        Assert.All(entropies, entropy => Assert.InRange(entropy, 0, Math.Log(Vocabulary)));
+        using var whole = RowStatistics.Of(logits, squares: true, details: true).Entropies;
+        Numbers.AssertClose(entropies, whole!.ToDoubles(), 1e-5, "of whole logits");
+        Numbers.AssertClose(entropies, statistics.Entropies!.ToDoubles(), 1e-5, "by blocks");
+        Numbers.AssertClose((2 * logOfAll).logsumexp(1).ToDoubles(), statistics.LogSquaredProbs!.ToDoubles(), 1e-5, "squares");
+        Assert.Equal(logits.argmax(1).ToDoubles(), statistics.Likeliest!.ToDoubles());
+        Assert.All(statistics.MeanLogits!.ToDoubles(), mean => Assert.Equal(double.NegativeInfinity, mean));
+    }
 }
