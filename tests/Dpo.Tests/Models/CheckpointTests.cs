@@ -33,4 +33,20 @@ public class CheckpointTests
         Assert.Equal([10, 20, 30], input.grad!.ToDoubles());
         Assert.Equal([14], weight.grad!.reshape(1).ToDoubles());
     }
+
+    /// <summary>What fails later in the same pass often only follows from it.</summary>
+    [Fact]
+    public void The_first_of_several_failures_is_the_one_that_is_thrown()
+    {
+        using var scope = NewDisposeScope();
+        var input = ones(3).requires_grad_();
+        Tensor Failing(Tensor x, string message)
+        {
+            var runs = 0;
+            return Checkpoint.Run(x, y => ++runs == 1 ? y * 2 : throw new InvalidOperationException(message));
+        }
+        (Failing(input, "the other") + Failing(input, "one")).sum().backward();
+        Assert.Equal("one", Assert.Throws<InvalidOperationException>(BackwardFailure.Rethrow).Message);
+        BackwardFailure.Rethrow();
+    }
 }
