@@ -143,7 +143,7 @@ public class TrainedParametersTests
         using var scope = NewDisposeScope();
         Action[] uses =
         [
-            () => new DpoTrainer(pair), () => pair.LogProbs(new PreferenceBatch(data.Examples).To(CPU)), () => pair.WithReference(reference => reference.training),
+            () => new DpoTrainer(pair).Dispose(), () => pair.LogProbs(new PreferenceBatch(data.Examples).To(CPU)), () => pair.WithReference(reference => reference.training),
             () => pair.MoveReference(0.5),
         ];
         foreach (var use in uses)
