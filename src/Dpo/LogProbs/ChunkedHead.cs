@@ -34,7 +34,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, RowStatistics? statistics = null)
     {
         return is_grad_enabled()
-            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!)
+            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!, BackwardPass.Current!)
             : Forward(head, hidden, predicting, rows, targets, statistics).LogProbs;
     }
 
@@ -45,6 +45,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets, (RowStatistics?)vars[7]);
         ctx.save_for_backward([hidden, predicting, rows, targets, logSumExp]);
         ctx.save_data(nameof(OutputHead), head);
+        ctx.save_data(nameof(BackwardPass), vars[8]);
         return logProbs;
     }
 
@@ -54,13 +55,14 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         {
             var saved = ctx.get_saved_variables();
             var head = (OutputHead)ctx.get_data(nameof(OutputHead));
-            var (hidden, weight, bias) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output);
-            return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null);
+            var pass = (BackwardPass?)ctx.get_data(nameof(BackwardPass));
+            var (hidden, weight, bias) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output, pass);
+            return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null, null);
         }
         catch (Exception e)
         {
             BackwardFailure.Keep(e);
-            return [null!, null!, null!, null!, null!, null!, null!, null!];
+            return [null!, null!, null!, null!, null!, null!, null!, null!, null!];
         }
     }
 
@@ -104,7 +106,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     }
 
     private static (Tensor? Hidden, Tensor? Weight, Tensor? Bias) Backward(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradient)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradient, BackwardPass? pass)
     {
         using var scope = NewDisposeScope();
         var (sumOfHidden, sumOfWeight, sumOfBias) = (SumIfWanted(hidden), SumIfWanted(head.Weight), SumIfWanted(head.Bias));
@@ -144,7 +146,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         });
         return scope.MoveToOuter(sumOfHidden?.Result!, sumOfWeight?.Result!, sumOfBias?.Result!);
 
-        static GradientSum? SumIfWanted(Tensor? of) => of is { requires_grad: true } ? new GradientSum(of) : null;
+        GradientSum? SumIfWanted(Tensor? of) => of is { requires_grad: true } ? new GradientSum(of, pass) : null;
     }
 
     private static Tensor TargetLogits(OutputHead head, Tensor hidden, Tensor states, Tensor targets)

@@ -60,6 +60,7 @@ public sealed class CompletionLogProbs
         ArgumentNullException.ThrowIfNull(batch);
         // A loop that is not the trainer's asks for failures of its last backward pass here.
         BackwardFailure.Rethrow();
+        using var pass = new BackwardPass();
         var layout = batch.Layout;
         var hidden = model.call(batch.Ids, layout);
         var predicting = tensor(layout.PredictingRows, device: batch.Ids.device);
@@ -77,7 +78,7 @@ public sealed class CompletionLogProbs
             ofRows = logSquaredProbs || statistics ? new RowStatistics(predicting.shape[0], hidden.device, logSquaredProbs, statistics) : null;
             perToken = ChunkedHead.LogProbs(model.Head, hidden, predicting, rows, batch.Targets, ofRows);
         }
-        return new(perToken, layout.CompletionOffsets)
+        return new(pass.Over(perToken), layout.CompletionOffsets)
         {
             LogSquaredProbs = ofRows?.LogSquaredProbs?.index_select(0, rows),
             Statistics = statistics

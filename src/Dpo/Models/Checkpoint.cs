@@ -16,7 +16,7 @@ internal sealed class Checkpoint : autograd.SingleTensorFunction<Checkpoint>
     /// <summary>Runs <paramref name="segment"/> on <paramref name="input"/>. The segment must be a function of its input, of
     /// parameters and of what it draws with <see cref="RandomDraws.Once"/>; it is run twice where gradients are wanted.</summary>
     public static Tensor Run(Tensor input, Func<Tensor, Tensor> segment) =>
-        is_grad_enabled() && input.requires_grad ? apply(input, segment) : segment(input);
+        is_grad_enabled() && input.requires_grad ? apply(input, segment, BackwardPass.Current!) : segment(input);
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
@@ -26,6 +26,7 @@ internal sealed class Checkpoint : autograd.SingleTensorFunction<Checkpoint>
         ctx.save_for_backward([input]);
         ctx.save_data(nameof(segment), segment);
         ctx.save_data(nameof(drawn), drawn);
+        ctx.save_data(nameof(BackwardPass), vars[2]);
         return drawn.During(() => segment(input)).MoveToOuterDisposeScope();
     }
 
@@ -38,14 +39,17 @@ internal sealed class Checkpoint : autograd.SingleTensorFunction<Checkpoint>
             var segment = (Func<Tensor, Tensor>)ctx.get_data("segment");
             var drawn = (RandomDraws)ctx.get_data("drawn");
             var input = ctx.get_saved_variables()[0].detach().requires_grad_();
+            var output = drawn.During(() => segment(input));
+            if (ctx.get_data(nameof(BackwardPass)) is BackwardPass { GoesEverywhere: false })
+                return BackwardResult.Of(autograd.grad([output], [input], [grad_output])[0], null, null);
             // Parameters' gradients are added to theirs by this inner pass; the input's goes on to what came before.
-            drawn.During(() => segment(input)).backward([grad_output]);
-            return BackwardResult.Of(input.grad, null);
+            output.backward([grad_output]);
+            return BackwardResult.Of(input.grad, null, null);
         }
         catch (Exception e)
         {
             BackwardFailure.Keep(e);
-            return [null!, null!];
+            return [null!, null!, null!];
         }
     }
 }

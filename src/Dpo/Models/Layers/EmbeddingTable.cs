@@ -21,7 +21,7 @@ internal sealed class EmbeddingTable : nn.Module
 
     /// <summary>The vectors <c>[N, D]</c> of ids <c>[N]</c>, in fp32 whatever the weight's type.</summary>
     public Tensor Forward(Tensor ids) => is_grad_enabled() && weight.requires_grad
-        ? Lookup.apply(weight, ids)
+        ? Lookup.apply(weight, ids, BackwardPass.Current!)
         : weight.index_select(0, ids).to(float32);
 
     /// <summary>Rounds the frozen weight to bf16, at half the memory.</summary>
@@ -40,6 +40,7 @@ internal sealed class EmbeddingTable : nn.Module
         public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
         {
             ctx.save_for_backward([(Tensor)vars[0], (Tensor)vars[1]]);
+            ctx.save_data(nameof(BackwardPass), vars[2]);
             return ((Tensor)vars[0]).index_select(0, (Tensor)vars[1]);
         }
 
@@ -49,14 +50,14 @@ internal sealed class EmbeddingTable : nn.Module
             {
                 using var scope = NewDisposeScope();
                 var saved = ctx.get_saved_variables();
-                var sum = new GradientSum(saved[0]);
+                var sum = new GradientSum(saved[0], (BackwardPass?)ctx.get_data(nameof(BackwardPass)));
                 sum.Value.AddRowsInPlace(saved[1], grad_output.to(float32));
-                return BackwardResult.Of(sum.Result, null);
+                return BackwardResult.Of(sum.Result, null, null);
             }
             catch (Exception e)
             {
                 BackwardFailure.Keep(e);
-                return [null!, null!];
+                return [null!, null!, null!];
             }
         }
     }
