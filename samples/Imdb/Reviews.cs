@@ -16,14 +16,14 @@ internal static class Reviews
         var reviews = (isParquet ? ReviewParquet.Read(settings.Data, report) : ReviewFile.Read(settings.Data, report)).ToArray();
         Terminal.Line($"The reviews: {report}.");
         // The original lies sorted by label.
-        new Random(settings.Seed).Shuffle(reviews);
+        new SeededRandom(settings.Seed).Shuffle(reviews);
         return reviews;
     }
 
     /// <summary>What supervised fine-tuning learns: how a review goes on after a prefix of it.</summary>
     public static IEnumerable<TokenizedExample> Continuations(IEnumerable<Review> reviews, TextTokenizer tokenizer, ImdbSettings settings)
     {
-        var random = new Random(settings.Seed);
+        var random = new SeededRandom(settings.Seed);
         foreach (var review in reviews)
         {
             if (Split(review, tokenizer, random) is not var (prefix, rest))
@@ -37,13 +37,13 @@ internal static class Reviews
     public static IReadOnlyList<IReadOnlyList<int>> Prefixes(IReadOnlyList<Review> reviews, TextTokenizer tokenizer, int count, int seed)
     {
         // Not the generator that cut the continuations, so that the cuts differ from theirs.
-        var random = new Random(~seed);
+        var random = new SeededRandom(~seed);
         var prefixes = Enumerable.Range(0, int.MaxValue)
             .Select(index => Split(reviews[index % reviews.Count], tokenizer, random)?.Prefix).OfType<IReadOnlyList<int>>();
         return [.. prefixes.Take(count)];
     }
 
-    private static (IReadOnlyList<int> Prefix, IReadOnlyList<int> Continuation)? Split(Review review, TextTokenizer tokenizer, Random random)
+    private static (IReadOnlyList<int> Prefix, IReadOnlyList<int> Continuation)? Split(Review review, TextTokenizer tokenizer, SeededRandom random)
     {
         var ids = tokenizer.Encode(review.Text);
         var length = random.Next(ShortestPrefix, LongestPrefix + 1);

@@ -88,7 +88,7 @@ internal static class DialogueCorpus
     /// <summary>Generates examples one by one. The first of them are the same for any <paramref name="count"/>.</summary>
     public static IEnumerable<PreferenceExample> Generate(int count, int seed)
     {
-        var random = new Random(seed);
+        var random = new SeededRandom(seed);
         for (var i = 0; i < count; i++)
         {
             var topic = random.Pick(Topics);
@@ -99,7 +99,7 @@ internal static class DialogueCorpus
         }
     }
 
-    private static string Prompt(Random random, Topic topic)
+    private static string Prompt(SeededRandom random, Topic topic)
     {
         var question = string.Format(random.Pick(Questions), topic.Goal);
         return random.Next(4) switch
@@ -110,7 +110,7 @@ internal static class DialogueCorpus
         };
     }
 
-    private static string Earlier(Random random, Topic topic)
+    private static string Earlier(SeededRandom random, Topic topic)
     {
         var other = random.PickOther(Topics, topic);
         return $"{Turn(string.Format(random.Pick(Questions), other.Goal))} {random.Pick(other.Advice)}";
@@ -118,21 +118,21 @@ internal static class DialogueCorpus
 
     private static string Turn(string human) => $"\n\nHuman: {human}\n\nAssistant:";
 
-    private static string Helpful(Random random, Topic topic)
+    private static string Helpful(SeededRandom random, Topic topic)
     {
         var first = random.Pick(topic.Advice);
         var lead = random.Chance(0.6) ? " " + random.Pick(Leads) : "";
         return lead + " " + first + (random.Chance(0.6) ? " " + random.PickOther(topic.Advice, first) : "");
     }
 
-    private static string Unhelpful(Random random, Topic topic) => random.Next(10) switch
+    private static string Unhelpful(SeededRandom random, Topic topic) => random.Next(10) switch
     {
         < 4 => Two(random, Evasions, topic),
         < 7 => Two(random, Insults, topic),
         _ => Helpful(random, random.PickOther(Topics, topic)),
     };
 
-    private static string Two(Random random, string[] sentences, Topic topic)
+    private static string Two(SeededRandom random, string[] sentences, Topic topic)
     {
         var first = random.Pick(sentences);
         return " " + string.Format($"{first} {random.PickOther(sentences, first)}", topic.Name);

@@ -68,7 +68,7 @@ internal static class PostCorpus
     /// <summary>Generates examples one by one. The first of them are the same for any <paramref name="count"/>.</summary>
     public static IEnumerable<PreferenceExample> Generate(int count, int seed)
     {
-        var random = new Random(seed);
+        var random = new SeededRandom(seed);
         for (var i = 0; i < count; i++)
         {
             var story = Draw(random);
@@ -79,7 +79,7 @@ internal static class PostCorpus
         }
     }
 
-    private static Story Draw(Random random)
+    private static Story Draw(SeededRandom random)
     {
         var trouble = random.Pick(Troubles);
         return new Story(
@@ -87,7 +87,7 @@ internal static class PostCorpus
     }
 
     // The format is SummaryComparisons' own; a test reads rows with these fields and compares.
-    private static string Prompt(Random random, Story story)
+    private static string Prompt(SeededRandom random, Story story)
     {
         List<string> post = [story.Trouble.Event.Replace("{When}", random.Pick(Times)), story.Outcome.Post];
         if (random.Chance(0.5))
@@ -103,7 +103,7 @@ internal static class PostCorpus
     private static string Summary(Story story) =>
         " " + Fill($"{story.Trouble.Summary.Replace("{outcome}", story.Outcome.Summary)}; {story.Question.Summary}?", story);
 
-    private static string Rejected(Random random, Story story) => random.Next(5) switch
+    private static string Rejected(SeededRandom random, Story story) => random.Next(5) switch
     {
         0 => Summary(story with { Person = random.PickOther(People, story.Person) }),
         1 => Summary(story with { Thing = random.PickOther(story.Trouble.Things, story.Thing) }),

@@ -57,7 +57,7 @@ internal static class ReviewCorpus
     /// <summary>Generates reviews one by one. The first of them are the same for any <paramref name="count"/>.</summary>
     public static IEnumerable<Review> Generate(int count, int seed)
     {
-        var random = new Random(seed);
+        var random = new SeededRandom(seed);
         for (var i = 0; i < count; i++)
         {
             var positive = random.Chance(0.5);
@@ -65,7 +65,7 @@ internal static class ReviewCorpus
         }
     }
 
-    private static string Write(Random random, bool positive)
+    private static string Write(SeededRandom random, bool positive)
     {
         var (own, other) = positive ? (Favourable, Unfavourable) : (Unfavourable, Favourable);
         var text = Opening(random);
@@ -79,7 +79,7 @@ internal static class ReviewCorpus
     }
 
     /// <summary>Nine or ten words that say nothing about how the film is.</summary>
-    private static string Opening(Random random) => random.Next(6) switch
+    private static string Opening(SeededRandom random) => random.Next(6) switch
     {
         0 => $"{Capital(random.Pick(Days))} {random.Pick(["we", "I"])} {random.Pick(["watched", "saw"])} this " +
             $"{random.Pick(Genres)} {random.Pick(Places)}",
@@ -90,7 +90,7 @@ internal static class ReviewCorpus
         _ => $"My {random.Pick(Relatives)} lent me this {random.Pick(Genres)} {random.Pick(Days)}",
     };
 
-    private static List<string> Clauses(Random random, Wording own, Wording other)
+    private static List<string> Clauses(SeededRandom random, Wording own, Wording other)
     {
         var count = random.Next(2, 4);
         var strong = random.Next(count);
@@ -114,7 +114,7 @@ internal static class ReviewCorpus
         return clauses;
     }
 
-    private static string Strong(Random random, Wording words, string aspect)
+    private static string Strong(SeededRandom random, Wording words, string aspect)
     {
         var first = random.Pick(words.Strong);
         var second = random.PickOther(words.Strong, first);
@@ -128,10 +128,10 @@ internal static class ReviewCorpus
         };
     }
 
-    private static string Verdict(Random random, Wording words) =>
+    private static string Verdict(SeededRandom random, Wording words) =>
         $"it is a {random.Pick(words.Strong)} film that I {random.Pick(words.Verdicts)}";
 
-    private static string Mild(Random random, Wording words, string aspect)
+    private static string Mild(SeededRandom random, Wording words, string aspect)
     {
         var adverb = random.Pick(Adverbs);
         var first = random.Pick(words.Mild);

@@ -47,16 +47,14 @@ public sealed class PreferenceData
     /// </summary>
     /// <param name="size">The most pairs in a batch; an example without pairs counts its completions, mismatched ones
     /// aside.</param>
-    /// <param name="seed">Shuffles the order by a generator of its own, so that nothing else in the process changes it; null
-    /// keeps the order of the file.</param>
+    /// <param name="seed">Shuffles the order, which follows from the number of examples, the seed and the epoch alone: on every machine
+    /// and with every version of .NET it is the same. Null keeps the order of the file.</param>
     /// <param name="epoch">Which epoch, from 0: every epoch is shuffled anew.</param>
     public IEnumerable<PreferenceBatch> Batches(int size, int? seed = null, int epoch = 0)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(epoch);
-        int[] order = [.. Enumerable.Range(0, Examples.Count)];
-        if (seed is { } value)
-            new Random(Mix(value, epoch)).Shuffle(order);
+        int[] order = seed is { } value ? ShuffledOrder.Of(Examples.Count, value, epoch) : [.. Enumerable.Range(0, Examples.Count)];
         return PreferenceBatch.Pack(order.Select(index => Examples[index]), int.MaxValue, size);
     }
 
@@ -94,15 +92,5 @@ public sealed class PreferenceData
                 ReferenceLogProbs = null,
             };
         }));
-    }
-
-    /// <summary>One seed out of two numbers (SplitMix64's finalizer). Random takes a seed and its negative for the same, so it
-    /// is given the upper 31 bits.</summary>
-    private static int Mix(int seed, int epoch)
-    {
-        var bits = ((ulong)(uint)seed << 32) | (uint)epoch;
-        bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
-        bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
-        return (int)((bits ^ (bits >> 31)) >> 33);
     }
 }

@@ -13,9 +13,10 @@ public class DialogueCorpusTests
         var example = DialogueCorpus.Generate(1, 17).Single();
         Assert.Equal(
             [
-                "\n\nHuman: Do you know how to pack a suitcase?\n\nAssistant:",
-                " Roll your shirts to save space. Put heavy things at the bottom.",
-                " Use one spoon of leaves for each cup.",
+                "\n\nHuman: How do I grow tomatoes?\n\nAssistant: Give the plants a warm place in the sun.\n\nHuman: Thank you. Can you tell me " +
+                "how to learn French?\n\nAssistant:",
+                " Learn ten new words every day. Find somebody to speak French with.",
+                " I am not sure. Maybe somebody else knows.",
                 "generated:1",
             ],
             [example.Prompt, .. example.Completions, example.Source!]);

@@ -14,10 +14,11 @@ public partial class PostCorpusTests
         var example = PostCorpus.Generate(1, 17).Single();
         Assert.Equal(
             [
-                "SUBREDDIT: r/advice\nTITLE: I cannot stand the dirty dishes any more\nPOST: A month ago my girlfriend moved in with me, and the " +
-                "dirty dishes began. I asked her twice to stop, and she only laughed. How do I stay calm?\nTL;DR:",
-                " I am tired of the dirty dishes of my girlfriend, who only laughs; how do I stay calm?",
-                " I am tired of the dirty dishes of my girlfriend, who never changes; how do I stay calm?",
+                "SUBREDDIT: r/advice\nTITLE: I cannot stand the late parties any more\nPOST: I am sorry that this is long. Last week my uncle " +
+                "moved in with me, and the late parties began. I asked him twice to stop, and he only laughed. I feel bad about all of it. " +
+                "Should I move out?\nTL;DR:",
+                " I am tired of the late parties of my uncle, who only laughs; should I move out?",
+                " I am tired of the late parties of my aunt, who only laughs; should I move out?",
                 "generated:1",
             ],
             [example.Prompt, .. example.Completions, example.Source!]);

@@ -9,8 +9,8 @@ public class ReviewCorpusTests
     public void The_first_review_of_a_seed_is_the_same_everywhere() =>
         Assert.Equal(
             new Review(
-                "The story is about a travelling baker and a letter, and I disliked the direction, which was clumsy, painful and dull. I hated " +
-                "the pacing, which was lifeless, terrible and painful. The acting sent me to sleep long before the end.", false, "generated:1"),
+                "The film opens with a tired sailor in a garden. The acting was silly and boring all through the film. Still, I found the " +
+                "photography mostly nice, though I have seen better.", false, "generated:1"),
             ReviewCorpus.Generate(1, 17).Single());
 
     [Fact]

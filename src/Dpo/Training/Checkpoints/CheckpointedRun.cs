@@ -94,6 +94,10 @@ internal sealed class CheckpointedRun : IDisposable
     /// <summary>Lists what is another than when the checkpoint was written, and refuses what may not be.</summary>
     private void Compare(string path, CheckpointState saved)
     {
+        if (options.Shuffle && saved.Facts.GetValueOrDefault(RunFacts.ShuffleName) is not (null or RunFacts.Unshuffled or ShuffledOrder.Name))
+            throw new InvalidInputException(
+                $"{path} was written by a version of Dpo that shuffled data into another order ({saved.Facts.GetValueOrDefault("Dpo")}); " +
+                "finish the run with that version, or begin it anew.");
         // The schedule is compared over the steps that it was recorded for; that there are more or fewer is listed by itself.
         var oldSteps = saved.Facts.TryGetValue("Steps", out var text) && int.TryParse(text, out var steps) ? steps : totalSteps;
         var changed = RunFacts.Of(options, totalSteps, oldSteps).UnionBy(facts, fact => fact.Name)

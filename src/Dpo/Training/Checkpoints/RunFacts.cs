@@ -9,11 +9,14 @@ namespace Dpo;
 /// <summary>The facts that a checkpoint records, so that a run cannot go on as another one unseen.</summary>
 internal static class RunFacts
 {
+    /// <summary>The fact that names the order of the data, and its value where that is the file's.</summary>
+    public const string ShuffleName = "Shuffle", Unshuffled = "False";
+
     /// <summary>What the options say. The schedule is known by what it gives at every step.</summary>
     public static IEnumerable<RunFact> Of(TrainingOptions options, int totalSteps, int scheduledSteps)
     {
         yield return Fact("BatchSize", options.BatchSize, Change.Refused);
-        yield return Fact("Shuffle", options.Shuffle, Change.Refused);
+        yield return Fact(ShuffleName, options.Shuffle ? ShuffledOrder.Name : Unshuffled, Change.Refused);
         yield return Fact("Seed", options.Seed, Change.Refused);
         yield return Fact("LearningRate", (object?)options.LearningRate ?? "the optimizer's own", Change.Allowed);
         yield return Fact("Schedule", options.Schedule is { } schedule ? HashOf(schedule, scheduledSteps) : "none", Change.Allowed);

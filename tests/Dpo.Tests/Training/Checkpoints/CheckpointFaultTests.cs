@@ -137,6 +137,31 @@ public class CheckpointFaultTests
         Assert.Contains("Information: The run goes on with another length or other evaluations: Steps 6 then, 7 now.", log.Lines);
     }
 
+    /// <summary>Until Dpo shuffled by itself, .NET's Random decided the order, and checkpoints said True. In the file's order nothing
+    /// changed.</summary>
+    [Fact]
+    public void A_checkpoint_of_another_shuffle_is_refused_by_name()
+    {
+        using var folder = new TemporaryFolder();
+        void TrainBefore(string path, string shuffle)
+        {
+            Train(Options(path) with { Shuffle = shuffle == "True" });
+            var checkpoint = Checkpoints.Latest(path)!;
+            var state = CheckpointState.Read(checkpoint);
+            (state with { Facts = new Dictionary<string, string>(state.Facts) { ["Shuffle"] = shuffle, ["Dpo"] = "0.0.9" } }).Write(checkpoint);
+        }
+        TrainBefore(folder.File("shuffled"), "True");
+        var resumed = Options(folder.File("shuffled")) with { ResumeFrom = Checkpoints.Latest(folder.File("shuffled")), Steps = 8, ResumeWithChanges = true };
+        Assert.Equal(
+            $"{resumed.ResumeFrom} was written by a version of Dpo that shuffled data into another order (0.0.9); finish the run with that version, or begin it anew.",
+            Refusal(resumed));
+        Assert.Contains("another run: Shuffle True then, False now.", Refusal(resumed with { Shuffle = false }), StringComparison.Ordinal);
+
+        TrainBefore(folder.File("plain"), "False");
+        Train(Options(folder.File("plain")) with { Shuffle = false, ResumeFrom = Checkpoints.Latest(folder.File("plain")), Steps = 8 });
+        Assert.Equal("step-000008", Names(folder.File("plain"))[0]);
+    }
+
     [Fact]
     public void A_run_does_not_begin_among_another_runs_checkpoints()
     {
