@@ -48,29 +48,36 @@ public sealed class PreferenceBatch
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPairs, 1);
-        return Pack(Examples.OrderByDescending(example => example.TokenCount), maxTokens, maxPairs);
+        return Pack(Examples.OrderByDescending(example => example.TokenCount), SizeOf, maxTokens, maxPairs)
+            .Select(part => new PreferenceBatch(part));
     }
 
-    /// <summary>Packs examples, in order, into batches within both limits.</summary>
-    internal static IEnumerable<PreferenceBatch> Pack(IEnumerable<TokenizedExample> examples, int maxTokens, int maxPairs)
+    /// <summary>What an example counts in both limits.</summary>
+    private static (long Tokens, int Pairs) SizeOf(TokenizedExample example) =>
+        // As in TRL, what KTO measures the KL by comes on top of what is trained on.
+        (example.TokenCount, example.Pairs.Count > 0 ? example.Pairs.Count : example.Completions.Count - example.MismatchedCount);
+
+    /// <summary>Packs items, in order, into lists within both limits; one that exceeds a limit by itself is alone in its
+    /// list.</summary>
+    internal static IEnumerable<IReadOnlyList<T>> Pack<T>(
+        IEnumerable<T> items, Func<T, (long Tokens, int Pairs)> sizeOf, int maxTokens, int maxPairs)
     {
-        var part = new List<TokenizedExample>();
+        var part = new List<T>();
         var (tokens, pairs) = (0L, 0L);
-        foreach (var example in examples)
+        foreach (var item in items)
         {
-            // As in TRL, what KTO measures the KL by comes on top of what is trained on.
-            var examplePairs = example.Pairs.Count > 0 ? example.Pairs.Count : example.Completions.Count - example.MismatchedCount;
-            if (part.Count > 0 && (tokens + example.TokenCount > maxTokens || pairs + examplePairs > maxPairs))
+            var (itemTokens, itemPairs) = sizeOf(item);
+            if (part.Count > 0 && (tokens + itemTokens > maxTokens || pairs + itemPairs > maxPairs))
             {
-                yield return new PreferenceBatch(part);
+                yield return part;
                 (part, tokens, pairs) = ([], 0, 0);
             }
-            part.Add(example);
-            tokens += example.TokenCount;
-            pairs += examplePairs;
+            part.Add(item);
+            tokens += itemTokens;
+            pairs += itemPairs;
         }
         if (part.Count > 0)
-            yield return new PreferenceBatch(part);
+            yield return part;
     }
 
     /// <summary>Lays the tokens end to end and makes the tensors a model and a loss take.</summary>

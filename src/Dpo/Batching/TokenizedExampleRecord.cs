@@ -32,30 +32,58 @@ internal static class TokenizedExampleRecord
     }
 
     /// <summary>Reads an example that <see cref="Write"/> wrote.</summary>
-    public static TokenizedExample Read(byte[] bytes, int start)
+    /// <exception cref="FormatException">The bytes are no example, or none that makes sense; the message follows
+    /// "because".</exception>
+    public static TokenizedExample Read(byte[] bytes)
     {
-        using var reader = new BinaryReader(new MemoryStream(bytes, start, bytes.Length - start));
+        using var stream = new MemoryStream(bytes);
+        using var reader = new BinaryReader(stream);
+        int Number()
+        {
+            try
+            {
+                return reader.Read7BitEncodedInt();
+            }
+            catch (FormatException e)
+            {
+                throw new FormatException("a number has too many bytes", e);
+            }
+        }
         T[]? List<T>(Func<T> read)
         {
-            var count = reader.Read7BitEncodedInt() - 1;
-            if (count < 0)
+            var count = Number();
+            if (count == 0)
                 return null;
-            var list = new T[count];
-            for (var index = 0; index < count; index++)
+            // Every item takes a byte at least, so that no more is allocated than there are bytes to fill.
+            if (count < 0 || count - 1 > stream.Length - stream.Position)
+                throw new FormatException($"a list claims {(uint)count - 1} items, which its bytes cannot hold");
+            var list = new T[count - 1];
+            for (var index = 0; index < list.Length; index++)
                 list[index] = read();
             return list;
         }
-        return new TokenizedExample(
-            List(reader.Read7BitEncodedInt)!,
-            List(() => List(reader.Read7BitEncodedInt)!)!,
-            List(() => new PreferencePair(reader.Read7BitEncodedInt(), reader.Read7BitEncodedInt()))!)
+        T[] Required<T>(Func<T> read) => List(read) ?? throw new FormatException("a list is missing");
+        try
         {
-            Ranking = List(reader.Read7BitEncodedInt),
-            Scores = List(reader.ReadSingle),
-            Labels = List(reader.ReadBoolean),
-            ReferenceLogProbs = List(() => List(reader.ReadSingle)!),
-            MismatchedCount = reader.Read7BitEncodedInt(),
-            Source = reader.ReadBoolean() ? reader.ReadString() : null,
-        };
+            var example = new TokenizedExample(
+                Required(Number),
+                Required<IReadOnlyList<int>>(() => Required(Number)),
+                Required(() => new PreferencePair(Number(), Number())))
+            {
+                Ranking = List(Number),
+                Scores = List(reader.ReadSingle),
+                Labels = List(reader.ReadBoolean),
+                ReferenceLogProbs = List<IReadOnlyList<float>>(() => Required(reader.ReadSingle)),
+                MismatchedCount = Number(),
+                Source = reader.ReadBoolean() ? reader.ReadString() : null,
+            };
+            if (stream.Position < stream.Length)
+                throw new FormatException($"{stream.Length - stream.Position} bytes are left over");
+            return TokenizedExampleFault.Of(example) is { } fault ? throw new FormatException(fault) : example;
+        }
+        catch (IOException e)
+        {
+            throw new FormatException("it ends too early", e); // or a text claims a negative length
+        }
     }
 }

@@ -94,6 +94,9 @@ public sealed class TextTokenizer
     /// <summary>The highest id plus one: the least number of rows a model's embedding needs.</summary>
     public int VocabularySize { get; }
 
+    /// <summary>What it is known by in files of its ids.</summary>
+    internal TokenizerIdentity Identity => TokenizerIdentity.Of(_files.Folder, TokenizerReader.Read(_files));
+
     /// <summary>
     /// Loads the tokenizer of a model folder: <c>tokenizer.json</c>, or GPT-2's older <c>vocab.json</c> and
     /// <c>merges.txt</c>.

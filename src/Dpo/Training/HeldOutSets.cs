@@ -48,7 +48,7 @@ internal sealed class HeldOutSets
         }
         if (objective.Options.Checkpoints?.KeepBest is not { Name: var best })
             return;
-        string[] names = [.. sets.SelectMany(set => objective.MetricNames(PreferenceCounts.Of(set.Data.Examples)).OfType<string>().Select(name => set.Prefix + name))];
+        string[] names = [.. sets.SelectMany(set => objective.MetricNames(set.Data.Counts).OfType<string>().Select(name => set.Prefix + name))];
         if (!names.Contains(best))
             throw new InvalidInputException(names.Length > 0
                 ? $"KeepBest: no evaluation measures {best}; there are {string.Join(", ", names)}."

@@ -34,7 +34,7 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     public virtual void Require(PreferenceData data)
     {
         if (model is Transformer { MaxPositions: var positions }
-            && data.Examples.FirstOrDefault(example => example.Prompt.Count + example.Completions.Max(completion => completion.Count) - 1 > positions) is { } example)
+            && data.Find(example => example.PromptTokens + example.LongestCompletion - 1 > positions) is { } example)
             throw new InvalidInputException(
                 $"The example {example.Source ?? "without a source"} is longer than the model's {positions} positions; shorten it with a smaller maximum length.");
     }
@@ -52,7 +52,7 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
             LogSquaredProbs = UsesLogSquaredProbs ? nothing : null,
             Statistics = options.DetailedMetrics ? new TokenStatistics(nothing, nothing, nothing) : null,
         };
-        Measure(new PreferenceLogProbs(logProbs, logProbs, first.Preferences), PreferenceCounts.Of(data.Examples));
+        Measure(new PreferenceLogProbs(logProbs, logProbs, first.Preferences), data.Counts);
     }
 
     /// <summary>What a resumed run must have in common with the interrupted one, besides model, data and options.</summary>
@@ -97,7 +97,7 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     public Dictionary<string, double> Evaluate(PreferenceData data, CancellationToken cancellation)
     {
         using var noGrad = no_grad();
-        var whole = PreferenceCounts.Of(data.Examples);
+        var whole = data.Counts;
         return Named(whole, data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellation)).Aggregate(Add));
     }
 

@@ -252,7 +252,7 @@ public sealed class PolicyReferencePair : IDisposable
     /// <summary>Refuses data whose reference log-probabilities would have to be computed, where the reference was released.</summary>
     internal void RequireReferenceFor(PreferenceData data)
     {
-        if (released && data.Examples.FirstOrDefault(example => example.ReferenceLogProbs is null) is { } example)
+        if (released && data.Find(example => !example.HasReference) is { } example)
             throw new InvalidOperationException(
                 $"The reference was released, but the example {example.Source ?? "without a source"} carries no log-probabilities of it; compute those of " +
                 "all data, the held-out ones included, with ReferenceLogProbs before ReleaseReference is called.");

@@ -18,7 +18,7 @@ internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceL
         base.Require(data);
         if (loss.UsesReference)
             pair.RequireReferenceFor(data);
-        if (Options.MoveReferenceEvery is not null && data.Examples.FirstOrDefault(example => example.ReferenceLogProbs is not null) is { } example)
+        if (Options.MoveReferenceEvery is not null && data.Find(example => example.HasReference) is { } example)
             throw new InvalidOperationException(
                 $"The reference moves every {Options.MoveReferenceEvery} steps, but the example {example.Source ?? "without a source"} carries " +
                 "log-probabilities of the reference as it was; train on data without ReferenceLogProbs, or leave MoveReferenceEvery out.");

@@ -38,11 +38,11 @@ public static class ReferenceLogProbs
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
         // Neighbours of one length leave a module that pads little to pad; and where memory is short, the first batch says so.
-        int[] order = [.. Enumerable.Range(0, data.Examples.Count).OrderByDescending(index => data.Examples[index].TokenCount)];
+        int[] order = [.. data.Source.Summaries.Index().OrderByDescending(item => item.Item.TokenCount).Select(item => item.Index)];
         var examples = new TokenizedExample[order.Length];
         var done = 0;
         var sorted = order.Select(index => data.Examples[index] with { ReferenceLogProbs = null });
-        foreach (var batch in PreferenceBatch.Pack(sorted, maxTokens, int.MaxValue))
+        foreach (var batch in PreferenceBatch.Pack(sorted, example => (example.TokenCount, 0), maxTokens, int.MaxValue).Select(part => new PreferenceBatch(part)))
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using static TorchSharp.torch;
@@ -24,7 +23,7 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
         return new(
             HashOf(pair.ReferenceState()),
             HashOf(config),
-            HashOf(data.Examples),
+            data.Source.Digest.Tokens,
             (transformer?.Precision ?? default).ToString());
     }
 
@@ -54,22 +53,6 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
             hash.AppendData(Encoding.UTF8.GetBytes($"{name} {tensor.dtype} [{string.Join(", ", tensor.shape)}]\n"));
             TensorPieces.ForEach(
                 tensor, TensorPieces.MaximumBytes / tensor.ElementSize, piece => hash.AppendData(piece.cpu().contiguous().bytes));
-        }
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-    }
-
-    private static string HashOf(IEnumerable<TokenizedExample> examples)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var example in examples)
-        {
-            // Lengths stand in front, so that no token can move from one list to the next unseen.
-            int[] numbers =
-            [
-                example.Prompt.Count, .. example.Prompt, example.Completions.Count,
-                .. example.Completions.SelectMany(ids => ids.Prepend(ids.Count)),
-            ];
-            hash.AppendData(MemoryMarshal.AsBytes<int>(numbers));
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }

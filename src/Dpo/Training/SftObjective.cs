@@ -8,13 +8,13 @@ internal sealed class SftObjective(CausalLanguageModel model, TrainingOptions op
     public override void Require(PreferenceData data)
     {
         base.Require(data);
-        if (data.Examples.FirstOrDefault(HasMoreThanChosen) is { } example)
+        if (data.Find(HasMoreThanChosen) is { } example)
             throw new InvalidInputException(
                 $"The example {example.Source ?? "without a source"} holds completions that are not to be imitated (of pairs, of a ranking, " +
                 "labelled undesirable, or of other prompts), and fine-tuning trains on every completion; train on PreferenceData.ChosenOnly().");
 
-        static bool HasMoreThanChosen(TokenizedExample example) =>
-            example.Pairs.Count > 0 || example.Ranking is not null || example.MismatchedCount > 0 || (example.Labels ?? []).Contains(false);
+        static bool HasMoreThanChosen(ExampleSummary example) =>
+            example.Counts is { Pairs: > 0 } or { Rankings: > 0 } or { Undesirable: > 0 } || example.Mismatched > 0;
     }
 
     public override IReadOnlyList<string?> MetricNames(PreferenceCounts whole) =>

@@ -32,8 +32,9 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
         Check(data, heldOut);
         var options = objective.Options;
         int? seed = options.Shuffle ? options.Seed : null;
+        // Of the batches that are counted, or made before the run goes on, no example is read.
         var batches = Enumerable.Range(0, options.Steps is null ? options.Epochs : int.MaxValue)
-            .SelectMany(epoch => data.Batches(options.BatchSize, seed, epoch));
+            .SelectMany(epoch => data.Plan(options.BatchSize, seed, epoch));
         var totalSteps = options.Steps ?? batches.Count();
         logger.LogInformation("Training on {Examples} examples for {Steps} steps.", data.Examples.Count, totalSteps);
         rates.Require(totalSteps, logger);
@@ -51,7 +52,7 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
             telling.TellStart();
         var pace = new PaceClock(totalSteps - at.Step);
         var clock = Stopwatch.StartNew();
-        foreach (var batch in batches.Take(totalSteps).Skip(at.Step))
+        foreach (var batch in batches.Take(totalSteps).Skip(at.Step).Select(data.Load))
         {
             if (cancellation.IsCancellationRequested)
                 throw new OperationCanceledException(run.Leave(at), cancellation);

@@ -65,7 +65,7 @@ internal static class RunFacts
     }
 
     /// <summary>What is trained or evaluated on, known by its digest.</summary>
-    public static RunFact Of(string name, PreferenceData data, Change onChange) => Fact(name, DataDigest.Of(data), onChange);
+    public static RunFact Of(string name, PreferenceData data, Change onChange) => Fact(name, data.Source.Digest.All, onChange);
 
     /// <summary>Where and with what the run computes.</summary>
     public static IEnumerable<RunFact> Surroundings()

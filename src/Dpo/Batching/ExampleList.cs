@@ -1,0 +1,25 @@
+using System.Collections;
+
+namespace Dpo;
+
+/// <summary>Examples in memory.</summary>
+internal sealed class ExampleList(IReadOnlyList<TokenizedExample> examples) : IExampleSource
+{
+    public int Count => examples.Count;
+
+    public bool IsInMemory => true;
+
+    public IEnumerable<ExampleSummary> Summaries => examples.Select(ExampleSummary.Of);
+
+    public DataDigest Digest => DataDigest.Of(examples);
+
+    public TokenizedExample this[int index] => examples[index];
+
+    public IEnumerator<TokenizedExample> GetEnumerator() => examples.GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+    public void Dispose()
+    {
+    }
+}

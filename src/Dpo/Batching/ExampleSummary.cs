@@ -1,0 +1,49 @@
+using System.Runtime.InteropServices;
+
+namespace Dpo;
+
+/// <summary>What is to be known of an example before it is read. The index of a file of examples keeps one for each, byte by
+/// byte as it lies here.</summary>
+/// <param name="Counts">How much it holds of what losses are averaged over.</param>
+/// <param name="PromptTokens">Tokens of its prompt.</param>
+/// <param name="Completions">Its completions, those of other prompts included.</param>
+/// <param name="Mismatched">Completions of other prompts.</param>
+/// <param name="LongestCompletion">Tokens of its longest completion.</param>
+/// <param name="LargestId">The largest of all its ids.</param>
+/// <param name="References">Completions that carry log-probabilities under the reference: all of them or 0.</param>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+internal readonly record struct ExampleSummary(
+    PreferenceCounts Counts,
+    int PromptTokens,
+    int Completions,
+    int Mismatched,
+    int LongestCompletion,
+    int LargestId,
+    int References)
+{
+    /// <summary>Tokens of the prompt, once, and of all completions: what the example counts in a budget of tokens.</summary>
+    public long TokenCount => (long)PromptTokens + Counts.CompletionTokens;
+
+    /// <summary>What the example counts in a batch's size: its pairs; without any its completions, mismatched ones
+    /// aside.</summary>
+    public int PairWeight => Counts.Pairs > 0 ? Counts.Pairs : Completions - Mismatched;
+
+    /// <summary>Whether it carries log-probabilities under the reference.</summary>
+    public bool HasReference => References > 0;
+
+    /// <summary>Summarizes an example.</summary>
+    public static ExampleSummary Of(TokenizedExample example)
+    {
+        var (longest, largest) = (0, 0);
+        foreach (var ids in example.Completions)
+        {
+            longest = Math.Max(longest, ids.Count);
+            largest = Math.Max(largest, Largest(ids));
+        }
+        return new ExampleSummary(
+            PreferenceCounts.Of([example]), example.Prompt.Count, example.Completions.Count, example.MismatchedCount, longest,
+            Math.Max(largest, Largest(example.Prompt)), example.ReferenceLogProbs?.Count ?? 0);
+    }
+
+    private static int Largest(IReadOnlyList<int> ids) => ids.Count == 0 ? 0 : ids.Max();
+}

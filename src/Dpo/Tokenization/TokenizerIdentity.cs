@@ -1,0 +1,40 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Dpo;
+
+/// <summary>What a tokenizer is known by where its ids are kept.</summary>
+/// <param name="Name">The folder it was loaded from, for people.</param>
+/// <param name="Digest">SHA-256 of its tokens with their ids, its merges and the id that ends a text, however its files are
+/// written down.</param>
+internal sealed record TokenizerIdentity(string Name, string Digest)
+{
+    /// <summary>The identity of what a tokenizer's files say.</summary>
+    public static TokenizerIdentity Of(string name, TokenizerDefinition definition)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        void Append(params ReadOnlySpan<string> texts)
+        {
+            foreach (var text in texts)
+            {
+                // As UTF-16, which holds any text; the length keeps neighbours apart.
+                var bytes = Encoding.Unicode.GetBytes(text);
+                hash.AppendData(BitConverter.GetBytes(bytes.Length));
+                hash.AppendData(bytes);
+            }
+        }
+        static string Text(int id) => id.ToString(CultureInfo.InvariantCulture);
+        var vocabulary = definition.Vocabulary.OrderBy(entry => entry.Value).ThenBy(entry => entry.Key, StringComparer.Ordinal);
+        foreach (var (token, id) in vocabulary)
+            Append(Text(id), token);
+        Append("merges");
+        foreach (var (left, right) in definition.Merges)
+            Append(left, right);
+        Append("added");
+        foreach (var token in definition.AddedTokens.OrderBy(token => token.Id))
+            Append(Text(token.Id), token.Content, token.Special ? "special" : "ordinary");
+        Append("end", Text(definition.EndOfTextId));
+        return new TokenizerIdentity(name, Convert.ToHexStringLower(hash.GetHashAndReset()));
+    }
+}
