@@ -24,8 +24,7 @@ internal readonly record struct ExampleSummary(
     /// <summary>Tokens of the prompt, once, and of all completions: what the example counts in a budget of tokens.</summary>
     public long TokenCount => (long)PromptTokens + Counts.CompletionTokens;
 
-    /// <summary>What the example counts in a batch's size: its pairs; without any its completions, mismatched ones
-    /// aside.</summary>
+    /// <summary>What the example counts in a number of pairs, as <see cref="TokenizedExample.PairWeight"/> does.</summary>
     public int PairWeight => Counts.Pairs > 0 ? Counts.Pairs : Completions - Mismatched;
 
     /// <summary>Whether it carries log-probabilities under the reference.</summary>

@@ -38,8 +38,9 @@ public sealed class PreferenceBatch
 
     /// <summary>
     /// Cuts the batch into micro-batches that fit a memory budget, the longest examples first, so that each part's are of
-    /// similar length. Examples stay whole; one that exceeds the budget by itself becomes a part of its own. However a batch is
-    /// cut, the parts' summed losses and gradients add up to the whole's.
+    /// similar length. An example that exceeds the budget by itself is cut too, its prompt repeated; but completions that a pair
+    /// or a ranking joins stay together, in a part of their own where they are too many. However a batch is cut, the parts'
+    /// summed losses and gradients add up to the whole's.
     /// </summary>
     /// <param name="maxTokens">The most tokens a part's model input may have, each prompt counted once.</param>
     /// <param name="maxPairs">The most pairs in a part; an example without pairs counts its completions, mismatched ones
@@ -48,14 +49,18 @@ public sealed class PreferenceBatch
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPairs, 1);
-        return Pack(Examples.OrderByDescending(example => example.TokenCount), SizeOf, maxTokens, maxPairs)
+        var cut = Examples.SelectMany(example => ExampleCuts.Apart(example, maxTokens, maxPairs));
+        return Pack(
+                cut.OrderByDescending(example => example.TokenCount), example => (example.TokenCount, example.PairWeight), maxTokens, maxPairs)
             .Select(part => new PreferenceBatch(part));
     }
 
-    /// <summary>What an example counts in both limits.</summary>
-    private static (long Tokens, int Pairs) SizeOf(TokenizedExample example) =>
-        // As in TRL, what KTO measures the KL by comes on top of what is trained on.
-        (example.TokenCount, example.Pairs.Count > 0 ? example.Pairs.Count : example.Completions.Count - example.MismatchedCount);
+    /// <summary>Cuts a batch of one example that exceeds the budget, and is more than a pair, between any of its completions; another
+    /// stays as it is. The parts' log-probabilities, one behind the other, are the batch's; a loss takes them all at once.</summary>
+    internal IEnumerable<PreferenceBatch> Slices(int maxTokens) =>
+        Examples is [{ Completions.Count: > 2 } single] && single.TokenCount > maxTokens
+            ? ExampleCuts.Slices(single, maxTokens).Select(slice => new PreferenceBatch([slice]))
+            : [this];
 
     /// <summary>Packs items, in order, into lists within both limits; one that exceeds a limit by itself is alone in its
     /// list.</summary>

@@ -39,6 +39,10 @@ public sealed record TokenizedExample(
     /// <summary>Tokens of the prompt, once, and of all completions: what the example counts in a budget of tokens.</summary>
     internal int TokenCount => Prompt.Count + Completions.Sum(ids => ids.Count);
 
+    /// <summary>What the example counts in a number of pairs: its pairs; without any its completions, mismatched ones aside, since what
+    /// KTO measures the KL by comes on top of what is trained on, as in TRL.</summary>
+    internal int PairWeight => Pairs.Count > 0 ? Pairs.Count : Completions.Count - MismatchedCount;
+
     /// <summary>The example supervised fine-tuning takes: every completion that was chosen in some pair, ranked best or labelled
     /// desirable, and nothing else.</summary>
     public TokenizedExample ChosenOnly()

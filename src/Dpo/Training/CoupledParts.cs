@@ -3,15 +3,15 @@ using static TorchSharp.torch;
 namespace Dpo;
 
 /// <summary>
-/// A batch whose loss couples its parts, in the memory of a part: all log-probabilities first, without gradients; the loss of the
-/// whole batch and its gradient with respect to each token's log-probability; then each part again, whose backward pass
-/// starts from those.
+/// A batch whose loss couples its parts, or an example too large to be computed at once, in the memory of a part: all
+/// log-probabilities first, without gradients; the loss of the whole and its gradient with respect to each token's
+/// log-probability; then each part again, whose backward pass starts from those.
 /// </summary>
 internal static class CoupledParts
 {
     /// <summary>Runs the parts of a batch.</summary>
     /// <param name="objective">Computes and measures them.</param>
-    /// <param name="parts">The parts, in order.</param>
+    /// <param name="parts">The parts, in order. One that exceeds <see cref="TrainingOptions.MicroBatchTokens"/> is cut further.</param>
     /// <param name="counts">What the whole batch, or all held-out data, holds.</param>
     /// <param name="train">Whether gradients are added to the parameters'.</param>
     /// <returns>The metrics.</returns>
@@ -19,7 +19,8 @@ internal static class CoupledParts
     {
         using var scope = NewDisposeScope();
         var device = objective.Model.Device;
-        var logProbs = parts.Select(part =>
+        PreferenceBatch[] slices = [.. parts.SelectMany(part => part.Slices(objective.Options.MicroBatchTokens))];
+        var logProbs = slices.Select(part =>
         {
             using var noGrad = no_grad();
             using var partScope = NewDisposeScope();
@@ -41,7 +42,7 @@ internal static class CoupledParts
         if (train)
         {
             loss.backward();
-            foreach (var (part, (policy, _, drawn)) in parts.Zip(logProbs))
+            foreach (var (part, (policy, _, drawn)) in slices.Zip(logProbs))
             {
                 using var partScope = NewDisposeScope();
                 var again = drawn.During(() => objective.Policy(part.To(device)));

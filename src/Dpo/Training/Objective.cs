@@ -105,17 +105,22 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     {
         cancellation.ThrowIfCancellationRequested();
         PreferenceBatch[] parts = [.. batch.Split(options.MicroBatchTokens, options.MicroBatchSize)];
-        return parts.Length > 1 && IsBatchCoupled
-            ? CoupledParts.Run(this, parts, whole, train)
-            : parts.Select(part =>
-            {
-                cancellation.ThrowIfCancellationRequested();
-                using var scope = NewDisposeScope();
-                var (loss, metrics) = Measure(LogProbs(part.To(model.Device)), whole);
-                if (train)
-                    loss.backward();
-                return Values(metrics);
-            }).Aggregate(Add);
+        // What a loss must be given at once: the batch, where it couples that; else a part, which may still be too large to be
+        // computed at once: many completions that preferences join.
+        IEnumerable<PreferenceBatch[]> taken = IsBatchCoupled ? [parts] : parts.Select(part => new[] { part });
+        return taken.Select(together => together.Sum(part => part.Slices(options.MicroBatchTokens).Count()) > 1
+            ? CoupledParts.Run(this, together, whole, train)
+            : Whole(together[0])).Aggregate(Add);
+
+        double[] Whole(PreferenceBatch part)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            var (loss, metrics) = Measure(LogProbs(part.To(model.Device)), whole);
+            if (train)
+                loss.backward();
+            return Values(metrics);
+        }
     }
 
     /// <summary>All log-probabilities of a part. The reference's first: it may run on the policy's parameters, whose values may not

@@ -46,7 +46,8 @@ public static class ReferenceLogProbs
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            var values = pair.ReferenceLogProbs(batch.To(pair.Policy.Device)).PerToken.cpu().data<float>().ToArray();
+            float[] values = [.. batch.Slices(maxTokens).SelectMany(slice =>
+                pair.ReferenceLogProbs(slice.To(pair.Policy.Device)).PerToken.cpu().data<float>().ToArray())];
             foreach (var example in WithValues(batch.Examples, values))
                 examples[order[done++]] = example;
             progress?.Report(done);

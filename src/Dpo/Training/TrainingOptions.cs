@@ -48,6 +48,9 @@ public sealed record TrainingOptions
 
     /// <summary>The most tokens computed at once, each prompt counted once. Bounds memory; the result does not depend on
     /// it.</summary>
+    /// <remarks>An example of more tokens is computed a few completions at a time, its prompt repeated: a prompt that occurs in very
+    /// many rows, or a long ranking. Where preferences join more completions than fit, that takes one more forward pass of the
+    /// example. A pair, and a completion, is always computed whole.</remarks>
     public int MicroBatchTokens { get; init; } = 4096;
 
     /// <summary>Passes over the data, where <see cref="Steps"/> is not given.</summary>
