@@ -1,11 +1,11 @@
 namespace Dpo;
 
-/// <summary>Cuts an example that is too large to be computed at once: each part has the prompt and some of the completions, and every
-/// completion is in one part. A prompt that occurs in very many rows makes such examples.</summary>
+/// <summary>Cuts an example that is too large to be computed at once: each part has the prompt and some of the completions, and
+/// every completion is in one part. A prompt that occurs in very many rows makes such examples.</summary>
 internal static class ExampleCuts
 {
-    /// <summary>Cuts so that no preference is cut: completions that a pair or a ranking joins stay together, so that the parts' losses
-    /// add up to the whole's.</summary>
+    /// <summary>Cuts so that no preference is cut: completions that a pair or a ranking joins stay together, so that the parts'
+    /// losses add up to the whole's.</summary>
     /// <param name="example">The example.</param>
     /// <param name="maxTokens">The most tokens of a part, the prompt among them.</param>
     /// <param name="maxPairs">The most pairs of a part, counted as <see cref="TokenizedExample.PairWeight"/> does.</param>
@@ -27,19 +27,20 @@ internal static class ExampleCuts
                 count > 0 ? count : group.Count(index => index < example.Completions.Count - example.MismatchedCount));
         }
         return PreferenceBatch.Pack(groups, SizeOf, Math.Max(1, maxTokens - example.Prompt.Count), maxPairs)
-            .Select(part => Part(example, [.. part.SelectMany(group => group).Order()], part.SelectMany(group => pairs[group.Key])));
+            .Select(part => Part(
+                example, [.. part.SelectMany(group => group).Order()], part.SelectMany(group => pairs[group.Key])));
     }
 
-    /// <summary>Cuts anywhere between two completions, in their order. What is known of them is left out: the whole example says it,
-    /// once all parts have been computed.</summary>
+    /// <summary>Cuts anywhere between two completions, in their order. What is known of them is left out: the whole example says
+    /// it, once all parts have been computed.</summary>
     /// <param name="example">The example.</param>
     /// <param name="maxTokens">The most tokens of a part, the prompt among them; a part has one completion at least.</param>
     public static IEnumerable<TokenizedExample> Slices(TokenizedExample example, int maxTokens)
     {
         var bare = example with { Pairs = [], Ranking = null, Scores = null, Labels = null };
         var indices = Enumerable.Range(0, example.Completions.Count);
-        return PreferenceBatch.Pack(
-                indices, index => (example.Completions[index].Count, 0), Math.Max(1, maxTokens - example.Prompt.Count), int.MaxValue)
+        var room = Math.Max(1, maxTokens - example.Prompt.Count);
+        return PreferenceBatch.Pack(indices, index => (example.Completions[index].Count, 0), room, int.MaxValue)
             .Select(part => Part(bare, part, []));
     }
 

@@ -50,13 +50,14 @@ public sealed class PreferenceBatch
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPairs, 1);
         var cut = Examples.SelectMany(example => ExampleCuts.Apart(example, maxTokens, maxPairs));
-        return Pack(
-                cut.OrderByDescending(example => example.TokenCount), example => (example.TokenCount, example.PairWeight), maxTokens, maxPairs)
+        var sorted = cut.OrderByDescending(example => example.TokenCount);
+        return Pack(sorted, example => (example.TokenCount, example.PairWeight), maxTokens, maxPairs)
             .Select(part => new PreferenceBatch(part));
     }
 
-    /// <summary>Cuts a batch of one example that exceeds the budget, and is more than a pair, between any of its completions; another
-    /// stays as it is. The parts' log-probabilities, one behind the other, are the batch's; a loss takes them all at once.</summary>
+    /// <summary>Cuts a batch of one example that exceeds the budget, and is more than a pair, between any of its completions;
+    /// another stays as it is. The parts' log-probabilities, one behind the other, are the batch's; a loss takes them all at
+    /// once.</summary>
     internal IEnumerable<PreferenceBatch> Slices(int maxTokens) =>
         Examples is [{ Completions.Count: > 2 } single] && single.TokenCount > maxTokens
             ? ExampleCuts.Slices(single, maxTokens).Select(slice => new PreferenceBatch([slice]))

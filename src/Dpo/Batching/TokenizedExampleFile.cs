@@ -93,7 +93,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
             Check(index, entry); // the file may have changed since it was opened
             var record = new byte[entry.Length];
             Read(record, entry.Start);
-            if (Checksum(index, record) != entry.Checksum)
+            if (Crc32C.Of(index, record) != entry.Checksum)
                 throw Damaged(index);
             try
             {
@@ -167,7 +167,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
             throw NoSuchFile();
         var tail = new byte[tailSize + 16]; // with the count and the start, which are under the checksum too
         Read(tail, start);
-        if (Checksum((int)count, tail) != checksum)
+        if (Crc32C.Of((int)count, tail) != checksum)
             throw NoSuchFile();
         Count = (int)count;
         return tail[..(int)tailSize];
@@ -193,7 +193,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
         if (start < Magic.Length || start > length - bytes.Length)
             throw NoSuchFile();
         Read(bytes, start);
-        if (Checksum(block, bytes) != checksum)
+        if (Crc32C.Of(block, bytes) != checksum)
             throw new InvalidInputException(
                 $"{path}: the index of the examples from {(block * BlockSize) + 1} on is damaged; {WriteAnew}.");
     }
@@ -208,11 +208,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
     {
         try
         {
-            for (int read; bytes.Length > 0; bytes = bytes[read..], offset += read)
-            {
-                if ((read = RandomAccess.Read(file, bytes, offset)) == 0)
-                    throw new EndOfStreamException("it was cut off");
-            }
+            file.ReadExactly(bytes, offset);
         }
         catch (IOException e)
         {

@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.InteropServices;
 
 namespace Dpo;
@@ -21,17 +20,6 @@ internal static class TokenizedExampleIndex
     /// <summary>The file's first and last bytes. All of the first version's, which had no index, differ in the last of
     /// them.</summary>
     public static ReadOnlySpan<byte> Magic => "DpoToks2"u8;
-
-    /// <summary>CRC-32C; what it is of, a number, goes in too, so that one part cannot be taken for another.</summary>
-    public static uint Checksum(int of, ReadOnlySpan<byte> bytes)
-    {
-        var checksum = BitOperations.Crc32C(uint.MaxValue, (uint)of);
-        for (; bytes.Length >= 8; bytes = bytes[8..])
-            checksum = BitOperations.Crc32C(checksum, MemoryMarshal.Read<ulong>(bytes));
-        foreach (var value in bytes)
-            checksum = BitOperations.Crc32C(checksum, value);
-        return ~checksum;
-    }
 
     /// <summary>Where an example lies, and what it is like.</summary>
     [StructLayout(LayoutKind.Sequential, Pack = 4)]

@@ -37,7 +37,7 @@ internal sealed class TokenizedExampleWriter : IDisposable
     /// <summary>Writes an example as its bytes.</summary>
     public void Add(ReadOnlySpan<byte> bytes, ExampleSummary summary)
     {
-        entries.Add(new Entry(place, bytes.Length, Checksum(Count, bytes), summary));
+        entries.Add(new Entry(place, bytes.Length, Crc32C.Of(Count, bytes), summary));
         Write(bytes);
         if (entries.Count == BlockSize)
             EndBlock();
@@ -59,7 +59,7 @@ internal sealed class TokenizedExampleWriter : IDisposable
             Append<byte>(Convert.FromHexString(hash));
         Append<byte>(Encoding.UTF8.GetBytes(tokenizer?.Name ?? ""));
         Append<long>(count, place);
-        Append<ulong>(Checksum(count, CollectionsMarshal.AsSpan(tail)));
+        Append<ulong>(Crc32C.Of(count, CollectionsMarshal.AsSpan(tail)));
         Append(Magic);
         Write(CollectionsMarshal.AsSpan(tail));
     }
@@ -73,7 +73,7 @@ internal sealed class TokenizedExampleWriter : IDisposable
     private void EndBlock()
     {
         var bytes = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(entries));
-        blocks.Add(new Block(place, Checksum(blocks.Count, bytes)));
+        blocks.Add(new Block(place, Crc32C.Of(blocks.Count, bytes)));
         Write(bytes);
         entries.Clear();
     }

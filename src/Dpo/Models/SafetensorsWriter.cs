@@ -58,6 +58,19 @@ public static class SafetensorsWriter
         });
     }
 
+    /// <summary>Writes a file of one tensor that no memory need hold: whole or not at all, as the other overload does.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="entry">The tensor, at the beginning of the data.</param>
+    /// <param name="metadata">As for the other overload.</param>
+    /// <param name="write">Writes the tensor's bytes.</param>
+    internal static void Write(
+        string path, SafetensorsEntry entry, IReadOnlyDictionary<string, string> metadata, Action<Stream> write) =>
+        AtomicFile.Write(path, stream =>
+        {
+            stream.Write(Header([entry], metadata));
+            write(stream);
+        });
+
     private static byte[] Header(IEnumerable<SafetensorsEntry> entries, IReadOnlyDictionary<string, string> metadata)
     {
         const int LengthBytes = 8;

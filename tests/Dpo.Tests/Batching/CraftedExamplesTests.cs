@@ -174,13 +174,13 @@ public sealed class CraftedExamplesTests : IDisposable
     /// <summary>A file with the entries it is given, and all checksums right.</summary>
     private static byte[] Envelope(ReadOnlySpan<byte> entries, long count)
     {
-        var block = new TokenizedExampleIndex.Block(8, TokenizedExampleIndex.Checksum(0, entries));
+        var block = new TokenizedExampleIndex.Block(8, Crc32C.Of(0, entries));
         byte[] body = [.. TokenizedExampleIndex.Magic, .. entries];
         byte[] tail =
         [
             .. MemoryMarshal.AsBytes<TokenizedExampleIndex.Block>([block]), .. new byte[96],
             .. BitConverter.GetBytes(count), .. BitConverter.GetBytes((long)body.Length),
         ];
-        return [.. body, .. tail, .. BitConverter.GetBytes((ulong)TokenizedExampleIndex.Checksum((int)count, tail)), .. TokenizedExampleIndex.Magic];
+        return [.. body, .. tail, .. BitConverter.GetBytes((ulong)Crc32C.Of((int)count, tail)), .. TokenizedExampleIndex.Magic];
     }
 }

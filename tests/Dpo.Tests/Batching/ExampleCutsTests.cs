@@ -1,5 +1,4 @@
 using CsCheck;
-using static TorchSharp.torch;
 
 namespace Dpo.Tests;
 

@@ -54,9 +54,9 @@ public class KillTests
         Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.tmp", SearchOption.AllDirectories).Any();
 
     /// <summary>Runs until the end, or kills the run so many milliseconds after it wrote a sign so many times.</summary>
-    private static (int ExitCode, string Error) Run(string folder, char sign = default, int times = 0, int delay = 0)
+    internal static (int ExitCode, string Error) Run(string folder, char sign = default, int times = 0, int delay = 0, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [typeof(KilledRun).Assembly.Location, folder])
+        var start = new ProcessStartInfo("dotnet", [typeof(KilledRun).Assembly.Location, folder, .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

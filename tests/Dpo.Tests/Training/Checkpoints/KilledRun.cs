@@ -2,7 +2,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Tests;
 
-/// <summary>A training run in a process of its own, which is this test program started with a folder: it goes on from the folder's
+/// <summary>A training run in a process of its own, which is this test program started with a folder (with
+/// <see cref="KilledReference"/> the reference's computation): it goes on from the folder's
 /// newest checkpoint, and writes a character for every step and for every piece of a file, so that it can be killed at any of
 /// them.</summary>
 internal static class KilledRun
@@ -15,7 +16,10 @@ internal static class KilledRun
 
     private static int Main(string[] args)
     {
-        Run(args[0]);
+        if (args is [var folder, KilledReference.Argument])
+            KilledReference.Run(folder);
+        else
+            Run(args[0]);
         return 0;
     }
 
@@ -55,7 +59,7 @@ internal static class KilledRun
     }
 
     /// <summary>A disk so slow that a process can be killed between two pieces.</summary>
-    private sealed class NoisyStream(Stream inner) : PassingStream(inner)
+    internal sealed class NoisyStream(Stream inner) : PassingStream(inner)
     {
         protected override void Passing(int bytes)
         {
