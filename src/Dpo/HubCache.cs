@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Dpo;
 
 /// <summary>
@@ -9,6 +11,8 @@ namespace Dpo;
 /// <c>models--org--name/refs/main</c>.</remarks>
 internal static class HubCache
 {
+    private const int LongestReference = 1000;
+
     /// <summary>The folder of a model.</summary>
     /// <param name="model">A folder, or a name as on the hub. A folder of that name wins.</param>
     /// <param name="environment">The value of an environment variable; the process's where it is null.</param>
@@ -25,7 +29,7 @@ internal static class HubCache
         var reference = Path.Combine(entry, "refs", "main");
         try
         {
-            var commit = File.Exists(reference) ? File.ReadAllText(reference).Trim() : null;
+            var commit = File.Exists(reference) ? Encoding.UTF8.GetString(RegularFile.ReadAllBytes(reference, LongestReference)).Trim() : null;
             if (commit is not null && IsName(commit) && Path.Combine(entry, "snapshots", commit) is var snapshot && Directory.Exists(snapshot))
                 return snapshot;
         }

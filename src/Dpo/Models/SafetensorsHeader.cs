@@ -21,6 +21,7 @@ internal sealed record SafetensorsHeader(
     public const string MetadataName = "__metadata__";
 
     private const int LengthBytes = 8;
+    private const int MaximumLength = 100_000_000; // the format's own limit
     private const int MaximumDimensions = 64; // torch's own limit
 
     /// <summary>Reads and checks the header of an open file; <paramref name="path"/> is for messages.</summary>
@@ -31,9 +32,9 @@ internal sealed record SafetensorsHeader(
         if (fileLength < LengthBytes || RandomAccess.Read(file, lengthBytes, 0) < LengthBytes)
             throw new InvalidInputException($"{path} has {fileLength} bytes, too few for a safetensors file.");
         var length = BinaryPrimitives.ReadUInt64LittleEndian(lengthBytes);
-        if (length > StrictJson.MaximumLength)
+        if (length > MaximumLength)
             throw new InvalidInputException(
-                $"{path} claims a header of {length} bytes, where safetensors allows {StrictJson.MaximumLength}: " +
+                $"{path} claims a header of {length} bytes, where safetensors allows {MaximumLength}: " +
                 "it is damaged, not a safetensors file, or a Git LFS pointer to one.");
         var dataStart = LengthBytes + (long)length;
         if (dataStart > fileLength)

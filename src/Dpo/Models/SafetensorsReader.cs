@@ -33,7 +33,7 @@ public sealed class SafetensorsReader : IWeightFile
         Path = path;
         try
         {
-            file = File.OpenHandle(path);
+            file = RegularFile.OpenHandle(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -11,18 +11,15 @@ namespace Dpo;
 /// </summary>
 internal static class StrictJson
 {
-    /// <summary>The longest JSON text that is read, in bytes: what the safetensors format allows its header.</summary>
-    public const int MaximumLength = 100_000_000;
+    /// <summary>The longest JSON file that is read, in bytes; parsed it takes several times as much.</summary>
+    private const int MaximumLength = 16 << 20;
 
     /// <summary>Reads a file that holds one JSON object.</summary>
     public static JsonElement ReadFile(string path)
     {
         try
         {
-            var length = new FileInfo(path).Length;
-            if (length > MaximumLength)
-                throw new InvalidInputException($"{path} has {length} bytes; at most {MaximumLength} are read of a JSON file.");
-            return Parse(path, File.ReadAllBytes(path));
+            return Parse(path, RegularFile.ReadAllBytes(path, MaximumLength));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -30,7 +30,7 @@ internal sealed class TorchReader : IWeightFile
         Path = path;
         try
         {
-            file = File.OpenHandle(path);
+            file = RegularFile.OpenHandle(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -23,6 +23,7 @@ internal static class ZipDirectory
     private const int End64Length = 56;
     private const int EntryLength = 46;
     private const int LocalLength = 30;
+    private const int MaximumLength = 16 << 20; // a hundred thousand entries
     private const int LongestComment = ushort.MaxValue;
 
     /// <summary>The entries by name, checked to lie inside the file; <paramref name="path"/> is for messages.</summary>
@@ -31,7 +32,7 @@ internal static class ZipDirectory
         var fileLength = RandomAccess.GetLength(file);
         var (start, length) = Find(file, path, fileLength);
         // Allocated only now that the file is known to hold as much.
-        if (start < 0 || length < 0 || start > fileLength - length || length > StrictJson.MaximumLength)
+        if (start < 0 || length < 0 || start > fileLength - length || length > MaximumLength)
             throw Damaged(path, $"its directory of {length} bytes from byte {start} on is not inside its {fileLength}");
         ReadOnlySpan<byte> directory = Bytes(file, path, start, (int)length);
         var entries = new Dictionary<string, ZipEntry>(StringComparer.Ordinal);
