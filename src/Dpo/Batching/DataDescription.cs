@@ -130,7 +130,9 @@ public sealed record DataDescription
             RejectedTokens = LengthSummary.Of(rejectedLengths),
             ChosenLonger = pairCount == 0 ? 0 : (double)longer / pairCount,
             Duplicates = duplicates,
-            ContradictoryPairs = pairs.Where(pair => pairs.ContainsKey((pair.Key.Item1, pair.Key.Item3, pair.Key.Item2))).Sum(pair => pair.Value),
+            ContradictoryPairs = pairs
+                .Where(pair => pair.Key.Item2 != pair.Key.Item3 && pairs.ContainsKey((pair.Key.Item1, pair.Key.Item3, pair.Key.Item2)))
+                .Sum(pair => pair.Value),
         };
     }
 

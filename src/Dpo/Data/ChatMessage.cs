@@ -8,6 +8,9 @@ public sealed record ChatMessage(string Role, string Content)
     /// <summary>The role of the model.</summary>
     public const string Assistant = "assistant";
 
+    /// <summary>The role of what is said to it beforehand.</summary>
+    internal const string System = "system";
+
     /// <summary>The role of who talks to it.</summary>
     public const string User = "user";
 }

@@ -9,31 +9,35 @@ internal static class ConversationRows
     private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The example of a row with chosen and rejected messages, unless it has nothing to train on.</summary>
-    public static PreferenceExample Pair(JsonElement row, string source)
+    public static PreferenceExample Pair(DataRow row)
     {
         var (chosen, rejected) = (Messages(row, "chosen"), Messages(row, "rejected"));
         if (chosen.SequenceEqual(rejected))
             throw new BadRowException("identical completions");
-        var hasPrompt = row.TryGetProperty("prompt", out var stated);
+        var stated = row.Prompt;
         List<ChatMessage> prompt;
-        if (hasPrompt && stated.ValueKind != JsonValueKind.String)
+        if (stated?.Messages is not null)
         {
-            prompt = Messages(row, "prompt");
+            prompt = Messages(stated);
         }
         else
         {
             var common = ImplicitPrompt.CommonLength(chosen, rejected);
             prompt = chosen[..common];
             (chosen, rejected) = (chosen[common..], rejected[common..]);
-            if (hasPrompt && !prompt.Any(message => message.Role == ChatMessage.User && message.Content == stated.GetString()))
+            if (stated is not null && !prompt.Any(message => message.Role == ChatMessage.User && message.Content == stated.Question))
                 throw new BadRowException("the conversations do not begin with the prompt");
+            if (stated is null && prompt.All(message => message.Role != ChatMessage.User))
+                StrayPrompt.Refuse(row, string.Join('\n', prompt.Select(message => message.Content)));
         }
-        return Create(prompt, [chosen, rejected], source) with { Pairs = [new PreferencePair(0, 1)] };
+        return Create(prompt, [chosen, rejected], row.Source) with { Pairs = [new PreferencePair(0, 1)] };
     }
 
     /// <summary>The example of a prompt and its completions, without pairs.</summary>
-    public static PreferenceExample Read(JsonElement row, JsonElement[] completions, string source) => Create(
-        Messages(row, "prompt"), [.. completions.Select(list => Messages(list) ?? throw new BadRowException("a completion is not a list of messages"))], source);
+    public static PreferenceExample Read(DataRow row, JsonElement[] completions) => Create(
+        Messages(row.RequiredPrompt),
+        [.. completions.Select(list => Messages(list) ?? throw new BadRowException("a completion is not a list of messages"))],
+        row.Source);
 
     private static PreferenceExample Create(List<ChatMessage> prompt, List<ChatMessage>[] completions, string source)
     {
@@ -55,11 +59,16 @@ internal static class ConversationRows
         };
     }
 
-    private static List<ChatMessage> Messages(JsonElement row, string name)
+    private static List<ChatMessage> Messages(DataRow row, string field) =>
+        Messages(row.Get(field)) ?? throw new BadRowException($"'{field}' is not a list of messages");
+
+    /// <summary>The messages of a prompt, behind what the system says.</summary>
+    private static List<ChatMessage> Messages(RowPrompt prompt)
     {
-        if (!row.TryGetProperty(name, out var list))
-            throw new BadRowException($"no field '{name}'");
-        return Messages(list) ?? throw new BadRowException($"'{name}' is not a list of messages");
+        var messages = (prompt.Messages is { } list ? Messages(list) : null) ?? throw new BadRowException($"'{prompt.Name}' is not a list of messages");
+        return !string.IsNullOrWhiteSpace(prompt.System) && messages.All(message => message.Role != ChatMessage.System)
+            ? [new ChatMessage(ChatMessage.System, prompt.System), .. messages]
+            : messages;
     }
 
     private static List<ChatMessage>? Messages(JsonElement list) => list.ValueKind == JsonValueKind.Array && list.GetArrayLength() > 0

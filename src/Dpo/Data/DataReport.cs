@@ -8,8 +8,9 @@ namespace Dpo;
 /// </summary>
 /// <remarks>
 /// Pass one report to a reader and then to <see cref="ExampleTokenizer"/>, and print it once the data are through: data that
-/// silently shrink are a common cause of results that cannot be reproduced. Examples that were made in memory count through
-/// <see cref="CountRead"/>. Not thread-safe.
+/// silently shrink are a common cause of results that cannot be reproduced. A row counts once, however often the data are gone
+/// through. Examples that were made in memory, or that another report saw read, count where they are first cleaned or tokenized, unless
+/// <see cref="CountRead"/> says how many there are. Not thread-safe.
 /// </remarks>
 public sealed class DataReport
 {
@@ -17,8 +18,14 @@ public sealed class DataReport
 
     private readonly SortedDictionary<string, (int Rows, List<string> Sources)> _dropped = new(StringComparer.Ordinal);
 
+    private static readonly object Reading = new();
+
+    // Bits of 64 rows each, so that millions of rows are no matter.
+    private readonly Dictionary<(object Place, object Data, long Block), ulong> passed = [];
+    private int read, stated, met;
+
     /// <summary>Rows read, good or bad. Blank lines are no rows.</summary>
-    public int Read { get; private set; }
+    public int Read => read + (stated > 0 ? stated : met);
 
     /// <summary>Rows read and not dropped.</summary>
     public int Used => Read - Dropped;
@@ -36,9 +43,31 @@ public sealed class DataReport
     /// <summary>Tokens that truncation took away, of prompts and completions.</summary>
     public long TokensCut { get; private set; }
 
-    /// <summary>Counts rows as read.</summary>
+    /// <summary>Counts rows as read, of examples that no reader of this report's read.</summary>
     /// <param name="rows">How many.</param>
-    public void CountRead(int rows = 1) => Read += rows;
+    public void CountRead(int rows = 1) => stated += rows;
+
+    /// <summary>Counts a reader's row.</summary>
+    /// <returns>Whether it is read for the first time.</returns>
+    internal bool CountRow(RowMark row)
+    {
+        if (!IsFirst(row, Reading))
+            return false;
+        read++;
+        return true;
+    }
+
+    /// <summary>Counts the rows of an example as read, unless a reader did, or it was met before.</summary>
+    internal void Meet(PreferenceExample example) => met += IsFirst(example.Mark, Reading) ? example.RowCount : 0;
+
+    /// <summary>Whether a row comes by a place, such as a tokenizer, for the first time.</summary>
+    internal bool IsFirst(RowMark row, object place)
+    {
+        var (block, bit) = ((place, row.Data, row.Index / 64), 1UL << (int)(row.Index % 64));
+        var before = passed.GetValueOrDefault(block);
+        passed[block] = before | bit;
+        return (before & bit) == 0;
+    }
 
     /// <summary>Counts rows as truncated, unless no token was cut.</summary>
     internal void CountCut(long tokens, int rows)

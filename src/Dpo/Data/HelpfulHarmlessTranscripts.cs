@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace Dpo;
 
 /// <summary>
@@ -22,10 +20,11 @@ public static class HelpfulHarmlessTranscripts
 
     /// <summary>Reads the examples one by one; no more than a line is held in memory.</summary>
     /// <inheritdoc cref="PreferenceJsonLines.Read"/>
-    public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
-        JsonRows.Read(JsonRows.Lines(path), report, badRows, Parse);
+    public static IEnumerable<PreferenceExample> Read(
+        string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null) =>
+        JsonRows.Read(JsonRows.Of(path), ColumnNames.OfPreferences(columns), report, badRows, Parse);
 
-    internal static PreferenceExample Parse(JsonElement row, JsonRow origin)
+    internal static PreferenceExample Parse(DataRow row, RowMark mark)
     {
         var (chosen, rejected) = (row.Text("chosen"), row.Text("rejected"));
         var turn = chosen.LastIndexOf(AssistantTurn, StringComparison.Ordinal);
@@ -37,6 +36,6 @@ public static class HelpfulHarmlessTranscripts
         var answer = rejected[prompt.Length..];
         if (answer.Contains(HumanTurn, StringComparison.Ordinal))
             throw new BadRowException("rejected goes on to another turn");
-        return JsonRows.Comparison(prompt, chosen[prompt.Length..], answer, origin.Source);
+        return JsonRows.Comparison(prompt, chosen[prompt.Length..], answer, row.Source) with { Mark = mark };
     }
 }

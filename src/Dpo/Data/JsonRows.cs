@@ -8,52 +8,86 @@ internal static class JsonRows
 {
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
-    /// <summary>The lines of a file that are not blank; <c>.gz</c> is decompressed.</summary>
-    public static IEnumerable<JsonRow> Lines(string path)
+    /// <summary>The rows of a file: its lines that are not blank, or the items of the array that it is; <c>.gz</c> is decompressed.</summary>
+    public static IEnumerable<JsonRow> Of(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        using var lines = new LineReader(path);
+        return Rows(path);
+    }
+
+    private static IEnumerable<JsonRow> Rows(string path)
+    {
+        using var window = new FileWindow(path);
+        FileKind.RequireJson(window);
+        if (JsonArrayReader.Begins(window))
+        {
+            var items = new JsonArrayReader(window);
+            while (items.Next())
+                yield return new JsonRow(items.Item, path, items.Number);
+            yield break;
+        }
+        var lines = new LineReader(window);
+        byte[]? first = null;
         while (lines.Next())
         {
-            if (lines.Line.Span.IndexOfAnyExcept(" \t"u8) >= 0)
-                yield return new JsonRow(lines.Line, path, lines.Number);
+            if (lines.Line.Span.IndexOfAnyExcept(" \t"u8) < 0)
+                continue;
+            // Whether the first row was cut off, or goes over several lines, shows in the second.
+            if (first is { Length: > 0 } && IsOpen([.. first, (byte)'\n', .. lines.Line.Span]) is not null)
+            {
+                throw new InvalidInputException(
+                    $"{path}:{lines.Number}: the line goes on with the row in front of it; give one JSON object a line, or one array of objects.");
+            }
+            first = first is null && IsOpen(lines.Line.Span) == true ? lines.Line.ToArray() : [];
+            yield return new JsonRow(lines.Line, path, lines.Number);
         }
     }
 
     /// <summary>Reads rows.</summary>
     /// <param name="rows">The rows, whatever file they come from.</param>
-    /// <param name="report">Counts rows and reasons.</param>
+    /// <param name="columns">Under which names they have their fields.</param>
+    /// <param name="report">Counts rows and reasons, once however often the rows are gone through.</param>
     /// <param name="badRows">What to do with a row that <paramref name="parse"/> refuses.</param>
-    /// <param name="parse">Makes a value of a row, or throws <see cref="BadRowException"/>.</param>
-    public static IEnumerable<T> Read<T>(IEnumerable<JsonRow> rows, DataReport report, BadRows badRows, Func<JsonElement, JsonRow, T> parse)
+    /// <param name="parse">Makes a value of a row, or throws <see cref="BadRowException"/>; the mark is the row's.</param>
+    public static IEnumerable<T> Read<T>(
+        IEnumerable<JsonRow> rows, ColumnNames columns, DataReport report, BadRows badRows, Func<DataRow, RowMark, T> parse)
         where T : class
     {
         ArgumentNullException.ThrowIfNull(report);
+        return Read(rows, columns, report, badRows, parse, new object());
+    }
+
+    private static IEnumerable<T> Read<T>(
+        IEnumerable<JsonRow> rows, ColumnNames columns, DataReport report, BadRows badRows, Func<DataRow, RowMark, T> parse, object reading)
+        where T : class
+    {
+        var index = 0L;
         foreach (var row in rows)
         {
-            report.CountRead();
+            var mark = new RowMark(reading, index++);
+            var isFirst = report.CountRow(mark);
             T? value = null;
             try
             {
-                value = Parse(row.Json, root => parse(root, row));
+                value = Parse(row.Json, root => parse(new DataRow(root, columns, row), mark));
             }
             catch (BadRowException e)
             {
-                Drop(report, badRows, e.Message, row.Source, row.Place);
+                Drop(report, badRows, isFirst, e.Message, row.Source, row.Place);
             }
             if (value is not null)
                 yield return value;
         }
     }
 
-    /// <summary>Parses one line, or throws <see cref="BadRowException"/> whatever the bytes are.</summary>
-    public static T Parse<T>(ReadOnlyMemory<byte> line, Func<JsonElement, T> parse)
+    /// <summary>Parses one row, or throws <see cref="BadRowException"/> whatever the bytes are.</summary>
+    private static T Parse<T>(ReadOnlyMemory<byte> row, Func<JsonElement, T> parse)
     {
-        if (!Utf8.IsValid(line.Span))
+        if (!Utf8.IsValid(row.Span))
             throw new BadRowException("invalid UTF-8");
         try
         {
-            using var document = JsonDocument.Parse(line, Strict);
+            using var document = JsonDocument.Parse(row, Strict);
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new BadRowException("not a JSON object");
             return parse(document.RootElement);
@@ -65,23 +99,46 @@ internal static class JsonRows
         }
     }
 
-    /// <summary>Counts a bad row, or refuses it.</summary>
-    public static void Drop(DataReport report, BadRows badRows, string reason, string source, string place)
+    /// <summary>Counts a bad row where it is read for the first time, or refuses it.</summary>
+    public static void Drop(DataReport report, BadRows badRows, bool isFirst, string reason, string source, string place)
     {
         if (badRows == BadRows.Refuse)
             throw new InvalidInputException($"{place}: {reason}; correct the row, or let bad rows be skipped.");
-        report.Drop(reason, source);
+        if (isFirst)
+            report.Drop(reason, source);
+    }
+
+    /// <summary>The value of a field that is there and not null.</summary>
+    public static bool TryField(this JsonElement row, string name, out JsonElement value)
+    {
+        value = default;
+        return row.ValueKind == JsonValueKind.Object && row.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
     }
 
     /// <summary>The text of a field; a field that is missing or no text makes a bad row.</summary>
     public static string Text(this JsonElement row, string name)
     {
-        if (row.ValueKind != JsonValueKind.Object || !row.TryGetProperty(name, out var value))
+        if (!row.TryField(name, out var value))
             throw new BadRowException($"no field '{name}'");
         return value.ValueKind == JsonValueKind.String
             ? value.GetString()!
             : throw new BadRowException($"'{name}' is not a text");
     }
+
+    /// <summary>What a value says that is true or false in any spelling: as such, as 1 or 0, or as a text of these; null where it is none.</summary>
+    public static bool? Flag(this JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        JsonValueKind.Number when value.TryGetDouble(out var number) => number == 1 ? true : number == 0 ? false : null,
+        JsonValueKind.String => value.GetString()!.Trim().ToUpperInvariant() switch
+        {
+            "TRUE" or "1" or "1.0" => true,
+            "FALSE" or "0" or "0.0" => false,
+            _ => null,
+        },
+        _ => null,
+    };
 
     /// <summary>The example of a comparison, unless it has nothing to train on.</summary>
     public static PreferenceExample Comparison(string prompt, string chosen, string rejected, string source)
@@ -91,5 +148,22 @@ internal static class JsonRows
         if (chosen == rejected)
             throw new BadRowException("identical completions");
         return new PreferenceExample(prompt, chosen, rejected) { Source = source };
+    }
+
+    /// <summary>Whether a JSON object goes on behind a text; null where the text is none, as far as it goes.</summary>
+    private static bool? IsOpen(ReadOnlySpan<byte> text)
+    {
+        try
+        {
+            var reader = new Utf8JsonReader(text, isFinalBlock: false, default);
+            while (reader.Read())
+            {
+            }
+            return reader.BytesConsumed > 0 && !(reader.TokenType == JsonTokenType.EndObject && reader.CurrentDepth == 0);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
     }
 }

@@ -21,8 +21,12 @@ public static class PreferenceCleaning
     {
         ArgumentNullException.ThrowIfNull(examples);
         ArgumentNullException.ThrowIfNull(report);
-        var seen = new HashSet<UInt128>();
-        return examples.Keep(example => seen.Add(ContentHash.Of(example)), "duplicate", report);
+        Func<PreferenceExample, bool> IsNew()
+        {
+            var seen = new HashSet<UInt128>();
+            return example => seen.Add(ContentHash.Of(example));
+        }
+        return Kept(examples, IsNew, "duplicate", report, new object());
     }
 
     /// <summary>
@@ -35,10 +39,16 @@ public static class PreferenceCleaning
     {
         ArgumentNullException.ThrowIfNull(examples);
         ArgumentNullException.ThrowIfNull(report);
+        return WithoutContradictions(examples, report, new object());
+    }
+
+    private static IEnumerable<PreferenceExample> WithoutContradictions(IEnumerable<PreferenceExample> examples, DataReport report, object cleaning)
+    {
         PreferenceExample[] all = [.. examples];
         var pairs = all.SelectMany(example => example.Pairs.Select(pair => ContentHash.Of(example, pair))).ToHashSet();
-        foreach (var example in all)
+        foreach (var (index, example) in all.Index())
         {
+            report.Meet(example);
             PreferencePair[] kept = [.. example.Pairs.Where(pair => !pairs.Contains(ContentHash.Of(example, new PreferencePair(pair.Rejected, pair.Chosen))))];
             if (kept.Length == example.Pairs.Count)
             {
@@ -46,7 +56,8 @@ public static class PreferenceCleaning
                 continue;
             }
             var isWhole = example.Ranking is not null || example.Scores is not null;
-            report.Drop("contradictory pair", example.Source, isWhole ? 1 : example.Pairs.Count - kept.Length);
+            if (report.IsFirst(new RowMark(cleaning, index), cleaning))
+                report.Drop("contradictory pair", example.Source, isWhole ? 1 : example.Pairs.Count - kept.Length);
             if (!isWhole && kept.Length > 0)
                 yield return example with { Pairs = kept };
         }
@@ -62,12 +73,24 @@ public static class PreferenceCleaning
     {
         ArgumentNullException.ThrowIfNull(examples);
         ArgumentNullException.ThrowIfNull(condition);
+        ArgumentNullException.ThrowIfNull(reason);
         ArgumentNullException.ThrowIfNull(report);
+        return Kept(examples, () => condition, reason, report, new object());
+    }
+
+    /// <summary>Keeps the examples for which a condition holds; what it remembers is new at each enumeration, what was counted is not.</summary>
+    private static IEnumerable<PreferenceExample> Kept(
+        IEnumerable<PreferenceExample> examples, Func<Func<PreferenceExample, bool>> begin, string reason, DataReport report, object cleaning)
+    {
+        var condition = begin();
+        var index = 0L;
         foreach (var example in examples)
         {
+            index++;
+            report.Meet(example);
             if (condition(example))
                 yield return example;
-            else
+            else if (report.IsFirst(new RowMark(cleaning, index), cleaning))
                 report.Drop(reason, example.Source, example.RowCount);
         }
     }

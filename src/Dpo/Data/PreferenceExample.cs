@@ -46,6 +46,9 @@ public sealed record PreferenceExample(string Prompt, IReadOnlyList<string> Comp
     /// rendered from the messages by the chat template that <c>ExampleTokenizer</c> was given.
     /// </summary>
     public Conversation? Conversation { get; init; }
+
+    /// <summary>By what reports know the example again.</summary>
+    internal RowMark Mark { get; init; } = RowMark.New();
 }
 
 /// <summary>One preference: the completion with index <paramref name="Chosen"/> was preferred to the one with index

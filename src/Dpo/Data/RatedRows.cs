@@ -5,38 +5,39 @@ namespace Dpo;
 /// <summary>The rows of <see cref="PreferenceJsonLines"/> that say more of completions than which of two was preferred.</summary>
 internal static class RatedRows
 {
+    /// <summary>Every completion makes a pair with every other: half a million are still no matter, and twice the completions are four times
+    /// the pairs.</summary>
+    private const int MostCompletions = 1024;
+
     /// <summary>Adds the scores of a row's pair, where it has them.</summary>
-    public static PreferenceExample Scored(PreferenceExample pair, JsonElement row)
+    public static PreferenceExample Scored(PreferenceExample pair, DataRow row)
     {
-        var (hasChosen, hasRejected) = (row.TryGetProperty("score_chosen", out var chosen), row.TryGetProperty("score_rejected", out var rejected));
+        var (hasChosen, hasRejected) = (row.TryGet("score_chosen", out var chosen), row.TryGet("score_rejected", out var rejected));
         if (hasChosen != hasRejected)
             throw new BadRowException(hasChosen ? "no field 'score_rejected'" : "no field 'score_chosen'");
         return hasChosen ? pair with { Scores = [Number(chosen, "score_chosen"), Number(rejected, "score_rejected")] } : pair;
     }
 
     /// <summary>A completion that was labelled by itself.</summary>
-    public static PreferenceExample Labelled(JsonElement completion, JsonElement row, string source)
+    public static PreferenceExample Labelled(JsonElement completion, DataRow row) => Unrated(row, [completion]) with
     {
-        var example = Unrated(row, [completion], source);
-        if (!row.TryGetProperty("label", out var label))
-            throw new BadRowException("no field 'label'");
-        if (label.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
-            throw new BadRowException("'label' is neither true nor false");
-        return example with { Labels = [label.GetBoolean()] };
-    }
+        Labels = [row.Get("label").Flag() ?? throw new BadRowException("'label' is neither true nor false, and neither 1 nor 0")],
+    };
 
     /// <summary>Completions in order of preference, or each with its score.</summary>
-    public static PreferenceExample Ranked(JsonElement list, JsonElement row, string source)
+    public static PreferenceExample Ranked(JsonElement list, DataRow row)
     {
         if (list.ValueKind != JsonValueKind.Array || list.GetArrayLength() < 2)
             throw new BadRowException("'completions' is no list of two or more");
-        var example = Unrated(row, [.. list.EnumerateArray()], source);
+        if (list.GetArrayLength() > MostCompletions)
+            throw new BadRowException($"'completions' holds more than {MostCompletions}, which would make too many pairs");
+        var example = Unrated(row, [.. list.EnumerateArray()]);
         var completions = example.Completions;
         if (completions.Distinct(StringComparer.Ordinal).Count() < completions.Count)
             throw new BadRowException("identical completions");
 
-        var scores = row.TryGetProperty("scores", out var scoreList) ? Numbers(scoreList, "scores", completions.Count) : null;
-        var ranking = row.TryGetProperty("ranking", out var rankingList) ? Ranking(rankingList, completions.Count) : null;
+        var scores = row.TryGet("scores", out var scoreList) ? Numbers(scoreList, "scores", completions.Count) : null;
+        var ranking = row.TryGet("ranking", out var rankingList) ? Ranking(rankingList, completions.Count) : null;
         if (scores is null && ranking is null)
             throw new BadRowException("neither a field 'ranking' nor 'scores'");
         // Scores without ties are a ranking too.
@@ -62,15 +63,16 @@ internal static class RatedRows
     }
 
     /// <summary>A prompt and its completions, texts or messages like it.</summary>
-    private static PreferenceExample Unrated(JsonElement row, JsonElement[] completions, string source)
+    private static PreferenceExample Unrated(DataRow row, JsonElement[] completions)
     {
-        if (row.TryGetProperty("prompt", out var prompt) && prompt.ValueKind == JsonValueKind.Array)
-            return ConversationRows.Read(row, completions, source);
+        var prompt = row.RequiredPrompt;
+        if (prompt.Messages is not null)
+            return ConversationRows.Read(row, completions);
         string[] texts = [.. completions.Select(item =>
             item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new BadRowException("a completion is not a text"))];
         return texts.Any(string.IsNullOrWhiteSpace)
             ? throw new BadRowException("empty completion")
-            : new PreferenceExample(row.Text("prompt"), texts, []) { Source = source };
+            : new PreferenceExample(prompt.Text, texts, []) { Source = row.Source };
     }
 
     private static float[] Numbers(JsonElement list, string name, int count)

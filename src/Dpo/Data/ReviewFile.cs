@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using System.Text.Unicode;
 
 namespace Dpo;
@@ -24,31 +22,33 @@ public static class ReviewFile
     /// ordinal order of their names.</param>
     /// <param name="report">Counts the reviews read and dropped.</param>
     /// <param name="badRows">Whether bad rows (malformed, empty, another label) are skipped and counted, or refused.</param>
+    /// <param name="columns">Under which names the file has <c>text</c> and <c>label</c>, where it has them under others.</param>
     /// <exception cref="InvalidInputException">While reading: there is no such file or folder, it cannot be read, or a bad row is
-    /// refused.</exception>
-    public static IEnumerable<Review> Read(string path, DataReport report, BadRows badRows = BadRows.Skip)
+    /// refused. At once: <paramref name="columns"/> names another field.</exception>
+    public static IEnumerable<Review> Read(
+        string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null)
     {
         ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(report);
-        if (Directory.Exists(path))
-            return ReadFolder(path, report, badRows);
-        return JsonRows.Read(JsonRows.Lines(path), report, badRows, Parse);
+        var names = ColumnNames.OfReviews(columns);
+        return Directory.Exists(path) ? ReadFolder(path, report, badRows, new object()) : JsonRows.Read(JsonRows.Of(path), names, report, badRows, Parse);
     }
 
-    internal static Review Parse(JsonElement row, JsonRow origin)
+    internal static Review Parse(DataRow row, RowMark mark)
     {
         // The hub's copies number the classes.
-        var number = row.TryGetProperty("label", out var label) && label.ValueKind == JsonValueKind.Number && label.TryGetInt32(out var value) ? value : -1;
-        return (number >= 0 ? number.ToString(CultureInfo.InvariantCulture) : row.Text("label")) switch
+        var label = row.Get("label");
+        return (label.Flag() is { } flag ? flag ? "pos" : "neg" : row.Text("label")) switch
         {
-            "pos" or "1" => Create(row.Text("text"), true, origin.Source),
-            "neg" or "0" => Create(row.Text("text"), false, origin.Source),
+            "pos" => Create(row.Text("text"), true, row.Source),
+            "neg" => Create(row.Text("text"), false, row.Source),
             _ => throw new BadRowException("'label' is neither \"pos\" (or 1) nor \"neg\" (or 0)"),
         };
     }
 
-    private static IEnumerable<Review> ReadFolder(string path, DataReport report, BadRows badRows)
+    private static IEnumerable<Review> ReadFolder(string path, DataReport report, BadRows badRows, object reading)
     {
+        var index = 0L;
         var train = Path.Combine(path, "train");
         var root = Directory.Exists(train) ? train : path;
         foreach (var label in new[] { "neg", "pos" })
@@ -61,7 +61,7 @@ public static class ReviewFile
             }
             foreach (var file in Directory.GetFiles(folder, "*.txt").Order(StringComparer.Ordinal))
             {
-                report.CountRead();
+                var isFirst = report.CountRow(new RowMark(reading, index++));
                 var source = $"{label}/{Path.GetFileName(file)}";
                 Review? review = null;
                 try
@@ -70,7 +70,7 @@ public static class ReviewFile
                 }
                 catch (BadRowException e)
                 {
-                    JsonRows.Drop(report, badRows, e.Message, source, file);
+                    JsonRows.Drop(report, badRows, isFirst, e.Message, source, file);
                 }
                 if (review is not null)
                     yield return review;
@@ -82,7 +82,7 @@ public static class ReviewFile
     {
         try
         {
-            var bytes = File.ReadAllBytes(file);
+            var bytes = RegularFile.ReadAllBytes(file, FileWindow.LongestRow);
             return Utf8.IsValid(bytes) ? Encoding.UTF8.GetString(bytes) : throw new BadRowException("invalid UTF-8");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

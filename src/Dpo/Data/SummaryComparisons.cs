@@ -23,34 +23,34 @@ public static class SummaryComparisons
 {
     /// <summary>Reads the examples one by one; no more than a line is held in memory.</summary>
     /// <inheritdoc cref="PreferenceJsonLines.Read"/>
-    public static IEnumerable<PreferenceExample> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
-        JsonRows.Read(JsonRows.Lines(path), report, badRows, Parse);
+    public static IEnumerable<PreferenceExample> Read(
+        string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null) =>
+        JsonRows.Read(JsonRows.Of(path), ColumnNames.OfPreferences(columns), report, badRows, Parse);
 
-    internal static PreferenceExample Parse(JsonElement row, JsonRow origin)
+    internal static PreferenceExample Parse(DataRow row, RowMark mark) => Parse(row) with { Mark = mark };
+
+    private static PreferenceExample Parse(DataRow row)
     {
-        if (row.TryGetProperty("input_text", out _))
-            return Choose(row.Text("input_text"), row.Text("candidate_0"), row.Text("candidate_1"), row, origin.Source);
-        if (!row.TryGetProperty("summaries", out var summaries))
+        if (row.Has("input_text"))
+            return Choose(row.Text("input_text"), row.Text("candidate_0"), row.Text("candidate_1"), row);
+        if (!row.TryGet("summaries", out var summaries))
             throw new BadRowException("no comparison: no field 'summaries'");
         if (summaries.ValueKind != JsonValueKind.Array || summaries.GetArrayLength() != 2)
             throw new BadRowException("'summaries' does not hold two summaries");
-        if (!row.TryGetProperty("info", out var info))
-            throw new BadRowException("no field 'info'");
+        var info = row.Get("info");
         var prompt = $"SUBREDDIT: r/{info.Text("subreddit")}\nTITLE: {info.Text("title")}\nPOST: {info.Text("post")}\nTL;DR:";
-        return Choose(prompt, Completion(summaries[0]), Completion(summaries[1]), row, origin.Source);
+        return Choose(prompt, Completion(summaries[0]), Completion(summaries[1]), row);
     }
 
     private static string Completion(JsonElement summary) => " " + summary.Text("text").TrimStart();
 
-    private static PreferenceExample Choose(string prompt, string first, string second, JsonElement row, string source)
+    private static PreferenceExample Choose(string prompt, string first, string second, DataRow row)
     {
-        if (!row.TryGetProperty("choice", out var choice) || choice.ValueKind != JsonValueKind.Number
-            || !choice.TryGetInt32(out var index) || index is not (0 or 1))
+        return (row.TryGet("choice", out var choice) ? choice.Flag() : null) switch
         {
-            throw new BadRowException("'choice' is neither 0 nor 1");
-        }
-        return index == 0
-            ? JsonRows.Comparison(prompt, first, second, source)
-            : JsonRows.Comparison(prompt, second, first, source);
+            false => JsonRows.Comparison(prompt, first, second, row.Source),
+            true => JsonRows.Comparison(prompt, second, first, row.Source),
+            null => throw new BadRowException("'choice' is neither 0 nor 1"),
+        };
     }
 }

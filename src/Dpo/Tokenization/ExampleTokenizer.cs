@@ -24,6 +24,8 @@ public sealed class ExampleTokenizer
     private const string UnknownRole = "a role that the chat template has no place for";
     private const string PromptTooLong = "prompt too long";
     private const string CompletionTooLong = "completion too long";
+    private const string CutToIdentical = "identical completions after truncation";
+    private const string Identical = "identical completions as tokens";
 
     /// <summary>Creates a tokenizer of examples.</summary>
     /// <param name="tokenizer">The model's tokenizer.</param>
@@ -81,16 +83,22 @@ public sealed class ExampleTokenizer
     /// <exception cref="InvalidInputException">The example is a conversation and there is no chat template, or the tokenizer lacks a special
     /// token of it.</exception>
     /// <returns>The ids; null where the prompt is empty, so that nothing predicts the first token of a completion, or where the
-    /// prompt alone is too long under <see cref="Truncation.KeepStart"/>, or anything is under <see cref="Truncation.Drop"/>.</returns>
+    /// prompt alone is too long under <see cref="Truncation.KeepStart"/>, or anything is under <see cref="Truncation.Drop"/>, or where
+    /// truncation leaves no difference between the completions. Of several pairs those without a difference are left out.</returns>
     public TokenizedExample? Tokenize(PreferenceExample example, DataReport report)
     {
         ArgumentNullException.ThrowIfNull(example);
         ArgumentNullException.ThrowIfNull(report);
-        if (example.Conversation is { } chat && ChatTemplate?.Knows(chat.Completions.SelectMany(messages => messages).Concat(chat.Prompt)) == false)
+        report.Meet(example);
+        var isFirst = report.IsFirst(example.Mark, this);
+        TokenizedExample? Drop(string reason)
         {
-            report.Drop(UnknownRole, example.Source, example.RowCount);
+            if (isFirst)
+                report.Drop(reason, example.Source, example.RowCount);
             return null;
         }
+        if (example.Conversation is { } chat && ChatTemplate?.Knows(chat.Completions.SelectMany(messages => messages).Concat(chat.Prompt)) == false)
+            return Drop(UnknownRole);
         var (prompt, completions) = Encode(example);
         bool TooLong() => prompt.Count + completions.Max(completion => completion.Count) > MaxLength;
         var (keepStart, drop) = (Truncation == Truncation.KeepStart, Truncation == Truncation.Drop);
@@ -99,10 +107,7 @@ public sealed class ExampleTokenizer
             : drop && TooLong() ? CompletionTooLong
             : null;
         if (fault is not null)
-        {
-            report.Drop(fault, example.Source, example.RowCount);
-            return null;
-        }
+            return Drop(fault);
 
         var whole = prompt.Count + completions.Sum(completion => completion.Count);
         if (!keepStart && TooLong())
@@ -112,8 +117,18 @@ public sealed class ExampleTokenizer
             var room = MaxLength - (keepStart ? prompt.Count : MaxPromptLength);
             completions = [.. completions.Select(completion => Cut(completion, room, keepEnd: false))];
         }
-        report.CountCut(whole - prompt.Count - completions.Sum(completion => completion.Count), example.RowCount);
-        return new TokenizedExample(prompt, completions, example.Pairs)
+        var cut = whole - prompt.Count - completions.Sum(completion => completion.Count);
+        PreferencePair[] pairs = [.. example.Pairs.Where(pair => !completions[pair.Chosen].SequenceEqual(completions[pair.Rejected]))];
+        // Of a ranking or scores nothing can be left out.
+        var isWhole = example.Ranking is not null || example.Scores is not null;
+        var lost = pairs.Length == example.Pairs.Count ? 0 : isWhole || pairs.Length == 0 ? example.RowCount : example.Pairs.Count - pairs.Length;
+        if (lost > 0 && isFirst)
+            report.Drop(cut > 0 ? CutToIdentical : Identical, example.Source, lost);
+        if (lost == example.RowCount)
+            return null;
+        if (isFirst)
+            report.CountCut(cut, example.RowCount - lost);
+        return new TokenizedExample(prompt, completions, lost > 0 ? pairs : example.Pairs)
         {
             Ranking = example.Ranking,
             Scores = example.Scores,

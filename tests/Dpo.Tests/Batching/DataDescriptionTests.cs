@@ -55,7 +55,7 @@ public class DataDescriptionTests
     {
         var tokenizer = TextTokenizer.Load(Fixture.Path("tokenizer"));
         var (prompt, completion) = (tokenizer.Encode("Tell me about the village doctor.").Count, tokenizer.Encode(" He found a map.", continues: true).Count + 1);
-        var example = new PreferenceExample("Tell me about the village doctor.", " He found a map.", " He found a map.");
+        var example = new PreferenceExample("Tell me about the village doctor.", " He found a map.", " It found a map.");
 
         var report = new DataReport();
         var kept = new ExampleTokenizer(tokenizer, prompt + completion - 2, truncation: Truncation.KeepStart).Tokenize(example, report)!;
@@ -69,4 +69,8 @@ public class DataDescriptionTests
         Assert.Equal((prompt, completion), (kept.Prompt.Count, kept.Completions[0].Count));
         Assert.Equal(1, report.Truncated);
     }
+
+    [Fact]
+    public void A_pair_without_a_difference_contradicts_nothing() =>
+        Assert.Equal(0, DataDescription.Of([new TokenizedExample([1], [[2, 3], [2, 3]], [new(0, 1)])]).ContradictoryPairs);
 }

@@ -35,7 +35,7 @@ public class LineReaderTests
         Assert.Equal(["a", "bcd", "efg"], ReadAll(folder.Write("lines", "a\nbcd\nefg"), 3));
         var path = folder.Write("long", "a\nbcde\nefg");
         var e = Assert.Throws<InvalidInputException>(() => ReadAll(path, 3));
-        Assert.Equal($"{path}:2: the line is longer than 3 bytes; give a file with one row a line.", e.Message);
+        Assert.Equal($"{path}:2: the row is longer than 3 bytes; give a file with one row a line, or an array of rows.", e.Message);
     }
 
     [Fact]
@@ -89,7 +89,8 @@ public class LineReaderTests
 
     private static List<string> ReadAll(string path, int longest)
     {
-        using var reader = new LineReader(path, longest);
+        using var window = new FileWindow(path, longest);
+        var reader = new LineReader(window);
         var lines = new List<string>();
         while (reader.Next())
         {

@@ -60,7 +60,7 @@ public class PreferenceCleaningTests
         var report = new DataReport();
         PreferenceExample[] examples = [new("long", ["a", "b", "c"], [new(0, 1), new(1, 2)]) { Source = "t:1" }, new("p", "a", "b")];
         Assert.Equal([examples[1]], examples.Keep(example => example.Prompt.Length < 2, "long prompt", report));
-        Assert.Equal("read 0 rows; used -2; dropped 2: long prompt (t:1, …)", report.ToString());
+        Assert.Equal("read 3 rows; used 1; dropped 2: long prompt (t:1, …)", report.ToString());
     }
 
     [Fact]

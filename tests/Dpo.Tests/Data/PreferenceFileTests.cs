@@ -45,6 +45,9 @@ public class PreferenceFileTests
         var unknown = folder.Write("unknown.jsonl", "\n{\"question\": 1}\n");
         Assert.Equal(
             $"{unknown}:2: the row has none of the fields of a known format; {Formats}",
+            Assert.Throws<InvalidInputException>(() => PreferenceFile.Read(unknown, new DataReport(), BadRows.Refuse)).Message);
+        Assert.Equal(
+            $"{unknown}: there is no row that can be read (read 1 rows; used 0; dropped 1: the row has none of the fields of a known format (unknown.jsonl:2)); {Formats}",
             Assert.Throws<InvalidInputException>(() => PreferenceFile.Read(unknown, new DataReport())).Message);
         var empty = folder.Write("empty.jsonl", "\n \n");
         Assert.Equal(

@@ -36,9 +36,9 @@ public class PreferenceJsonLinesTests
         Assert.Equal(["ü", "u"], examples[1].Completions);
         Assert.Equal("train.jsonl:12", examples[1].Source);
         Assert.Equal(
-            "read 11 rows; used 2; dropped 1: 'chosen' is not a text (train.jsonl:6); dropped 2: empty completion (train.jsonl:8, " +
+            "read 11 rows; used 2; dropped 2: empty completion (train.jsonl:8, " +
             "train.jsonl:11); dropped 1: identical completions (train.jsonl:7); dropped 3: malformed JSON (train.jsonl:3, " +
-            "train.jsonl:9, train.jsonl:10); dropped 1: no field 'rejected' (train.jsonl:5); dropped 1: not a JSON object (train.jsonl:4)",
+            "train.jsonl:9, train.jsonl:10); dropped 1: no field 'chosen' (train.jsonl:6); dropped 1: no field 'rejected' (train.jsonl:5); dropped 1: not a JSON object (train.jsonl:4)",
             report.ToString());
         Assert.Equal(9, report.Dropped);
     }

@@ -157,4 +157,28 @@ public class ExampleTokenizerTests
 
     private static IEnumerable<int> Ids(JsonElement parent, string name) =>
         parent.GetProperty(name).EnumerateArray().Select(id => id.GetInt32());
+
+    [Theory]
+    [InlineData(Truncation.PaperKeepPromptEnd)]
+    [InlineData(Truncation.KeepStart)]
+    public void Pairs_that_truncation_leaves_no_difference_are_dropped_and_counted(Truncation truncation)
+    {
+        const string same = " The answer is long and starts with the very same words in both of the completions, because people often restate the question before they say";
+        var tokenizer = new ExampleTokenizer(TextTokenizer.Load(Fixture.Path("tokenizer")), 24, 8, truncation);
+        var report = new DataReport();
+        Assert.Null(tokenizer.Tokenize(new PreferenceExample("Q0?", $"{same} yes.", $"{same} no.") { Source = "t:1" }, report));
+        // Of several pairs, those of a difference are kept.
+        var several = tokenizer.Tokenize(new PreferenceExample("Q1?", [$"{same} yes.", $"{same} no.", " No."], [new(0, 1), new(0, 2), new(2, 1)]) { Source = "t:2" }, report)!;
+        Assert.Equal([new(0, 2), new(2, 1)], several.Pairs);
+        // Rankings and scores are all or nothing.
+        Assert.Null(tokenizer.Tokenize(new PreferenceExample("Q2?", [$"{same} yes.", $"{same} no.", " No."], [new(0, 1), new(0, 2), new(2, 1)]) { Ranking = [0, 2, 1], Source = "t:3" }, report));
+        Assert.Null(tokenizer.Tokenize(new PreferenceExample("Q3?", $"{same} yes.", $"{same} no.") { Scores = [2, 1], Source = "t:4" }, report));
+        // Labelled by themselves, completions are compared with nothing.
+        Assert.NotNull(tokenizer.Tokenize(new PreferenceExample("Q4?", [$"{same} yes."], []) { Labels = [true] }, report));
+        Assert.Null(tokenizer.Tokenize(new PreferenceExample("Q", " a", " a") { Source = "t:6" }, report));
+        Assert.Equal(
+            "read 8 rows; used 3; dropped 4: identical completions after truncation (t:1, t:2, t:3, t:4); dropped 1: identical completions as tokens (t:6)",
+            report.ToString());
+        Assert.Equal(3, report.Truncated);
+    }
 }

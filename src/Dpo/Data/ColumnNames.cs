@@ -1,0 +1,96 @@
+namespace Dpo;
+
+/// <summary>The fields that rows have, and the names of the columns in which a file keeps them: the formats' own, the spellings of
+/// well-known data sets, or what the user says. What is said here holds for JSON Lines and Parquet.</summary>
+internal sealed class ColumnNames
+{
+    private const string Prompt = "prompt";
+
+    /// <summary>The column that holds what is said to the model before the prompt, where it is a text.</summary>
+    public const string System = "system";
+
+    /// <summary>What <see cref="PreferenceFile"/> reads: pairs, rankings, labelled completions, summary comparisons of both kinds.</summary>
+    private static readonly string[] PreferenceFields =
+    [
+        Prompt, "chosen", "rejected", "score_chosen", "score_rejected", "completions", "ranking", "scores", "completion", "label",
+        "info", "summaries", "choice", "input_text", "candidate_0", "candidate_1",
+    ];
+
+    private static readonly string[] ReviewFields = ["text", "label"];
+
+    /// <summary>Where a well-known set keeps the prompt: the first that a row has decides. Alpaca's has an input beside it.</summary>
+    private static readonly string[][] Prompts = [[Prompt], ["question"], ["instruction", "input"], ["query"], ["input"]];
+
+    private static readonly Dictionary<string, string> Spellings = new(StringComparer.Ordinal)
+    {
+        ["chosen"] = "chosen_response",
+        ["rejected"] = "rejected_response",
+    };
+
+    private readonly string[] fields;
+    private readonly Dictionary<string, string[]> named = new(StringComparer.Ordinal);
+
+    private ColumnNames(string[] fields, IReadOnlyDictionary<string, string>? columns)
+    {
+        this.fields = fields;
+        foreach (var (field, column) in columns ?? new Dictionary<string, string>())
+        {
+            if (!fields.Contains(field))
+            {
+                throw new InvalidInputException(
+                    $"The columns' names say what '{field}' is called, but rows have no such field; they have {Quoted(fields)}.");
+            }
+            named[field] = column.Length == 0 ? [] : field == Prompt ? column.Split('+') : [column];
+        }
+    }
+
+    /// <summary>The columns of preferences, some of which the user names.</summary>
+    /// <exception cref="InvalidInputException">There is no such field.</exception>
+    public static ColumnNames OfPreferences(IReadOnlyDictionary<string, string>? columns) => new(PreferenceFields, columns);
+
+    /// <summary>The columns of reviews.</summary>
+    /// <inheritdoc cref="OfPreferences"/>
+    public static ColumnNames OfReviews(IReadOnlyDictionary<string, string>? columns) => new(ReviewFields, columns);
+
+    /// <summary>Whether the user said where the prompt is, or that there is none.</summary>
+    public bool NamesPrompt => named.ContainsKey(Prompt);
+
+    /// <summary>The names under which a field other than the prompt may stand.</summary>
+    public IEnumerable<string> Of(string field) => named.TryGetValue(field, out var own) ? own
+        : Spellings.TryGetValue(field, out var other) ? [field, other] : [field];
+
+    /// <summary>The columns that make the prompt together, the system's text in front; none where there is no prompt.</summary>
+    /// <param name="has">Whether there is a column of that name.</param>
+    public IReadOnlyList<string> OfPrompt(Func<string, bool> has)
+    {
+        if (named.TryGetValue(Prompt, out var own))
+            return own;
+        var columns = Prompts.FirstOrDefault(columns => has(columns[0])) ?? [];
+        return columns.Length == 0 ? [] : [.. columns.Prepend(System).Where(has)];
+    }
+
+    /// <summary>Whether a column of the prompt's holds what is said to the model before the prompt.</summary>
+    public bool IsSystem(string column) => column == System && !NamesPrompt;
+
+    /// <summary>Which of a table's columns are read: those of fields. Where pairs have no prompt, all: it may be among them.</summary>
+    public IEnumerable<string> Among(IReadOnlyCollection<string> present)
+    {
+        var isRead = fields.Where(field => field != Prompt).SelectMany(Of).ToHashSet(StringComparer.Ordinal);
+        var prompt = fields.Contains(Prompt) ? OfPrompt(present.Contains) : [];
+        isRead.UnionWith(prompt);
+        var mayHide = prompt.Count == 0 && !NamesPrompt && Of("chosen").Any(present.Contains) && fields.Contains("chosen");
+        return present.Where(column => mayHide || isRead.Contains(column));
+    }
+
+    /// <summary>Whether a column is known by its name.</summary>
+    public bool IsField(string column) => Prompts.Any(columns => columns.Contains(column)) || fields.SelectMany(Of).Contains(column);
+
+    /// <summary>Refuses a table without a column that the user named.</summary>
+    public void RequireIn(string path, IReadOnlyCollection<string> present)
+    {
+        if (named.Values.SelectMany(columns => columns).FirstOrDefault(column => !present.Contains(column)) is { } missing)
+            throw new InvalidInputException($"{path}: the file has no column '{missing}', which was named; it has {Quoted(present)}.");
+    }
+
+    private static string Quoted(IEnumerable<string> names) => string.Join(", ", names.Select(name => $"'{name}'"));
+}
