@@ -1,73 +1,88 @@
 using System.Text.Json;
 using System.Text.Unicode;
-using Parquet;
-using Parquet.Schema;
+using ParquetSharp;
+using ParquetSharp.Schema;
 
 namespace Dpo;
 
-/// <summary>A field with values: a column of the file.</summary>
-internal abstract class ParquetLeaf(DataField column) : ParquetColumn(column)
+/// <summary>A field with values: a column of the file, of which some entries are in memory at a time.</summary>
+internal abstract class ParquetLeaf(string name, int column, int definition, int repetition) : ParquetColumn(name, definition), IDisposable
 {
-    private int[] _definitions = [];
-    private int[] _repetitions = [];
-    private int _entry;
+    private const int BatchSize = 1024;
+
+    private readonly short[] definitions = new short[BatchSize];
+    private readonly short[] repetitions = new short[BatchSize];
+    private ColumnReader? reader;
+    private int count;
+    private int entry;
 
     /// <summary>The definition level of the current entry.</summary>
-    public int Definition => AtEnd ? throw new InvalidDataException($"the column '{column.Path}' ends too early") : _definitions[_entry];
+    public int Definition => AtEnd ? throw new InvalidDataException($"the column '{Name}' ends too early") : definitions[entry];
 
     /// <summary>The repetition level of the current entry: 0 where a row begins, and behind the last.</summary>
-    public int Repetition => AtEnd ? 0 : _repetitions[_entry];
+    public int Repetition => AtEnd ? 0 : repetitions[entry];
 
-    /// <summary>Whether all entries were gone through.</summary>
-    public bool AtEnd => _entry == _definitions.Length;
+    /// <summary>Whether all entries of the row group were gone through.</summary>
+    public bool AtEnd => entry == count;
 
     public override ParquetLeaf First => this;
 
     public override IEnumerable<ParquetLeaf> Leaves => [this];
 
     /// <summary>Goes on to the next entry.</summary>
-    public void Next() => _entry++;
-
-    /// <summary>Loads the column's entries in a row group.</summary>
-    public void Load(ParquetRowGroupReader group, BoundedReads file)
+    public void Next()
     {
-        var metadata = group.GetMetadata(column)?.MetaData ?? throw new InvalidDataException($"the column '{column.Path}' is missing");
-        var count = checked((int)metadata.NumValues);
-        if (count < group.RowCount || (column.MaxRepetitionLevel == 0 && count != group.RowCount))
-            throw new InvalidDataException($"the column '{column.Path}' has {count} entries for {group.RowCount} rows");
-        file.Limit(0, file.Length);
-        var (begin, end) = ParquetPages.Of(file, metadata);
-        file.Limit(begin, end);
-        (_definitions, _repetitions, _entry) = (new int[count], new int[count], 0);
-        // Parquet.Net leaves what a damaged page lacks as it was.
-        if (column.MaxDefinitionLevel > 0)
-            Array.Fill(_definitions, -1);
-        if (column.MaxRepetitionLevel > 0)
-            Array.Fill(_repetitions, -1);
-        LoadValues(group, _definitions, _repetitions);
-        if (_definitions.AsSpan().ContainsAnyExceptInRange(0, column.MaxDefinitionLevel) || _repetitions.AsSpan().ContainsAnyExceptInRange(0, column.MaxRepetitionLevel))
-            throw new InvalidDataException($"the column '{column.Path}' has levels that it cannot have");
+        if (++entry == count)
+            Fill();
     }
 
-    /// <summary>The leaf of a field; null where its type is none of those that JSON has.</summary>
-    public static ParquetLeaf? OfType(DataField field) => Type.GetTypeCode(field.ClrType) switch
+    /// <summary>Begins the column's entries in a row group.</summary>
+    public void Begin(RowGroupReader group)
     {
-        TypeCode.Boolean => new Values<bool>(field, (writer, value) => writer.WriteBooleanValue(value)),
-        TypeCode.SByte => new Values<sbyte>(field, (writer, value) => writer.WriteNumberValue(value)),
-        TypeCode.Byte => new Values<byte>(field, (writer, value) => writer.WriteNumberValue(value)),
-        TypeCode.Int16 => new Values<short>(field, (writer, value) => writer.WriteNumberValue(value)),
-        TypeCode.UInt16 => new Values<ushort>(field, (writer, value) => writer.WriteNumberValue(value)),
-        TypeCode.Int32 => new Values<int>(field, (writer, value) => writer.WriteNumberValue(value)),
-        TypeCode.UInt32 => new Values<uint>(field, (writer, value) => writer.WriteNumberValue(value)),
-        TypeCode.Int64 => new Values<long>(field, (writer, value) => writer.WriteNumberValue(value)),
-        TypeCode.UInt64 => new Values<ulong>(field, (writer, value) => writer.WriteNumberValue(value)),
-        TypeCode.Single => new Values<float>(field, (writer, value) => WriteReal(writer, value)),
-        TypeCode.Double => new Values<double>(field, WriteReal),
-        _ when field.ClrType == typeof(ReadOnlyMemory<byte>) => new Values<ReadOnlyMemory<byte>>(field, WriteText),
-        _ => null,
-    };
+        reader?.Dispose();
+        reader = group.Column(column);
+        Fill();
+    }
 
-    private protected abstract void LoadValues(ParquetRowGroupReader group, int[] definitions, int[] repetitions);
+    public void Dispose() => reader?.Dispose();
+
+    /// <summary>The leaf of a field; null where its type is none of those that JSON has.</summary>
+    public static ParquetLeaf? OfType(PrimitiveNode field, int column, int definition, int repetition)
+    {
+        Values<T> Of<T>(Action<Utf8JsonWriter, T> write)
+            where T : unmanaged => new(field.Name, column, definition, repetition, write);
+        using var type = field.LogicalType;
+        var isPlain = type.Type is LogicalTypeEnum.None or LogicalTypeEnum.Undefined or LogicalTypeEnum.Nil;
+        var isInteger = isPlain || type.Type == LogicalTypeEnum.Int;
+        var isUnsigned = type is IntLogicalType { IsSigned: false };
+        return field.PhysicalType switch
+        {
+            PhysicalType.Boolean when isPlain => Of<bool>((writer, value) => writer.WriteBooleanValue(value)),
+            PhysicalType.Int32 when isUnsigned => Of<int>((writer, value) => writer.WriteNumberValue((uint)value)),
+            PhysicalType.Int32 when isInteger => Of<int>((writer, value) => writer.WriteNumberValue(value)),
+            PhysicalType.Int64 when isUnsigned => Of<long>((writer, value) => writer.WriteNumberValue((ulong)value)),
+            PhysicalType.Int64 when isInteger => Of<long>((writer, value) => writer.WriteNumberValue(value)),
+            PhysicalType.Float when isPlain => Of<float>((writer, value) => WriteReal(writer, value)),
+            PhysicalType.Double when isPlain => Of<double>(WriteReal),
+            PhysicalType.ByteArray when isPlain || type.Type is LogicalTypeEnum.String or LogicalTypeEnum.Json or LogicalTypeEnum.Enum => Of<ByteArray>(WriteText),
+            _ => null,
+        };
+    }
+
+    private protected abstract (int Entries, int Values) Read(ColumnReader from, short[] definitions, short[] repetitions);
+
+    private void Fill()
+    {
+        (count, entry) = (0, 0);
+        if (!reader!.HasNext)
+            return;
+        var (entries, values) = Read(reader, definitions, repetitions);
+        var read = definitions.AsSpan(0, entries);
+        if (entries == 0 || read.ContainsAnyExceptInRange((short)0, (short)Level)
+            || repetitions.AsSpan(0, entries).ContainsAnyExceptInRange((short)0, (short)repetition) || read.Count((short)Level) != values)
+            throw new InvalidDataException($"the column '{Name}' has pages that do not hold its entries");
+        count = entries;
+    }
 
     /// <summary>JSON has no name for what is not finite: a text makes the row a bad one.</summary>
     private static void WriteReal(Utf8JsonWriter writer, double value)
@@ -78,32 +93,36 @@ internal abstract class ParquetLeaf(DataField column) : ParquetColumn(column)
             writer.WriteStringValue("not finite");
     }
 
-    private static void WriteText(Utf8JsonWriter writer, ReadOnlyMemory<byte> text)
+    private static unsafe void WriteText(Utf8JsonWriter writer, ByteArray value)
     {
+        if (value.Length is < 0 or > FileWindow.LongestRow)
+            throw new InvalidDataException($"a text has more than {FileWindow.LongestRow:N0} bytes");
+        var text = new ReadOnlySpan<byte>((void*)value.Pointer, value.Length);
         // Invalid bytes go on unchanged, so that the row is counted as what it is.
-        if (Utf8.IsValid(text.Span))
-            writer.WriteStringValue(text.Span);
+        if (Utf8.IsValid(text))
+            writer.WriteStringValue(text);
         else
-            writer.WriteRawValue(text.Span, skipInputValidation: true);
+            writer.WriteRawValue(text, skipInputValidation: true);
     }
 
-    private sealed class Values<T>(DataField field, Action<Utf8JsonWriter, T> write) : ParquetLeaf(field)
-        where T : struct
+    private sealed class Values<T>(string name, int column, int definition, int repetition, Action<Utf8JsonWriter, T> write)
+        : ParquetLeaf(name, column, definition, repetition)
+        where T : unmanaged
     {
-        private readonly DataField _field = field;
-        private T[] _values = [];
-        private int _value;
+        private readonly T[] values = new T[BatchSize];
+        private int value;
 
         public override void Write(Utf8JsonWriter writer)
         {
-            write(writer, _values[_value++]);
+            write(writer, values[value++]);
             Next();
         }
 
-        private protected override void LoadValues(ParquetRowGroupReader group, int[] definitions, int[] repetitions)
+        private protected override (int Entries, int Values) Read(ColumnReader from, short[] definitions, short[] repetitions)
         {
-            (_values, _value) = (new T[definitions.Length], 0);
-            group.ReadRawAsync<T>(_field, _values, definitions, repetitions).AsTask().GetAwaiter().GetResult();
+            value = 0;
+            var entries = ((ColumnReader<T>)from).ReadBatch(values.Length, definitions, repetitions, values, out var read);
+            return ((int)entries, (int)read);
         }
     }
 }

@@ -1,69 +1,70 @@
 using System.Buffers;
 using System.Text.Json;
-using Parquet;
-using Parquet.Schema;
+using System.Text.RegularExpressions;
+using ParquetSharp;
 
 namespace Dpo;
 
 /// <summary>Turns the rows of Parquet files into JSON, so that one code reads them and JSON Lines.</summary>
-internal static class ParquetRows
+internal static partial class ParquetRows
 {
-    /// <summary>The fields that some form of a row names; other columns, which may be large, are not read.</summary>
-    private static readonly HashSet<string> Known = new(StringComparer.Ordinal)
-    {
-        "prompt", "chosen", "rejected", "score_chosen", "score_rejected", "completions", "ranking", "scores", "completion", "label",
-        "info", "summaries", "choice", "input_text", "candidate_0", "candidate_1", "text",
-    };
+    /// <summary>Values that are the same take next to nothing in the file. What its rows hold is bounded as gzip bounds what it compresses, a
+    /// thousandfold, so that a few bytes do not make work for days.</summary>
+    private const long Expansion = 1000;
 
     /// <summary>The rows of the files, one file after the other.</summary>
-    public static IEnumerable<JsonRow> Read(IReadOnlyList<string> files) => files.SelectMany(ReadFile);
+    /// <param name="files">The files.</param>
+    /// <param name="names">Which columns are read; others may be large.</param>
+    public static IEnumerable<JsonRow> Read(IReadOnlyList<string> files, ColumnNames names) => files.SelectMany(path => ReadFile(path, names));
 
-    private static IEnumerable<JsonRow> ReadFile(string path)
+    private static IEnumerable<JsonRow> ReadFile(string path, ColumnNames names)
     {
-        using var stream = Guard(path, "opened", () => new BoundedReads(File.OpenRead(path)));
-        var reader = Guard(path, "read as Parquet", () => Open(stream));
-        var columns = Guard(path, "read as Parquet", () => Columns(path, reader.Schema));
+        using var stream = Guard(path, "opened", () => RegularFile.OpenRead(path));
+        using var reader = Guard(path, "read as Parquet", () => ParquetFileOpening.Open(stream));
+        var columns = Guard(path, "read as Parquet", () => Columns(path, reader.FileMetaData.Schema, names));
+        ParquetLeaf[] leaves = [.. columns.SelectMany(column => column.Leaves)];
+        using var closing = new Closing(leaves);
         var json = new ArrayBufferWriter<byte>();
         using var writer = new Utf8JsonWriter(json);
-        var row = 0L;
-        for (var index = 0; index < reader.RowGroupCount; index++)
+        var (row, written) = (0L, 0L);
+        for (var index = 0; index < reader.FileMetaData.NumRowGroups; index++)
         {
-            var group = reader.RowGroups[index];
+            var at = index;
+            using var group = Guard(path, $"read on in its row group {index + 1}", () => reader.RowGroup(at));
             Guard(path, $"read on in its row group {index + 1}", () =>
             {
-                foreach (var leaf in columns.SelectMany(column => column.Leaves))
-                    leaf.Load(group, stream);
+                foreach (var leaf in leaves)
+                    leaf.Begin(group);
                 return true;
             });
-            for (var end = row + group.RowCount; row < end;)
+            for (var end = row + group.MetaData.NumRows; row < end;)
             {
                 row++;
                 Guard(path, $"read on at row {row}", () => Write(columns, json, writer));
+                written += json.WrittenCount;
+                if (written > Math.Max(FileWindow.LongestRow, Expansion * stream.Length))
+                {
+                    throw new InvalidInputException(
+                        $"{path}: the file cannot be read on behind row {row} (its rows hold more than {Expansion:N0} times as much as its bytes); write it as JSON Lines.");
+                }
                 yield return new JsonRow(json.WrittenMemory, path, row);
             }
-            if (columns.SelectMany(column => column.Leaves).Any(leaf => !leaf.AtEnd))
+            if (leaves.Any(leaf => !leaf.AtEnd))
                 throw new InvalidInputException($"{path}: the file cannot be read on behind row {row} (the row group {index + 1} has entries of further rows); fetch it anew.");
         }
     }
 
-    private static ParquetReader Open(Stream stream)
+    private static ParquetColumn[] Columns(string path, SchemaDescriptor schema, ColumnNames names)
     {
-        ParquetPages.RequireFooter(stream);
-        var reader = ParquetReader.CreateAsync(stream).GetAwaiter().GetResult();
-        // As bytes, texts keep what is no UTF-8, which Parquet.Net would replace in silence.
-        foreach (var element in reader.Metadata!.Schema.Where(element => element.Type == Parquet.Meta.Type.BYTE_ARRAY))
-        {
-            if (element.LogicalType?.STRING is not null)
-                element.LogicalType = null;
-            if (element.ConvertedType == Parquet.Meta.ConvertedType.UTF8)
-                element.ConvertedType = null;
-        }
-        return reader;
+        var fields = schema.GroupNode.Fields.ToLookup(field => field.Name, StringComparer.Ordinal);
+        string[] present = [.. fields.Select(field => field.Key)];
+        names.RequireIn(path, present);
+        return [.. names.Among(present).Select(name => Column(path, name, ParquetColumn.Of(fields[name].First(), schema), names)).OfType<ParquetColumn>()];
     }
 
-    private static ParquetColumn[] Columns(string path, ParquetSchema schema) =>
-        [.. schema.Fields.Where(field => Known.Contains(field.Name)).Select(field => ParquetColumn.Of(field)
-            ?? throw new InvalidInputException($"{path}: the column '{field.Name}' is of a type that is neither text, number, list nor struct; write it as one of these."))];
+    private static ParquetColumn? Column(string path, string name, ParquetColumn? column, ColumnNames names) => column is null && names.IsField(name)
+        ? throw new InvalidInputException($"{path}: the column '{name}' is of a type that is neither text, number, list nor struct; write it as one of these.")
+        : column;
 
     private static bool Write(ParquetColumn[] columns, ArrayBufferWriter<byte> json, Utf8JsonWriter writer)
     {
@@ -81,7 +82,7 @@ internal static class ParquetRows
         return true;
     }
 
-    /// <summary>Whatever a damaged file makes of Parquet.Net, the file is named.</summary>
+    /// <summary>Whatever a damaged file makes of Arrow, the file is named.</summary>
     private static T Guard<T>(string path, string purpose, Func<T> read)
     {
         try
@@ -90,7 +91,21 @@ internal static class ParquetRows
         }
         catch (Exception e) when (e is not InvalidInputException)
         {
-            throw new InvalidInputException($"{path}: the file cannot be {purpose} ({e.Message}); give a whole Parquet file.", e);
+            var reason = ArrowMessage().Match(e.Message) is { Success: true } message ? message.Groups["text"].Value.Trim() : e.Message;
+            throw new InvalidInputException($"{path}: the file cannot be {purpose} ({reason}); give a whole Parquet file.", e);
+        }
+    }
+
+    /// <summary>What Arrow says is wrapped in the name of its exception.</summary>
+    [GeneratedRegex(@"^\w+ \(message: '(Invalid: )?(?<text>[^\n]*?)'?\s*(\)|\n|$)", RegexOptions.CultureInvariant)]
+    private static partial Regex ArrowMessage();
+
+    private sealed class Closing(ParquetLeaf[] leaves) : IDisposable
+    {
+        public void Dispose()
+        {
+            foreach (var leaf in leaves)
+                leaf.Dispose();
         }
     }
 }

@@ -6,6 +6,10 @@ public static class ReviewParquet
 {
     /// <summary>Reads the reviews one by one.</summary>
     /// <inheritdoc cref="PreferenceParquet.Read"/>
-    public static IEnumerable<Review> Read(string path, DataReport report, BadRows badRows = BadRows.Skip) =>
-        JsonRows.Read(ParquetRows.Read(ParquetShards.Find(path)), report, badRows, ReviewFile.Parse);
+    public static IEnumerable<Review> Read(
+        string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null)
+    {
+        var names = ColumnNames.OfReviews(columns);
+        return JsonRows.Read(ParquetRows.Read(ParquetShards.Find(path), names), names, report, badRows, ReviewFile.Parse);
+    }
 }

@@ -1,6 +1,5 @@
 using CsCheck;
-using Parquet;
-using Parquet.Schema;
+using ParquetSharp;
 
 namespace Dpo.Tests;
 
@@ -74,18 +73,19 @@ public sealed class PreferenceParquetTests : IDisposable
     }
 
     [Fact]
-    public async Task Text_that_is_no_utf8_is_a_bad_row()
+    public void Text_that_is_no_utf8_is_a_bad_row()
     {
         // As bytes the texts need no column type of their own.
-        var (prompt, chosen, rejected) = (new DataField<byte[]>("prompt"), new DataField<byte[]>("chosen"), new DataField<byte[]>("rejected"));
         var path = folder.File("bytes.parquet");
-        await using (var stream = File.Create(path))
+        using (var file = new ParquetFileWriter(path, [new Column<byte[]>("prompt"), new Column<byte[]>("chosen"), new Column<byte[]>("rejected")]))
         {
-            await using var writer = await ParquetWriter.CreateAsync(new ParquetSchema(prompt, chosen, rejected), stream);
-            using var group = writer.CreateRowGroup();
-            await group.WriteAsync(prompt, [[.. "p"u8], [.. "p"u8]]);
-            await group.WriteAsync(chosen, [[.. "a"u8], [0xFF]]);
-            await group.WriteAsync(rejected, [[.. "\u00fc"u8], [.. "b"u8]]);
+            using var group = file.AppendRowGroup();
+            foreach (var values in (byte[][][])[[[.. "p"u8], [.. "p"u8]], [[.. "a"u8], [0xFF]], [[.. "\u00fc"u8], [.. "b"u8]]])
+            {
+                using var writer = group.NextColumn().LogicalWriter<byte[]>();
+                writer.WriteBatch(values);
+            }
+            file.Close();
         }
         var report = new DataReport();
         Assert.Equal(["a", "ü"], Assert.Single(PreferenceParquet.Read(path, report)).Completions);
