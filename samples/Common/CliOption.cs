@@ -52,6 +52,21 @@ internal static class CliOption
             ? value
             : throw new InvalidInputException($"{name} {text}: the value must be numbers with commas between them."))];
 
+    /// <summary>The names of columns: <c>prompt=question,chosen=good</c>; null where there are none.</summary>
+    public static IReadOnlyDictionary<string, string>? Columns(string option, string? text)
+    {
+        if (text is null)
+            return null;
+        var columns = new Dictionary<string, string>();
+        foreach (var item in text.Split(','))
+        {
+            var at = item.IndexOf('=', StringComparison.Ordinal);
+            if (at < 1 || !columns.TryAdd(item[..at].Trim(), item[(at + 1)..].Trim()))
+                throw new InvalidInputException($"{option} {text}: the value must be fields and their columns, each field once, such as prompt=question,chosen=good.");
+        }
+        return columns;
+    }
+
     private static Option<T> Parsed<T>(string name, string description, string range, Func<string, T> parse) => new(name)
     {
         Description = description,

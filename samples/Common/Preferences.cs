@@ -3,14 +3,17 @@ namespace Dpo.Samples;
 /// <summary>Reads and tokenizes preferences, and says what was dropped on the way.</summary>
 internal static class Preferences
 {
-    /// <summary>The examples of a file of JSON Lines, or of Parquet files: one, a pattern or a folder. Null where none was named.</summary>
-    public static IReadOnlyList<PreferenceExample>? Read(string? path, string name)
+    /// <summary>The examples of a file of JSON Lines or a JSON array, or of Parquet files: one, a pattern or a folder. Null where none was
+    /// named.</summary>
+    public static IReadOnlyList<PreferenceExample>? Read(string? path, string name, IReadOnlyDictionary<string, string>? columns)
     {
         if (path is null)
             return null;
         var report = new DataReport();
         var isParquet = path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) || Directory.Exists(path);
-        PreferenceExample[] examples = [.. isParquet ? PreferenceParquet.Read(path, report) : PreferenceFile.Read(path, report)];
+        PreferenceExample[] examples = [.. isParquet
+            ? PreferenceParquet.Read(path, report, columns: columns)
+            : PreferenceFile.Read(path, report, columns: columns)];
         Terminal.Line($"The {name} data: {report}.");
         return examples;
     }
@@ -30,7 +33,6 @@ internal static class Preferences
         var tokenized = new List<TokenizedExample>();
         foreach (var example in examples)
         {
-            report.CountRead(example.RowCount);
             if (exampleTokenizer.Tokenize(example, report) is { } kept)
                 tokenized.Add(kept);
         }

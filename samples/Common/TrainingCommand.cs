@@ -8,6 +8,7 @@ internal sealed record TrainingSettings(
     string? Model,
     string? Train,
     string? Eval,
+    IReadOnlyDictionary<string, string>? Columns,
     string Output,
     TrainingOptions Training,
     Interruption Interruption,
@@ -43,6 +44,7 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
     private readonly Option<string?> train = CliOption.Path("--train", "FILE", "Preferences: .jsonl, .jsonl.gz, .parquet, or a folder of the last. [default: a small generated corpus]");
     private readonly Option<string?> eval = CliOption.Path("--eval", "FILE", "Held-out preferences, evaluated after the last step.");
+    private readonly Option<string?> columns = CliOption.List("--columns", "FIELD=COLUMN,…", "What the data call their fields, where it is something else: prompt=question, prompt=instruction+input; prompt= where prompts are not apart.");
     private readonly Option<string?> output;
     private readonly Option<int?> steps = CliOption.Whole("--steps", "Optimizer steps; by default whole epochs.");
     private readonly Option<int?> epochs = CliOption.Whole("--epochs", "Passes over the data. [default: 1; 8 for the model made here]");
@@ -90,7 +92,7 @@ internal sealed class TrainingCommand : RootCommand
         });
         foreach (var option in (Option[])
         [
-            model, train, eval, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
+            model, train, eval, columns, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
             weightDecay, maxLength, maxPromptLength, chatTemplate, maxGradNorm, detailedMetrics, moveReferenceEvery, moveReferenceBy, seed, noShuffle, precision, device, skipSft,
             loraRank, loraAlpha, loraTarget,
         ])
@@ -136,7 +138,7 @@ internal sealed class TrainingCommand : RootCommand
             throw new InvalidInputException("--move-reference-by goes with --move-reference-every.");
         var (lossNames, loss) = losses.Parse(parsed);
         var settings = new TrainingSettings(
-            parsed.GetValue(model), parsed.GetValue(train), parsed.GetValue(eval), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
+            parsed.GetValue(model), parsed.GetValue(train), parsed.GetValue(eval), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
             loss, lossNames.Contains("kto"),
             parsed.GetValue(truncation) switch { "keep-start" => Truncation.KeepStart, "drop" => Truncation.Drop, _ => paperTruncation },
             parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),

@@ -13,8 +13,8 @@ var command = new TrainingCommand(
 return command.Run(args, (settings, cancellation) =>
 {
     // The preferences: transcripts as Anthropic publishes them, or rows of prompt, chosen and rejected.
-    var examples = Preferences.Read(settings.Train, "training") ?? [.. DialogueCorpus.Generate(2000, settings.Seed)];
-    var heldOutExamples = Preferences.Read(settings.Eval, "held-out");
+    var examples = Preferences.Read(settings.Train, "training", settings.Columns) ?? [.. DialogueCorpus.Generate(2000, settings.Seed)];
+    var heldOutExamples = Preferences.Read(settings.Eval, "held-out", settings.Columns);
 
     // The model and its tokenizer, and the preferences as token ids.
     var (model, tokenizer) = StartingPoint.Create(

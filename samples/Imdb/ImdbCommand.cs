@@ -7,6 +7,7 @@ namespace Dpo.Samples;
 internal sealed record ImdbSettings(
     string? Model,
     string? Data,
+    IReadOnlyDictionary<string, string>? Columns,
     string? RewardModel,
     string Output,
     TrainingOptions Sft,
@@ -31,6 +32,7 @@ internal sealed class ImdbCommand : RootCommand
 {
     private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
     private readonly Option<string?> data = CliOption.Path("--data", "PATH", "Reviews: .jsonl, .jsonl.gz or .parquet with text and label, or the aclImdb folder. [default: a generated corpus]");
+    private readonly Option<string?> columns = CliOption.List("--columns", "FIELD=COLUMN,…", "What the data call text and label, where it is something else: text=review,label=sentiment.");
     private readonly Option<string?> rewardModel = CliOption.Path("--reward-model", "DIR", "A RoBERTa classifier with a label POSITIVE, whose probability is the reward; the paper's is siebert/sentiment-roberta-large-english. [default: naive Bayes, trained on the reviews]");
     private readonly Option<string?> output = CliOption.Path("--output", "DIR", "Where metrics, summary and models go. [default: artifacts/imdb]");
     private readonly Option<int?> prefixes = CliOption.Whole("--prefixes", "Prefixes to sample preferences from. [default: 1000; the paper's 25000 with --model]");
@@ -54,7 +56,7 @@ internal sealed class ImdbCommand : RootCommand
     {
         foreach (var option in (Option[])
         [
-            model, data, rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens, temperature,
+            model, data, columns, rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens, temperature,
             seed, precision, device,
         ])
             Options.Add(option);
@@ -92,7 +94,7 @@ internal sealed class ImdbCommand : RootCommand
             MaxGradNorm = fromScratch ? 1 : 10,
         };
         return new ImdbSettings(
-            parsed.GetValue(model), parsed.GetValue(data), parsed.GetValue(rewardModel), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
+            parsed.GetValue(model), parsed.GetValue(data), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(rewardModel), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
             parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000), parsed.GetValue(heldOut) ?? 500, parsed.GetValue(maxNewTokens) ?? 60,
             parsed.GetValue(temperature) ?? 1, CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed);
     }

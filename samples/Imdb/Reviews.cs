@@ -13,7 +13,9 @@ internal static class Reviews
             return [.. ReviewCorpus.Generate(4000, settings.Seed)];
         var report = new DataReport();
         var isParquet = settings.Data.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase);
-        var reviews = (isParquet ? ReviewParquet.Read(settings.Data, report) : ReviewFile.Read(settings.Data, report)).ToArray();
+        var reviews = (isParquet
+            ? ReviewParquet.Read(settings.Data, report, columns: settings.Columns)
+            : ReviewFile.Read(settings.Data, report, columns: settings.Columns)).ToArray();
         Terminal.Line($"The reviews: {report}.");
         // The original lies sorted by label.
         new SeededRandom(settings.Seed).Shuffle(reviews);

@@ -103,6 +103,19 @@ public class HelpfulHarmlessTests
     }
 
     [Fact]
+    public void Columns_are_named_on_the_command_line()
+    {
+        using var output = new TemporaryFolder();
+        var rows = output.Write("train.json", JsonSerializer.Serialize(DialogueCorpus.Generate(20, 9).Select(example =>
+            new { frage = example.Prompt, gut = example.Completions[0], schlecht = example.Completions[1] })));
+        var lines = SampleRun.Succeed("HelpfulHarmless", [.. Tiny, "--train", rows, "--columns", "prompt=frage, chosen=gut, rejected=schlecht", "--skip-sft", "--output", output.File("o")]);
+        Assert.Contains("The training data: read 20 rows; used 20.", lines);
+        var (exitCode, _, error) = SampleRun.Run("HelpfulHarmless", [.. Tiny, "--train", rows, "--columns", "promt=frage", "--output", output.File("p")]);
+        Assert.Equal(2, exitCode);
+        Assert.StartsWith("The columns' names say what 'promt' is called, but rows have no such field; they have 'prompt', 'chosen', ", error);
+    }
+
+    [Fact]
     public void An_adapter_is_trained_in_both_stages_and_saved_beside_the_merged_model()
     {
         using var output = new TemporaryFolder();
@@ -149,6 +162,8 @@ public class HelpfulHarmlessTests
     [InlineData("--loss unlikelihood --unlikelihood-alpha 2", "--loss unlikelihood --unlikelihood-alpha 2: α must lie in [0, 1].")]
     [InlineData("--bogus", "Unrecognized command or argument '--bogus'. Run with --help for the options.")]
     [InlineData("--model /no/such", "/no/such: there is no such folder; give a model folder with its tokenizer files.")]
+    [InlineData("--columns question", "--columns question: the value must be fields and their columns, each field once, such as prompt=question,chosen=good.")]
+    [InlineData("--columns prompt=a,prompt=b", "--columns prompt=a,prompt=b: the value must be fields and their columns, each field once, such as prompt=question,chosen=good.")]
     [InlineData("--weight-decay 0.1", "--weight-decay goes with --optimizer adamw; RMSprop has none.")]
     [InlineData("--lora-alpha 4", "--lora-alpha and --lora-target go with --lora-rank.")]
     [InlineData("--lora-rank 4", "--lora-rank goes with --model: an adapter can change a trained model, but not stand in for its training.")]
