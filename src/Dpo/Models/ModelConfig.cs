@@ -127,6 +127,14 @@ internal sealed class ModelConfig
             throw Unsupported(field, implemented ? "true" : "false");
     }
 
+    /// <summary>The same with another value of a field.</summary>
+    public ModelConfig With(string field, JsonNode value)
+    {
+        var changed = JsonObject.Create(fields)!;
+        changed[field] = value;
+        return new ModelConfig(JsonSerializer.SerializeToElement(changed), source);
+    }
+
     /// <summary>Writes <c>config.json</c> into a folder that is made where it is missing: every field as it was read, but the
     /// type of the weights, which are saved as fp32.</summary>
     public void Write(string folder)

@@ -18,11 +18,14 @@ internal static class ModelFolder
             using var weights = ModelWeights.Open(folder);
             // A file saved without the output head, as the hub's GPT-2 was, names its tensors without the body's prefix.
             var whole = weights.Names.Any(name => name.StartsWith(model.BodyPrefix, StringComparison.Ordinal));
-            var parameters = model.named_parameters().Select(named => (
-                Name: whole || !named.name.StartsWith(model.BodyPrefix, StringComparison.Ordinal) ? named.name : named.name[model.BodyPrefix.Length..],
-                Parameter: (Tensor)named.parameter));
-            weights.LoadInto([.. parameters], model.IsDerived);
+            // A head in the file that is not the embedding, as merging an adapter may leave it, is what the model computes with.
+            if (model.IsTied && weights.Differ(model.HeadName + ".weight", NameInFile(model.TokenVectorsName), model.Head.Weight!))
+                model.Untie();
+            weights.LoadInto([.. model.named_parameters().Select(named => (NameInFile(named.name), (Tensor)named.parameter))], model.IsDerived);
             return model.to(device);
+
+            string NameInFile(string name) =>
+                whole || !name.StartsWith(model.BodyPrefix, StringComparison.Ordinal) ? name : name[model.BodyPrefix.Length..];
         }
         catch
         {

@@ -87,6 +87,16 @@ internal sealed class ModelWeights : IDisposable
             fileOf[name].ReadInto(name, parameter);
     }
 
+    /// <summary>Whether there is a tensor of a name that differs from what the tensor of another name would fill
+    /// <paramref name="values"/> with, which it does.</summary>
+    public bool Differ(string name, string other, Tensor values)
+    {
+        if (!fileOf.TryGetValue(name, out var file) || !fileOf.TryGetValue(other, out var otherFile))
+            return false;
+        otherFile.ReadInto(other, values);
+        return !file.Holds(name, values);
+    }
+
     /// <summary>Closes the files.</summary>
     public void Dispose() => files.ForEach(file => file.Dispose());
 

@@ -98,13 +98,19 @@ public sealed class SafetensorsReader : IWeightFile
     public void ReadInto(string name, Tensor target)
     {
         ArgumentNullException.ThrowIfNull(target);
-        var entry = Entry(name);
-        var strides = StoredTensor.ContiguousStrides(entry.Shape);
-        new StoredTensor(name, entry.Dtype, entry.Shape, strides, header.DataStart + entry.Begin).ReadInto(file, Path, target);
+        Stored(name).ReadInto(file, Path, target);
     }
+
+    bool IWeightFile.Holds(string name, Tensor values) => Stored(name).Equals(file, Path, values);
 
     /// <summary>Closes the file.</summary>
     public void Dispose() => file.Dispose();
+
+    private StoredTensor Stored(string name)
+    {
+        var entry = Entry(name);
+        return new StoredTensor(name, entry.Dtype, entry.Shape, StoredTensor.ContiguousStrides(entry.Shape), header.DataStart + entry.Begin);
+    }
 
     private SafetensorsEntry Entry(string name) =>
         entries.GetValueOrDefault(name) ?? throw new InvalidInputException($"{Path} has no tensor \"{name}\".");

@@ -52,7 +52,23 @@ internal sealed record StoredTensor(
     /// <param name="path">Its path, for messages.</param>
     /// <param name="target">A tensor of the same shape. Floating-point values are converted to its type if that is
     /// floating-point; other types must be equal.</param>
-    public void ReadInto(SafeFileHandle file, string path, Tensor target)
+    public void ReadInto(SafeFileHandle file, string path, Tensor target) => Visit(file, path, target, (part, values) =>
+    {
+        part.copy_(values);
+        return true;
+    });
+
+    /// <summary>Whether a tensor, of a shape and type as for <see cref="ReadInto"/>, holds these values as that would convert
+    /// them; memory is the same one chunk.</summary>
+    public bool Equals(SafeFileHandle file, string path, Tensor other)
+    {
+        var equal = true;
+        Visit(file, path, other, (part, values) => equal = part.eq(values.to(part.dtype).to(part.device)).all().item<bool>());
+        return equal;
+    }
+
+    /// <summary>Shows <paramref name="visit"/> all parts of the target, each with the stored values of its place, until it answers false.</summary>
+    private void Visit(SafeFileHandle file, string path, Tensor target, Func<Tensor, Tensor, bool> visit)
     {
         if (!Shape.AsSpan().SequenceEqual(target.shape))
             throw new InvalidInputException(
@@ -68,11 +84,11 @@ internal sealed record StoredTensor(
         if (extent == 0)
             return;
         var chunk = empty(Math.Min(TensorPieces.MaximumBytes / Dtype.Size, extent), dtype: Dtype.ScalarType, device: CPU);
-        Fill(file, path, target, Position, chunk);
+        Visit(file, path, target, Position, chunk, visit);
     }
 
-    /// <summary>Fills a part of the target, cut where the file's strides are widest until a chunk holds what it spans.</summary>
-    private void Fill(SafeFileHandle file, string path, Tensor part, long position, Tensor chunk)
+    /// <summary>Visits a part of the target, cut where the file's strides are widest until a chunk holds what it spans.</summary>
+    private bool Visit(SafeFileHandle file, string path, Tensor part, long position, Tensor chunk, Func<Tensor, Tensor, bool> visit)
     {
         var shape = part.shape;
         var extent = Extent(shape, Strides)!.Value;
@@ -80,8 +96,7 @@ internal sealed record StoredTensor(
         {
             var elements = chunk.narrow(0, 0, extent);
             ReadExactly(file, path, elements.bytes, position);
-            part.copy_(elements.as_strided(shape, Strides));
-            return;
+            return visit(part, elements.as_strided(shape, Strides));
         }
         var widest = Enumerable.Range(0, shape.Length).Where(dimension => shape[dimension] > 1).MaxBy(dimension => Strides[dimension]);
         var stride = Strides[widest];
@@ -91,8 +106,10 @@ internal sealed record StoredTensor(
         {
             using var scope = NewDisposeScope();
             var rows = part.narrow(widest, start, Math.Min(step, shape[widest] - start));
-            Fill(file, path, rows, position + start * stride * Dtype.Size, chunk);
+            if (!Visit(file, path, rows, position + start * stride * Dtype.Size, chunk, visit))
+                return false;
         }
+        return true;
     }
 
     private void ReadExactly(SafeFileHandle file, string path, Span<byte> bytes, long position)

@@ -24,9 +24,10 @@ public abstract class Transformer : CausalLanguageModel
     private LoraAdapter? adapter;
 
     /// <summary>Names the model, as <see cref="nn.Module"/> asks for.</summary>
-    protected Transformer(string name)
+    private protected Transformer(string name, ModelConfig config)
         : base(name)
     {
+        Config = config;
     }
 
     /// <summary>What the model's LoRA adapter was made with, or null where it has none.</summary>
@@ -49,10 +50,22 @@ public abstract class Transformer : CausalLanguageModel
     public abstract int VocabularySize { get; }
 
     /// <summary>The fields of <c>config.json</c> that describe this model, as <see cref="Save"/> writes them.</summary>
-    internal abstract ModelConfig Config { get; }
+    internal ModelConfig Config { get; private set; }
 
     /// <summary>What the names of all parameters but the output head's begin with.</summary>
     internal abstract string BodyPrefix { get; }
+
+    /// <summary>The name of the module that the output head is, where it is one.</summary>
+    internal abstract string HeadName { get; }
+
+    /// <summary>The name of the token embedding's weight.</summary>
+    internal abstract string TokenVectorsName { get; }
+
+    /// <summary>The output head where it is a module of its own; null where it is the token embedding.</summary>
+    private protected abstract LinearLayer? OwnHead { get; set; }
+
+    /// <summary>Whether the output head is the token embedding.</summary>
+    internal bool IsTied => OwnHead is null;
 
     /// <summary>Whether a stored tensor holds nothing a parameter needs: a constant, or a copy of a tied weight.</summary>
     internal abstract bool IsDerived(string tensor);
@@ -197,6 +210,18 @@ public abstract class Transformer : CausalLanguageModel
     internal IEnumerable<(string Name, Tensor Tensor)> MergedParameters() => named_parameters()
         .Select(named => (named.name, adapter is null ? named.parameter : adapter.InMergedModel(named.name, named.parameter)))
         .Where(named => named.Item2 is not null)!;
+
+    /// <summary>Gives the output head a weight of its own, which begins as the token embedding's.</summary>
+    internal void Untie()
+    {
+        using var scope = NewDisposeScope();
+        var vectors = Head.Weight!;
+        var head = new LinearLayer((int)vectors.shape[1], (int)vectors.shape[0], hasBias: false);
+        head.Replace(vectors.detach().clone(), vectors.requires_grad);
+        register_module(HeadName, head);
+        OwnHead = head;
+        Config = Config.With("tie_word_embeddings", false);
+    }
 
     private void Attach(Func<LoraAdapter> make)
     {

@@ -15,7 +15,7 @@ public abstract class RotaryDecoder : Transformer
 {
     private readonly DecoderConfig config;
     private readonly DecoderBody model;
-    private readonly LinearLayer? lm_head;
+    private LinearLayer? lm_head;
 
     /// <summary>Creates the model with weights that are still to be filled.</summary>
     /// <param name="name">The architecture's name.</param>
@@ -23,10 +23,9 @@ public abstract class RotaryDecoder : Transformer
     /// <param name="config">What it says of the shape.</param>
     /// <param name="block">Makes the block of an index.</param>
     private protected RotaryDecoder(string name, ModelConfig file, DecoderConfig config, Func<int, DecoderBlock> block)
-        : base(name)
+        : base(name, file)
     {
         this.config = config;
-        Config = file;
         model = new DecoderBody(config, block);
         if (!config.TieWordEmbeddings)
             lm_head = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
@@ -46,9 +45,13 @@ public abstract class RotaryDecoder : Transformer
     /// <inheritdoc/>
     public sealed override int VocabularySize => config.VocabularySize;
 
-    internal sealed override ModelConfig Config { get; }
-
     internal sealed override string BodyPrefix => "model.";
+
+    internal sealed override string HeadName => "lm_head";
+
+    internal sealed override string TokenVectorsName => "model.embed_tokens.weight";
+
+    private protected sealed override LinearLayer? OwnHead { get => lm_head; set => lm_head = value; }
 
     internal sealed override IEnumerable<int> Windows => config.Windows.OfType<int>().Distinct();
 

@@ -10,7 +10,7 @@ public sealed class Gpt2 : Transformer
 {
     private readonly Gpt2Config config;
     private readonly Gpt2Body transformer;
-    private readonly LinearLayer? lm_head;
+    private LinearLayer? lm_head;
 
     /// <summary>Creates the model with weights drawn as GPT-2's were: normal with deviation 0.02, the last projection of every
     /// residual branch scaled by 1/√(2·layers), norms at one, biases at zero.</summary>
@@ -37,10 +37,9 @@ public sealed class Gpt2 : Transformer
 
     /// <summary>Creates the model with weights that are still to be filled.</summary>
     internal Gpt2(Gpt2Config config, ModelConfig file)
-        : base(nameof(Gpt2))
+        : base(nameof(Gpt2), file)
     {
         this.config = config;
-        Config = file;
         transformer = new Gpt2Body(config);
         if (!config.TieWordEmbeddings)
             lm_head = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
@@ -60,9 +59,13 @@ public sealed class Gpt2 : Transformer
     /// <inheritdoc/>
     public override int VocabularySize => config.VocabularySize;
 
-    internal override ModelConfig Config { get; }
-
     internal override string BodyPrefix => "transformer.";
+
+    internal override string HeadName => "lm_head";
+
+    internal override string TokenVectorsName => "transformer.wte.weight";
+
+    private protected override LinearLayer? OwnHead { get => lm_head; set => lm_head = value; }
 
     internal override bool IsDerived(string tensor) =>
         tensor.EndsWith(".attn.bias", StringComparison.Ordinal)

@@ -11,14 +11,13 @@ public sealed class GptJ : Transformer
 {
     private readonly GptJConfig config;
     private readonly GptJBody transformer;
-    private readonly LinearLayer lm_head;
+    private LinearLayer lm_head;
 
     /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
     internal GptJ(ModelConfig file)
-        : base(nameof(GptJ))
+        : base(nameof(GptJ), file)
     {
         config = GptJConfig.From(file);
-        Config = file;
         transformer = new GptJBody(config);
         lm_head = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: true);
         RegisterComponents();
@@ -37,9 +36,13 @@ public sealed class GptJ : Transformer
     /// <inheritdoc/>
     public override int VocabularySize => config.VocabularySize;
 
-    internal override ModelConfig Config { get; }
-
     internal override string BodyPrefix => "transformer.";
+
+    internal override string HeadName => "lm_head";
+
+    internal override string TokenVectorsName => "transformer.wte.weight";
+
+    private protected override LinearLayer? OwnHead { get => lm_head; set => lm_head = value!; }
 
     internal override bool IsDerived(string tensor) =>
         tensor.EndsWith(".attn.bias", StringComparison.Ordinal)

@@ -11,14 +11,13 @@ public sealed class GptNeoX : Transformer
 {
     private readonly GptNeoXConfig config;
     private readonly GptNeoXBody gpt_neox;
-    private readonly LinearLayer? embed_out;
+    private LinearLayer? embed_out;
 
     /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
     internal GptNeoX(ModelConfig file)
-        : base(nameof(GptNeoX))
+        : base(nameof(GptNeoX), file)
     {
         config = GptNeoXConfig.From(file);
-        Config = file;
         gpt_neox = new GptNeoXBody(config);
         if (!config.TieWordEmbeddings)
             embed_out = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
@@ -38,9 +37,13 @@ public sealed class GptNeoX : Transformer
     /// <inheritdoc/>
     public override int VocabularySize => config.VocabularySize;
 
-    internal override ModelConfig Config { get; }
-
     internal override string BodyPrefix => "gpt_neox.";
+
+    internal override string HeadName => "embed_out";
+
+    internal override string TokenVectorsName => "gpt_neox.embed_in.weight";
+
+    private protected override LinearLayer? OwnHead { get => embed_out; set => embed_out = value; }
 
     internal override bool IsDerived(string tensor) =>
         tensor.EndsWith(".attention.bias", StringComparison.Ordinal)

@@ -24,13 +24,14 @@ internal sealed class EmbeddingTable : nn.Module
         ? Lookup.apply(weight, ids, BackwardPass.Current!)
         : weight.index_select(0, ids).to(float32);
 
-    /// <summary>Rounds the frozen weight to bf16, at half the memory.</summary>
-    public void StoreInBFloat16()
+    /// <summary>Puts another tensor, of any type and device, in the weight's place.</summary>
+    public void Replace(Tensor values, bool isTrained)
     {
-        var stored = Projection.Rounded(weight);
+        var replacement = nn.Parameter(values, isTrained);
+        replacement.DetachFromDisposeScope();
         weight.Dispose();
-        weight = stored;
-        ConditionallyRegisterParameter(nameof(weight), stored);
+        weight = replacement;
+        ConditionallyRegisterParameter(nameof(weight), replacement);
     }
 
     private sealed class Lookup : autograd.SingleTensorFunction<Lookup>

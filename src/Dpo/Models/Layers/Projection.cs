@@ -96,22 +96,14 @@ internal abstract class Projection : nn.Module
         merged = null;
     }
 
-    /// <summary>Rounds the frozen weight to bf16, at half the memory; the bias stays.</summary>
-    public void StoreInBFloat16()
+    /// <summary>Puts another tensor, of any type and device, in the weight's place.</summary>
+    public void Replace(Tensor values, bool isTrained)
     {
-        var stored = Rounded(weight);
+        var replacement = nn.Parameter(values, isTrained);
+        replacement.DetachFromDisposeScope();
         weight.Dispose();
-        weight = stored;
-        ConditionallyRegisterParameter(nameof(weight), stored);
-    }
-
-    /// <summary>A frozen parameter in bf16 with the values of another, of no dispose scope.</summary>
-    public static Parameter Rounded(Parameter parameter)
-    {
-        using var scope = NewDisposeScope();
-        var rounded = nn.Parameter(parameter.detach().to(ScalarType.BFloat16), requires_grad: false);
-        rounded.DetachFromDisposeScope();
-        return rounded;
+        weight = replacement;
+        ConditionallyRegisterParameter(nameof(weight), replacement);
     }
 
     /// <summary>The weight in a precision, laid out in memory as its product is fastest.</summary>

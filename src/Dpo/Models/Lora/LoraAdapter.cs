@@ -89,10 +89,11 @@ internal sealed class LoraAdapter
     {
         foreach (var module in model.modules())
         {
+            using var scope = NewDisposeScope();
             if (module is Projection layer)
-                layer.StoreInBFloat16();
+                layer.Replace(layer.Weight.detach().to(ScalarType.BFloat16), isTrained: false);
             else if (module is EmbeddingTable table)
-                table.StoreInBFloat16();
+                table.Replace(table.Weight.detach().to(ScalarType.BFloat16), isTrained: false);
         }
     }
 

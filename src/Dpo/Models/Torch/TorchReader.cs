@@ -51,14 +51,16 @@ internal sealed class TorchReader : IWeightFile
 
     public IReadOnlyList<string> Names { get; }
 
-    public void ReadInto(string name, Tensor target)
-    {
-        if (!tensors.TryGetValue(name, out var tensor))
-            throw new InvalidInputException($"{Path} has no tensor \"{name}\".");
-        tensor.ReadInto(file, Path, target);
-    }
+    public IReadOnlyList<long> Shape(string name) => Stored(name).Shape;
+
+    public bool Holds(string name, Tensor values) => Stored(name).Equals(file, Path, values);
+
+    public void ReadInto(string name, Tensor target) => Stored(name).ReadInto(file, Path, target);
 
     public void Dispose() => file.Dispose();
+
+    private StoredTensor Stored(string name) =>
+        tensors.GetValueOrDefault(name) ?? throw new InvalidInputException($"{Path} has no tensor \"{name}\".");
 
     private string[] ReadStateDict()
     {
