@@ -5,6 +5,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
 using System.Text.RegularExpressions;
+using TorchSharp;
 
 namespace Dpo;
 
@@ -37,6 +38,22 @@ internal static partial class NativeBackend
             if (new StackTrace().GetFrames().Any(frame => frame.GetMethod()?.DeclaringType == typeof(NativeLibrary)))
                 return NativeLibrary.GetMainProgramHandle();
             throw new DllNotFoundException(Explain(e.Message, hasLibTorch: Find("torch") is not null));
+        }
+    }
+
+    /// <summary>Refuses a device that this program or machine does not have, before anything is loaded for it.</summary>
+    internal static void Require(torch.Device device)
+    {
+        try
+        {
+            using var probe = torch.empty([1], dtype: torch.ScalarType.Float32, device: device);
+        }
+        catch (Exception e) when (e is ExternalException or InvalidOperationException or NotSupportedException)
+        {
+            throw new InvalidInputException(device.type == DeviceType.CUDA
+                ? $"The device {device} cannot be used: the program carries LibTorch for the CPU alone, or the machine has no such NVIDIA GPU; reference " +
+                    "TorchSharp-cuda-linux or TorchSharp-cuda-windows instead of TorchSharp-cpu on a machine with one, or take the CPU."
+                : $"The device {device} cannot be used on this machine; take the CPU.", e);
         }
     }
 

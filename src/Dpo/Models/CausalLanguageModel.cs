@@ -26,16 +26,21 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     /// <summary>
     /// Loads a model folder in Hugging Face's layout: <c>config.json</c> and <c>model.safetensors</c>, or the older
     /// <c>pytorch_model.bin</c>, of which nothing is executed; either may be several files with an index. Weights are stored
-    /// as fp32, bf16 or fp16 and become fp32.
+    /// as fp32, bf16 or fp16 and become fp32, or what <paramref name="dtype"/> says.
     /// </summary>
     /// <param name="folder">The folder, as transformers' <c>save_pretrained</c> or a download makes it; or the model's name on
     /// the Hugging Face hub, such as <c>EleutherAI/pythia-2.8b</c>, where <c>hf download</c> has put it into the local cache.</param>
     /// <param name="device">Where the weights go; the CPU by default.</param>
+    /// <param name="dtype">The type in which matrices, embeddings included, are kept: fp32 by default; bf16 or fp16 take half the memory,
+    /// from the first byte read on, and give a frozen model: a reference, a judge, or the base of a LoRA adapter
+    /// (<see cref="Transformer.AddLora"/>). Such weights cannot be trained themselves, since DPO's updates are too small to move them.
+    /// Biases and norms are fp32 in any case, and so is what is computed unless <see cref="Transformer.Precision"/> says otherwise.</param>
     /// <returns>The model, in evaluation mode; the caller disposes it.</returns>
     /// <exception cref="InvalidInputException">The folder lacks a file, or a file holds what Dpo does not implement; the
     /// message names the file and the field or tensor.</exception>
-    public static Transformer Load(string folder, Device? device = null) =>
-        ModelFolder.Load(HubCache.Resolve(folder), device ?? CPU);
+    /// <exception cref="ArgumentException">The type is none of fp32, bf16 and fp16.</exception>
+    public static Transformer Load(string folder, Device? device = null, ScalarType dtype = ScalarType.Float32) =>
+        ModelFolder.Load(folder, device ?? CPU, dtype);
 
     /// <summary>The parameters, each once: a weight that is tied, and so has several names, goes by the first of them, as in PyTorch.
     /// <c>parameters()</c> follows.</summary>

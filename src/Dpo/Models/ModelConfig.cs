@@ -9,6 +9,9 @@ namespace Dpo;
 /// </summary>
 internal sealed class ModelConfig
 {
+    /// <summary>The largest size of anything in a model; two of them make no product beyond a <see cref="long"/>.</summary>
+    public const int Largest = 1 << 24;
+
     private const string FileName = "config.json";
 
     private readonly JsonElement fields;
@@ -50,7 +53,7 @@ internal sealed class ModelConfig
 
     /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent. Beyond <paramref name="maximum"/>
     /// the file is damaged rather than the model large.</summary>
-    public int Int(string field, int? fallback = null, int minimum = 1, int maximum = 1 << 24)
+    public int Int(string field, int? fallback = null, int minimum = 1, int maximum = Largest)
     {
         var value = Find(field);
         if (value is null && fallback is not null)
@@ -63,14 +66,14 @@ internal sealed class ModelConfig
     /// <summary>The number of a model's blocks.</summary>
     public int Layers(string field) => Int(field, maximum: 1000);
 
-    /// <summary>A finite number of at least <paramref name="minimum"/>, or the fallback where the field is absent.</summary>
+    /// <summary>A number of at least <paramref name="minimum"/> that is finite in fp32 too, or the fallback where the field is absent.</summary>
     public double Double(string field, double? fallback = null, double minimum = 0)
     {
         var value = Find(field);
         if (value is null && fallback is not null)
             return fallback.Value;
         return value is { ValueKind: JsonValueKind.Number } number && number.TryGetDouble(out var result)
-            && double.IsFinite(result) && result >= minimum
+            && float.IsFinite((float)result) && result >= minimum
             ? result
             : throw Wrong(field, $"it must be a finite number of at least {minimum}");
     }

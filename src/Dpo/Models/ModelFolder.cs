@@ -7,8 +7,16 @@ namespace Dpo;
 /// <summary>Model folders in Hugging Face's layout: which architecture, and its weights by name.</summary>
 internal static class ModelFolder
 {
-    public static Transformer Load(string folder, Device device)
+    /// <summary>Loads a model.</summary>
+    /// <param name="name">The folder, or a name on the hub.</param>
+    /// <param name="device">Where it goes.</param>
+    /// <param name="dtype">The type of its matrices.</param>
+    public static Transformer Load(string name, Device device, ScalarType dtype)
     {
+        if (dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
+            throw new ArgumentException($"A model's weights are kept as Float32, BFloat16 or Float16, not as {dtype}.", nameof(dtype));
+        NativeBackend.Require(device);
+        var folder = HubCache.Resolve(name);
         if (!Directory.Exists(folder))
             throw new InvalidInputException($"{folder}: there is no such model folder; give one that holds config.json and the weights.");
         var config = ModelConfig.Read(folder);
@@ -16,6 +24,9 @@ internal static class ModelFolder
         try
         {
             using var weights = ModelWeights.Open(folder);
+            model.LoadedFrom = name;
+            if (dtype != ScalarType.Float32)
+                model.StoreMatrices(dtype, areFilled: false);
             // A file saved without the output head, as the hub's GPT-2 was, names its tensors without the body's prefix.
             var whole = weights.Names.Any(name => name.StartsWith(model.BodyPrefix, StringComparison.Ordinal));
             // A head in the file that is not the embedding, as merging an adapter may leave it, is what the model computes with.
@@ -54,9 +65,13 @@ internal static class ModelFolder
         }
         catch (ExternalException e)
         {
-            throw new InvalidInputException($"{config.Source}: a model of these sizes cannot be made; one of them must be wrong.", e);
+            throw TooLarge(config, e);
         }
     }
+
+    /// <summary>What is said where a model's weights cannot be allocated.</summary>
+    public static InvalidInputException TooLarge(ModelConfig config, ExternalException failure) =>
+        new($"{config.Source}: a model of these sizes cannot be made; one of them must be wrong.", failure);
 
     public static void Save(Transformer model, string folder)
     {

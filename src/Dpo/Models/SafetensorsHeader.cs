@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text.Json;
+using System.Text.Unicode;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpo;
@@ -22,6 +23,10 @@ internal sealed record SafetensorsHeader(
 
     private const int LengthBytes = 8;
     private const int MaximumLength = 100_000_000; // the format's own limit
+
+    /// <summary>What a header may have beyond the length of the data: tensors without elements, and texts, have no data.</summary>
+    private const int UnpaidLength = 1 << 20;
+
     private const int MaximumDimensions = 64; // torch's own limit
 
     /// <summary>Reads and checks the header of an open file; <paramref name="path"/> is for messages.</summary>
@@ -42,76 +47,138 @@ internal sealed record SafetensorsHeader(
                 $"{path} claims a header of {length} bytes but holds only {fileLength - LengthBytes} after its length: " +
                 "it is truncated or damaged.");
 
+        var dataLength = fileLength - dataStart;
+        if ((long)length > UnpaidLength + dataLength)
+            throw new InvalidInputException(
+                $"{path} has a header of {length} bytes for {dataLength} bytes of tensors, which no model needs: it is damaged or means harm.");
+
         // Allocated only now that the file is known to hold as much.
         var json = new byte[length];
         if (RandomAccess.Read(file, json, LengthBytes) < json.Length)
             throw new InvalidInputException($"{path} ended while its header was read.");
-        var root = StrictJson.Parse($"{path}: the header", json);
+        var (entries, metadata) = Parse(json, path);
         if (json[0] != (byte)'{')
             throw new InvalidInputException($"{path}: the header does not begin with '{{'.");
-
-        var metadata = new Dictionary<string, string>();
-        var entries = new List<SafetensorsEntry>();
-        foreach (var property in root.EnumerateObject())
-        {
-            if (property.Name == MetadataName)
-                metadata = ReadMetadata(property.Value, path);
-            else
-                entries.Add(ReadEntry(property, path));
-        }
         entries = [.. entries.OrderBy(entry => entry.Begin).ThenBy(entry => entry.End)];
-        CheckCover(entries, fileLength - dataStart, path);
+        CheckCover(entries, dataLength, path);
         return new SafetensorsHeader(entries, metadata, dataStart);
     }
 
-    private static Dictionary<string, string> ReadMetadata(JsonElement element, string path)
+    /// <summary>Reads the text from its beginning to its end: a tree of it would take thirty times its length.</summary>
+    private static (List<SafetensorsEntry> Entries, Dictionary<string, string> Metadata) Parse(byte[] json, string path)
     {
-        if (element.ValueKind != JsonValueKind.Object
-            || element.EnumerateObject().Any(property => property.Value.ValueKind != JsonValueKind.String))
-            throw new InvalidInputException($"{path}: `{MetadataName}` must be an object of strings.");
-        return element.EnumerateObject().ToDictionary(property => property.Name, property => property.Value.GetString()!);
+        var source = $"{path}: the header";
+        if (!Utf8.IsValid(json))
+            throw new InvalidInputException($"{source} is not UTF-8 text.");
+        var reader = new Utf8JsonReader(json);
+        try
+        {
+            reader.Read();
+            if (reader.TokenType != JsonTokenType.StartObject)
+                throw new InvalidInputException($"{source} is not a JSON object.");
+            var (entries, metadata) = (new List<SafetensorsEntry>(), new Dictionary<string, string>());
+            var (names, fields) = (new HashSet<string>(), new HashSet<string>());
+            while (NextName(ref reader, names, path) is { } name)
+            {
+                fields.Clear();
+                if (name == MetadataName)
+                    metadata = ReadMetadata(ref reader, path);
+                else
+                    entries.Add(ReadEntry(ref reader, name, fields, path));
+            }
+            reader.Read(); // nothing may follow
+            return (entries, metadata);
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidInputException($"{source} is not valid JSON (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}).", e);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new InvalidInputException($"{source} holds a string with half a surrogate pair, which is not Unicode.", e);
+        }
     }
 
-    private static SafetensorsEntry ReadEntry(JsonProperty property, string path)
+    /// <summary>Goes to the next value of an object and gives its name; null at the object's end.</summary>
+    private static string? NextName(ref Utf8JsonReader reader, HashSet<string> names, string path)
     {
-        var tensor = $"{path}: tensor \"{property.Name}\"";
-        if (property.Value.ValueKind != JsonValueKind.Object)
-            throw new InvalidInputException($"{tensor} must be an object with `dtype`, `shape` and `data_offsets`.");
-        if (!property.Value.TryGetProperty("dtype", out var name) || name.ValueKind != JsonValueKind.String)
-            throw new InvalidInputException($"{tensor}: `dtype` must be a string.");
-        var dtype = SafetensorsDtype.Named(name.GetString()!) ?? throw new InvalidInputException(
-            $"{tensor} has the dtype {name.GetString()}; Dpo reads {SafetensorsDtype.Names}.");
-        var shape = Integers(property.Value, "shape");
-        if (shape is null || shape.Length > MaximumDimensions)
-            throw new InvalidInputException(
-                $"{tensor}: `shape` must be at most {MaximumDimensions} whole numbers from 0 to {long.MaxValue}.");
-        var offsets = Integers(property.Value, "data_offsets");
+        reader.Read();
+        if (reader.TokenType == JsonTokenType.EndObject)
+            return null;
+        var name = reader.GetString()!;
+        if (!names.Add(name))
+            throw new InvalidInputException($"{path}: the header names \"{name}\" twice.");
+        reader.Read();
+        return name;
+    }
+
+    private static Dictionary<string, string> ReadMetadata(ref Utf8JsonReader reader, string path)
+    {
+        var (metadata, names) = (new Dictionary<string, string>(), new HashSet<string>());
+        if (reader.TokenType != JsonTokenType.StartObject)
+            throw Wrong();
+        while (NextName(ref reader, names, path) is { } name)
+            metadata.Add(name, reader.TokenType == JsonTokenType.String ? reader.GetString()! : throw Wrong());
+        return metadata;
+
+        InvalidInputException Wrong() => new($"{path}: `{MetadataName}` must be an object of strings.");
+    }
+
+    private static SafetensorsEntry ReadEntry(ref Utf8JsonReader reader, string tensorName, HashSet<string> fields, string path)
+    {
+        if (reader.TokenType != JsonTokenType.StartObject)
+            throw Wrong($" must be an object with `dtype`, `shape` and `data_offsets`.");
+        string? type = null;
+        long[]? shape = null;
+        long[]? offsets = null;
+        while (NextName(ref reader, fields, path) is { } field)
+        {
+            if (field == "dtype" && reader.TokenType == JsonTokenType.String)
+                type = reader.GetString();
+            else if (field == "shape")
+                shape = Integers(ref reader);
+            else if (field == "data_offsets")
+                offsets = Integers(ref reader);
+            else
+                reader.Skip();
+        }
+        if (type is null)
+            throw Wrong($": `dtype` must be a string.");
+        var dtype = SafetensorsDtype.Named(type)
+            ?? throw Wrong($" has the dtype {type}; Dpo reads {SafetensorsDtype.Names}.");
+        if (shape is null)
+            throw Wrong($": `shape` must be at most {MaximumDimensions} whole numbers from 0 to {long.MaxValue}.");
         if (offsets is not [var begin, var end] || begin > end)
-            throw new InvalidInputException(
-                $"{tensor}: `data_offsets` must be two whole numbers, begin and end, ascending from 0.");
+            throw Wrong($": `data_offsets` must be two whole numbers, begin and end, ascending from 0.");
 
         if (ByteCount(shape, dtype.Size) is not { } bytes)
-            throw new InvalidInputException($"{tensor}: the shape [{string.Join(", ", shape)}] is too large for any file.");
+            throw Wrong($": the shape [{string.Join(", ", shape)}] is too large for any file.");
         if (end - begin != bytes)
-            throw new InvalidInputException(
-                $"{tensor} takes {end - begin} bytes by its `data_offsets`, " +
+            throw Wrong($" takes {end - begin} bytes by its `data_offsets`, " +
                 $"but {bytes} by its shape [{string.Join(", ", shape)}] and dtype {dtype.Name}.");
-        return new SafetensorsEntry(property.Name, dtype, shape, begin, end);
+        return new SafetensorsEntry(tensorName, dtype, shape, begin, end);
+
+        InvalidInputException Wrong(string problem) => new($"{path}: tensor \"{tensorName}\"{problem}");
     }
 
-    /// <summary>An array of non-negative 64-bit whole numbers, or null where the field is anything else.</summary>
-    private static long[]? Integers(JsonElement entry, string field)
+    /// <summary>An array of at most <see cref="MaximumDimensions"/> whole numbers from 0 on, or null where there is anything else, which is
+    /// passed over.</summary>
+    private static long[]? Integers(ref Utf8JsonReader reader)
     {
-        if (!entry.TryGetProperty(field, out var array) || array.ValueKind != JsonValueKind.Array)
-            return null;
-        var values = new List<long>();
-        foreach (var item in array.EnumerateArray())
+        if (reader.TokenType != JsonTokenType.StartArray)
         {
-            if (item.ValueKind != JsonValueKind.Number || !item.TryGetInt64(out var value) || value < 0)
-                return null;
-            values.Add(value);
+            reader.Skip();
+            return null;
         }
-        return [.. values];
+        Span<long> values = stackalloc long[MaximumDimensions];
+        var (count, valid) = (0, true);
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            valid &= count < MaximumDimensions && reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out values[count]) && values[count] >= 0;
+            count += valid ? 1 : 0;
+            reader.Skip();
+        }
+        return valid ? values[..count].ToArray() : null;
     }
 
     private static long? ByteCount(long[] shape, int elementSize)

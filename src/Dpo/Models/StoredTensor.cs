@@ -55,6 +55,8 @@ internal sealed record StoredTensor(
     public void ReadInto(SafeFileHandle file, string path, Tensor target) => Visit(file, path, target, (part, values) =>
     {
         part.copy_(values);
+        if (part.dtype == ScalarType.Float16 && Dtype.ScalarType != ScalarType.Float16 && part.isinf().any().item<bool>())
+            throw new InvalidInputException($"{path}: tensor \"{Name}\" has values beyond 65504, the largest in fp16; load it as bf16 or fp32.");
         return true;
     });
 

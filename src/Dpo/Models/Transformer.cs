@@ -52,6 +52,9 @@ public abstract class Transformer : CausalLanguageModel
     /// <summary>The fields of <c>config.json</c> that describe this model, as <see cref="Save"/> writes them.</summary>
     internal ModelConfig Config { get; private set; }
 
+    /// <summary>What <see cref="CausalLanguageModel.Load"/> was given; null for a model that was made here.</summary>
+    internal string? LoadedFrom { get; set; }
+
     /// <summary>What the names of all parameters but the output head's begin with.</summary>
     internal abstract string BodyPrefix { get; }
 
@@ -161,7 +164,7 @@ public abstract class Transformer : CausalLanguageModel
     public void SaveAdapter(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        AdapterFolder.Save(RequireAdapter(), Config.Find("_name_or_path")?.ToString(), folder);
+        AdapterFolder.Save(RequireAdapter(), LoadedFrom, folder);
     }
 
     /// <summary>
@@ -221,6 +224,25 @@ public abstract class Transformer : CausalLanguageModel
         register_module(HeadName, head);
         OwnHead = head;
         Config = Config.With("tie_word_embeddings", false);
+    }
+
+    /// <summary>Freezes the model and keeps its matrices, embeddings included, in another type.</summary>
+    /// <param name="dtype">The type.</param>
+    /// <param name="areFilled">Whether they hold values, which are converted; else nothing is written to their memory yet.</param>
+    internal void StoreMatrices(ScalarType dtype, bool areFilled)
+    {
+        foreach (var parameter in parameters())
+            parameter.requires_grad = false;
+        foreach (var module in modules())
+        {
+            using var scope = NewDisposeScope();
+            if (module is Projection layer && layer.Weight.dtype != dtype)
+                layer.Replace(Stored(layer.Weight), isTrained: false);
+            else if (module is EmbeddingTable table && table.Weight.dtype != dtype)
+                table.Replace(Stored(table.Weight), isTrained: false);
+        }
+
+        Tensor Stored(Tensor weight) => areFilled ? weight.detach().to(dtype) : empty(weight.shape, dtype: dtype, device: weight.device);
     }
 
     private void Attach(Func<LoraAdapter> make)

@@ -148,5 +148,8 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
         new TrainedParameters(model) is { All.Count: > 0 } trained
             ? trained
             : throw new ArgumentException(
-                "The model has no parameter that requires a gradient, so there is nothing to train; a merged adapter is trained after UnmergeAdapter.", nameof(model));
+                model.parameters().FirstOrDefault(parameter => parameter.ElementSize < 4) is { } narrow
+                    ? $"The model's weights are kept as {narrow.dtype} and frozen, since updates as small as DPO's cannot move them; load it without a dtype, as fp32, " +
+                        "or train a LoRA adapter over it (AddLora)."
+                    : "The model has no parameter that requires a gradient, so there is nothing to train; a merged adapter is trained after UnmergeAdapter.", nameof(model));
 }

@@ -154,6 +154,35 @@ public sealed class SafetensorsHeaderTests : IDisposable
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 100_000);
     }
 
+    /// <summary>A header costs memory in proportion to the file: it has no more bytes than its tensors, a mebibyte aside, and is
+    /// read without a tree of it.</summary>
+    [Fact]
+    public void A_header_larger_than_its_tensors_is_refused_before_it_is_read()
+    {
+        var header = "{" + new string(' ', 5 << 20) + "}";
+        var path = folder.Write("a", SafetensorsBytes.File(header));
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Equal(
+            $"{path} has a header of {header.Length} bytes for 0 bytes of tensors, which no model needs: it is damaged or means harm.",
+            Assert.Throws<InvalidInputException>(() => new SafetensorsReader(path)).Message);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 100_000);
+    }
+
+    [Fact]
+    public void A_header_of_very_many_tensors_takes_memory_in_proportion()
+    {
+        var entries = Enumerable.Range(0, 60_000).Select(index =>
+            $$"""
+            "t{{index}}":{"dtype":"U8","shape":[1,1,1,1,1,1,100],"data_offsets":[{{100 * index}},{{100 * index + 100}}]}
+            """);
+        var header = $"{{{string.Join(",", entries)}}}";
+        var path = folder.Write("a", SafetensorsBytes.File(header, new byte[6_000_000]));
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        using (var file = new SafetensorsReader(path))
+            Assert.Equal(60_000, file.Names.Count);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 10 * header.Length);
+    }
+
     [Fact]
     public void Damaged_files_are_read_or_refused_and_never_allocate_what_they_claim()
     {

@@ -57,6 +57,8 @@ internal sealed record DecoderConfig
         if (!config.Has("head_dim") && hidden % heads != 0)
             throw config.Wrong("hidden_size", $"it must be a multiple of num_attention_heads, {heads}");
         var headSize = config.Int("head_dim", hidden / heads);
+        if ((long)heads * headSize > ModelConfig.Largest)
+            throw config.Wrong("head_dim", $"with num_attention_heads, {heads}, it makes layers of over {ModelConfig.Largest} outputs");
         return new DecoderConfig
         {
             VocabularySize = config.Int("vocab_size"),

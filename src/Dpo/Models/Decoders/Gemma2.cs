@@ -37,7 +37,7 @@ public sealed class Gemma2 : RotaryDecoder
         file.Names(field) && !file.Has(field) ? null : Positive(file, field);
 
     private static double Positive(ModelConfig file, string field) =>
-        file.Double(field) is var value && value > 0 ? value : throw file.Wrong(field, "it must be above 0");
+        file.Double(field) is var value && (float)value > 0 ? value : throw file.Wrong(field, "it must be above 0");
 }
 
 internal sealed class Gemma2Block : DecoderBlock

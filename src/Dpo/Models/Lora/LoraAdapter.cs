@@ -45,7 +45,7 @@ internal sealed class LoraAdapter
         foreach (var parameter in model.parameters())
             parameter.requires_grad = false;
         if (Options.BaseInBFloat16)
-            StoreInBFloat16(model);
+            model.StoreMatrices(ScalarType.BFloat16, areFilled: true);
         foreach (var (_, layer, part) in parts)
             layer.Attach(part);
         if (Options.Dropout > 0)
@@ -82,18 +82,6 @@ internal sealed class LoraAdapter
         {
             part.A.Dispose();
             part.B.Dispose();
-        }
-    }
-
-    private static void StoreInBFloat16(Transformer model)
-    {
-        foreach (var module in model.modules())
-        {
-            using var scope = NewDisposeScope();
-            if (module is Projection layer)
-                layer.Replace(layer.Weight.detach().to(ScalarType.BFloat16), isTrained: false);
-            else if (module is EmbeddingTable table)
-                table.Replace(table.Weight.detach().to(ScalarType.BFloat16), isTrained: false);
         }
     }
 

@@ -51,24 +51,26 @@ internal sealed class RobertaBody : nn.Module
 
 internal sealed class RobertaEmbeddings : nn.Module
 {
-    private readonly Embedding word_embeddings;
-    private readonly Embedding position_embeddings;
-    private readonly Embedding token_type_embeddings;
+    private readonly EmbeddingTable word_embeddings;
+    private readonly EmbeddingTable position_embeddings;
+    private readonly EmbeddingTable token_type_embeddings;
     private readonly LayerNorm LayerNorm;
 
     public RobertaEmbeddings(RobertaConfig config)
         : base("embeddings")
     {
-        word_embeddings = nn.Embedding(config.VocabularySize, config.HiddenSize, device: CPU);
-        position_embeddings = nn.Embedding(config.PositionRows, config.HiddenSize, device: CPU);
-        token_type_embeddings = nn.Embedding(config.TokenTypes, config.HiddenSize, device: CPU);
+        word_embeddings = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
+        position_embeddings = new EmbeddingTable(config.PositionRows, config.HiddenSize);
+        token_type_embeddings = new EmbeddingTable(config.TokenTypes, config.HiddenSize);
         LayerNorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
         RegisterComponents();
     }
 
     /// <summary>All tokens are of the first type: RoBERTa has one text where BERT had two.</summary>
     public Tensor Forward(Tensor ids, Tensor positions) =>
-        LayerNorm.call(word_embeddings.call(ids).Plus(token_type_embeddings.weight!.select(0, 0)).Plus(position_embeddings.call(positions)));
+        LayerNorm.call(Rows(word_embeddings, ids).Plus(token_type_embeddings.Weight.select(0, 0)).Plus(Rows(position_embeddings, positions)));
+
+    private static Tensor Rows(EmbeddingTable table, Tensor ids) => table.Forward(ids.flatten()).view(ids.shape[0], ids.shape[1], -1);
 }
 
 internal sealed class RobertaEncoder : nn.Module

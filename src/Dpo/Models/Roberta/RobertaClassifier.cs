@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -52,7 +53,8 @@ public sealed class RobertaClassifier : IDisposable
         var tokenizer = TextTokenizer.Load(folder);
         if (tokenizer.VocabularySize > config.VocabularySize)
             throw file.Wrong("vocab_size", $"the tokenizer has ids up to {tokenizer.VocabularySize - 1}");
-        var model = new Roberta(config);
+        NativeBackend.Require(device ?? CPU);
+        var model = Create(file, config);
         try
         {
             using var weights = ModelWeights.Open(folder);
@@ -64,6 +66,18 @@ public sealed class RobertaClassifier : IDisposable
         {
             model.Dispose();
             throw;
+        }
+    }
+
+    private static Roberta Create(ModelConfig file, RobertaConfig config)
+    {
+        try
+        {
+            return new Roberta(config);
+        }
+        catch (ExternalException e)
+        {
+            throw ModelFolder.TooLarge(file, e);
         }
     }
 

@@ -8,12 +8,14 @@ namespace Dpo;
 /// <param name="Count">How many numbers there are.</param>
 internal sealed record PickledStorage(SafetensorsDtype Dtype, string Key, long Count);
 
-/// <summary>A view of a storage; nothing about it is checked yet.</summary>
-internal sealed record PickledTensor(PickledStorage Storage, long Offset, long[] Shape, long[] Strides);
+/// <summary>A view of a storage; nothing about it is checked yet but that it has no more dimensions than torch knows, and that sizes and
+/// strides are of type <see cref="long"/>. They stay the pickle's own tuples, which any number of tensors may share.</summary>
+internal sealed record PickledTensor(PickledStorage Storage, long Offset, object?[] Shape, object?[] Strides);
 
 /// <summary>The names that a pickled state dict may use, and what they make. There are no others.</summary>
 internal static class StateDictGlobals
 {
+    private const int MaximumDimensions = 64; // torch's own limit
     private const string OrderedDict = "collections.OrderedDict";
     private const string RebuildTensor = "torch._utils._rebuild_tensor_v2";
     private const string RebuildParameter = "torch._utils._rebuild_parameter";
@@ -52,8 +54,9 @@ internal static class StateDictGlobals
     {
         (OrderedDict, []) => new OrderedDictionary<string, object?>(),
         (RebuildTensor, [PickledStorage storage, long offset, object?[] shape, object?[] strides, bool, not null, ..])
-            when arguments.Length <= 7 && shape.All(size => size is long) && strides.All(stride => stride is long) =>
-            new PickledTensor(storage, offset, [.. shape.Cast<long>()], [.. strides.Cast<long>()]),
+            when arguments.Length <= 7 && shape.Length <= MaximumDimensions && strides.Length <= MaximumDimensions
+                && shape.All(size => size is long) && strides.All(stride => stride is long) =>
+            new PickledTensor(storage, offset, shape, strides),
         (RebuildParameter, [PickledTensor data, bool, not null]) => data,
         _ => null,
     };

@@ -14,10 +14,9 @@ namespace Dpo;
 internal sealed class TorchReader : IWeightFile
 {
     private const string PickleName = "/data.pkl";
-    private const int MaximumDimensions = 64; // torch's own limit
 
-    /// <summary>About a hundred thousand tensors. A pickle that means harm makes about a hundred times its length in values.</summary>
-    private const int MaximumEntryLength = 16 << 20;
+    /// <summary>About twenty-five thousand tensors. A pickle that means harm makes about a hundred times its length in values.</summary>
+    private const int MaximumEntryLength = 4 << 20;
 
     private readonly SafeFileHandle file;
     private readonly Dictionary<string, StoredTensor> tensors = new(StringComparer.Ordinal);
@@ -128,14 +127,15 @@ internal sealed class TorchReader : IWeightFile
     private StoredTensor Locate(
         string name, PickledTensor pickled, Dictionary<string, ZipEntry> entries, string storageName, bool bigEndian)
     {
-        var ((dtype, _, count), offset, shape, strides) = pickled;
+        var ((dtype, _, count), offset, _, _) = pickled;
+        var (shape, strides) = (pickled.Shape.Cast<long>().ToArray(), pickled.Strides.Cast<long>().ToArray());
         if (!entries.TryGetValue(storageName, out var storage))
             throw new InvalidInputException($"{Path}: tensor \"{name}\" lies in \"{storageName}\", which the file lacks.");
         if (storage.Length % dtype.Size != 0 || storage.Length / dtype.Size != count)
             throw new InvalidInputException(
                 $"{Path}: tensor \"{name}\" lies in \"{storageName}\", which should hold {count} numbers of type {dtype.Name} " +
                 $"but has {storage.Length} bytes.");
-        if (shape.Length != strides.Length || shape.Length > MaximumDimensions || offset < 0 || shape.Concat(strides).Any(number => number < 0)
+        if (shape.Length != strides.Length || offset < 0 || shape.Concat(strides).Any(number => number < 0)
             || StoredTensor.Extent(shape, strides) is not { } extent || extent > count - offset)
             throw new InvalidInputException(
                 $"{Path}: tensor \"{name}\" of the shape [{string.Join(", ", shape)}] with the strides [{string.Join(", ", strides)}] " +

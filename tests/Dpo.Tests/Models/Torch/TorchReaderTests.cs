@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
@@ -389,4 +390,28 @@ public sealed class TorchReaderTests : IDisposable
     private static string Refusal(string path) => Assert.Throws<InvalidInputException>(() => new TorchReader(path)).Message;
 
     private static string Refusal(Action action) => Assert.Throws<InvalidInputException>(action).Message;
+
+    /// <summary>A tuple that a pickle keeps costs two bytes each time it comes again: nothing may be copied of it.</summary>
+    [Theory]
+    [InlineData(100_000, 1)]
+    [InlineData(64, 20_000)]
+    public void A_shape_that_comes_again_and_again_costs_nothing(int dimensions, int times)
+    {
+        var pickle = new TorchFile.Pickle().Op(0x80, 2).Op("(");
+        for (var dimension = 0; dimension < dimensions; dimension++)
+            pickle.Int(1);
+        pickle.Op("t").Op("q").Op(200).Global("torch._utils", "_rebuild_tensor_v2").Op("q").Op(201);
+        pickle.Op("(").Text("storage").Global("torch", "FloatStorage").Text("0").Text("cpu").Int(1).Op("t").Op("Q").Op("q").Op(202);
+        pickle.Global("collections", "OrderedDict").Op(")R").Op("q").Op(203);
+        for (var time = 0; time < times; time++)
+            pickle.Op("h").Op(201).Op("(").Op("h").Op(202).Int(0).Op("h").Op(200).Op("h").Op(200).Op(0x89).Op("h").Op(203).Op("tR");
+        var bytes = TorchFile.Archive(pickle.Op(".").ToArray(), [new byte[4]]);
+        var path = folder.Write("a.bin", bytes);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var message = Assert.Throws<InvalidInputException>(() => new TorchReader(path)).Message;
+        Assert.Matches(
+            dimensions > 64 ? $"^{Regex.Escape(path)}: its pickle, at byte [0-9]+, makes a value in a way torch.save does not\\.$" : $"^{Regex.Escape(path)} holds no dict of tensors; ",
+            message);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 40 * bytes.Length);
+    }
 }
