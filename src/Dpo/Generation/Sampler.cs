@@ -122,7 +122,7 @@ public static class Sampler
             }
             cache.Advance();
             hidden.Dispose();
-            hidden = model.HiddenStates(tensor(ids, device: model.Device), cache).MoveToOuterDisposeScope();
+            hidden = model.HeadInputs(tensor(ids, device: model.Device), cache).MoveToOuterDisposeScope();
         }
     }
 
@@ -137,7 +137,7 @@ public static class Sampler
             var part = prompts.Skip(first).TakeWhile((prompt, index) => (tokens += prompt.Count) <= PromptTokens || index == 0).ToArray();
             var layout = new SequenceLayout([.. part.Select(prompt => new ExampleLengths(prompt.Count, [1]))]);
             var ids = tensor(part.SelectMany(prompt => prompt.Select(id => (long)id)).ToArray(), device: model.Device);
-            var hidden = model.HiddenStates(ids, new PromptAttention(model.AttentionOver(layout, model.Device), layout, cache, first));
+            var hidden = model.HeadInputs(ids, new PromptAttention(model.AttentionOver(layout, model.Device), layout, cache, first));
             // A completion's first token is predicted from its prompt's last row.
             last.Add(hidden.index_select(0, tensor(layout.PredictingRows, device: model.Device)).MoveToOuterDisposeScope());
             first += part.Length;

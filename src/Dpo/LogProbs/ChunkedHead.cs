@@ -34,18 +34,19 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, RowStatistics? statistics = null)
     {
         return is_grad_enabled()
-            ? apply(hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!, BackwardPass.Current!)
+            ? apply(
+                hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!, head.LowRank!, BackwardPass.Current!)
             : Forward(head, hidden, predicting, rows, targets, statistics).LogProbs;
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         var (hidden, predicting, rows, targets) = ((Tensor)vars[0], (Tensor)vars[4], (Tensor)vars[5], (Tensor)vars[6]);
-        var head = new OutputHead((Tensor)vars[1], (Tensor?)vars[2], (double?)vars[3]);
+        var head = new OutputHead((Tensor)vars[1], (Tensor?)vars[2], (double?)vars[3]) { LowRank = (Tensor?)vars[8] };
         var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets, (RowStatistics?)vars[7]);
         ctx.save_for_backward([hidden, predicting, rows, targets, logSumExp]);
         ctx.save_data(nameof(OutputHead), head);
-        ctx.save_data(nameof(BackwardPass), vars[8]);
+        ctx.save_data(nameof(BackwardPass), vars[9]);
         return logProbs;
     }
 
@@ -56,13 +57,13 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var saved = ctx.get_saved_variables();
             var head = (OutputHead)ctx.get_data(nameof(OutputHead));
             var pass = (BackwardPass?)ctx.get_data(nameof(BackwardPass));
-            var (hidden, weight, bias) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output, pass);
-            return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null, null);
+            var (hidden, weight, bias, lowRank) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output, pass);
+            return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null, lowRank, null);
         }
         catch (Exception e)
         {
             BackwardFailure.Keep(e);
-            return [null!, null!, null!, null!, null!, null!, null!, null!, null!];
+            return [null!, null!, null!, null!, null!, null!, null!, null!, null!, null!];
         }
     }
 
@@ -105,12 +106,14 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         return scope.MoveToOuter(logProbs, logSumExp);
     }
 
-    private static (Tensor? Hidden, Tensor? Weight, Tensor? Bias) Backward(
+    private static (Tensor? Hidden, Tensor? Weight, Tensor? Bias, Tensor? LowRank) Backward(
         OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradient, BackwardPass? pass)
     {
         using var scope = NewDisposeScope();
         var (sumOfHidden, sumOfWeight, sumOfBias) = (SumIfWanted(hidden), SumIfWanted(head.Weight), SumIfWanted(head.Bias));
-        var (ofHidden, ofWeight, ofBias) = (sumOfHidden?.Value, sumOfWeight?.Value, sumOfBias?.Value);
+        var sumOfLowRank = SumIfWanted(head.LowRank);
+        var (ofHidden, ofWeight, ofBias, ofLowRank) = (sumOfHidden?.Value, sumOfWeight?.Value, sumOfBias?.Value, sumOfLowRank?.Value);
+        var width = head.Weight!.shape[1];
 
         var rowGradient = zeros_like(logSumExp).AddRowsInPlace(rows, gradient).neg_();
         ForEachPiece(predicting, GatheredRows, (first, some) =>
@@ -128,8 +131,11 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
                 ofLogits = ofLogits.to(hidden.dtype);
                 if (ofStates is not null)
                     AddProduct(ofStates.narrow(0, block.Row, block.Rows), ofLogits, block.Weight);
+                var itsStates = states.narrow(0, block.Row, block.Rows);
                 if (ofWeight is not null)
-                    AddProduct(ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), states.narrow(0, block.Row, block.Rows));
+                    AddProduct(ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates.narrow(1, 0, width));
+                if (ofLowRank is not null)
+                    AddProduct(ofLowRank.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates.narrow(1, width, ofLowRank.shape[1]));
             });
             ofHidden?.AddRowsInPlace(some, ofStates!);
         });
@@ -141,17 +147,22 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             if (head.Slope(TargetLogits(head, hidden, itsStates, some)) is { } slope)
                 ofLogits = ofLogits * slope;
             ofBias?.AddRowsInPlace(some, ofLogits);
-            ofHidden?.AddRowsInPlace(itsStates, head.Weight!.detach().index_select(0, some).to(float32).mul_(ofLogits.unsqueeze(1)));
-            ofWeight?.AddRowsInPlace(some, hidden.detach().index_select(0, itsStates).to(float32) * ofLogits.unsqueeze(1));
+            ofHidden?.AddRowsInPlace(itsStates, head.Columns(weight => weight.detach().index_select(0, some), float32).mul_(ofLogits.unsqueeze(1)));
+            if (ofWeight is null && ofLowRank is null)
+                return;
+            var products = hidden.detach().index_select(0, itsStates).to(float32) * ofLogits.unsqueeze(1);
+            ofWeight?.AddRowsInPlace(some, products.narrow(1, 0, width));
+            ofLowRank?.AddRowsInPlace(some, products.narrow(1, width, ofLowRank.shape[1]));
         });
-        return scope.MoveToOuter(sumOfHidden?.Result!, sumOfWeight?.Result!, sumOfBias?.Result!);
+        var (hiddens, weights, biases) = scope.MoveToOuter(sumOfHidden?.Result!, sumOfWeight?.Result!, sumOfBias?.Result!);
+        return (hiddens, weights, biases, sumOfLowRank?.Result?.MoveToOuterDisposeScope());
 
         GradientSum? SumIfWanted(Tensor? of) => of is { requires_grad: true } ? new GradientSum(of, pass) : null;
     }
 
     private static Tensor TargetLogits(OutputHead head, Tensor hidden, Tensor states, Tensor targets)
     {
-        var products = hidden.detach().index_select(0, states).to(float32) * head.Weight!.detach().index_select(0, targets).to(hidden.dtype);
+        var products = hidden.detach().index_select(0, states).to(float32) * head.Columns(weight => weight.detach().index_select(0, targets), hidden.dtype);
         var logits = products.sum(1);
         if (head.Bias is not null)
             logits.AddInPlace(head.Bias.detach().index_select(0, targets));
@@ -166,7 +177,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         {
             using var columnScope = NewDisposeScope();
             var columns = Math.Min(BlockColumns, head.Weight.shape[0] - column);
-            var weight = head.Weight.detach().narrow(0, column, columns).to(states.dtype);
+            var weight = head.Columns(all => all.detach().narrow(0, column, columns), states.dtype);
             var bias = head.Bias?.detach().narrow(0, column, columns);
             for (long row = 0; row < states.shape[0]; row += BlockRows)
             {

@@ -14,12 +14,13 @@ internal sealed class HeldWeights : IDisposable
     {
         using var scope = NewDisposeScope();
         var head = model.Head;
-        projections = [.. model.modules().OfType<Projection>().Where(layer => !ReferenceEquals(layer.Weight, head.Weight))];
+        projections = [.. model.modules().OfType<Projection>().Where(layer => !ReferenceEquals(layer, model.OwnHeadLayer))];
         foreach (var projection in projections)
             projection.Hold(model.ComputeType);
         Head = head with
         {
-            Weight = head.Weight!.detach().to(model.ComputeType).DetachFromDisposeScope(),
+            Weight = head.Columns(weight => weight.detach(), model.ComputeType).DetachFromDisposeScope(),
+            LowRank = null,
             Bias = head.Bias?.detach().to(model.ComputeType).DetachFromDisposeScope(),
         };
     }

@@ -74,6 +74,25 @@ internal sealed class ModelWeights : IDisposable
     /// <param name="ignored">Which tensors of the files the model may leave unread, such as buffers; null for none.</param>
     public void LoadInto(IReadOnlyList<(string Name, Tensor Parameter)> parameters, Func<string, bool>? ignored)
     {
+        Require([.. parameters.Select(item => (item.Name, (IReadOnlyList<long>)item.Parameter.shape))], ignored);
+        foreach (var (name, parameter) in parameters)
+            ReadInto(name, parameter);
+    }
+
+    /// <summary>Whether there is a tensor of a name.</summary>
+    public bool Has(string name) => fileOf.ContainsKey(name);
+
+    /// <summary>The shape of a tensor that there is.</summary>
+    public IReadOnlyList<long> Shape(string name) => fileOf[name].Shape(name);
+
+    /// <summary>Fills a tensor with the one of a name that there is.</summary>
+    public void ReadInto(string name, Tensor parameter) => fileOf[name].ReadInto(name, parameter);
+
+    /// <summary>Refuses the files unless they hold tensors of these names and shapes, and no others.</summary>
+    /// <param name="parameters">Names as in the files, and shapes.</param>
+    /// <param name="ignored">As for <see cref="LoadInto"/>.</param>
+    public void Require(IReadOnlyList<(string Name, IReadOnlyList<long> Shape)> parameters, Func<string, bool>? ignored)
+    {
         var missing = parameters.Select(item => item.Name).Where(name => !fileOf.ContainsKey(name)).ToList();
         if (missing.Count > 0)
             throw new InvalidInputException($"{source} lacks what the model needs: {List(missing, name => $"\"{name}\"")}.");
@@ -83,8 +102,8 @@ internal sealed class ModelWeights : IDisposable
             throw new InvalidInputException(
                 $"{source} holds what the model does not have: " +
                 $"{List(extra, name => $"\"{name}\" (in {Path.GetFileName(fileOf[name].Path)})")}.");
-        foreach (var (name, parameter) in parameters)
-            fileOf[name].ReadInto(name, parameter);
+        foreach (var (name, shape) in parameters)
+            StoredTensor.RequireShape(fileOf[name].Path, name, fileOf[name].Shape(name), shape);
     }
 
     /// <summary>Whether there is a tensor of a name that differs from what the tensor of another name would fill

@@ -8,10 +8,21 @@ namespace Dpo;
 /// <param name="SoftCap">Logits x become cap·tanh(x / cap) (Gemma 2); null for none.</param>
 public sealed record OutputHead(Tensor? Weight, Tensor? Bias = null, double? SoftCap = null)
 {
+    /// <summary>Further columns of the weight, <c>[V, r]</c>, a LoRA adapter's B; the model's hidden states have as many further entries, for
+    /// them. Null without an adapter over the head.</summary>
+    public Tensor? LowRank { get; init; }
+
     /// <summary>The logits <c>[R, V]</c> of hidden states <c>[R, D]</c>, in the hidden states' precision.</summary>
     public Tensor Logits(Tensor hidden) => Weight is null
         ? hidden
-        : Cap(nn.functional.linear(hidden, Weight.to(hidden.dtype), Bias?.to(hidden.dtype)));
+        : Cap(nn.functional.linear(hidden, Columns(weight => weight, hidden.dtype), Bias?.to(hidden.dtype)));
+
+    /// <summary>Rows of the weight in a type, with those of <see cref="LowRank"/> behind them.</summary>
+    /// <param name="rows">Takes the rows out of either.</param>
+    /// <param name="dtype">The type.</param>
+    internal Tensor Columns(Func<Tensor, Tensor> rows, ScalarType dtype) => LowRank is null
+        ? rows(Weight!).to(dtype)
+        : cat([rows(Weight!).to(dtype), rows(LowRank).to(dtype)], 1);
 
     /// <summary>Applies the soft cap.</summary>
     internal Tensor Cap(Tensor logits) => SoftCap is { } cap ? logits.DividedBy(cap).tanh().Times(cap) : logits;

@@ -72,10 +72,7 @@ internal sealed record StoredTensor(
     /// <summary>Shows <paramref name="visit"/> all parts of the target, each with the stored values of its place, until it answers false.</summary>
     private void Visit(SafeFileHandle file, string path, Tensor target, Func<Tensor, Tensor, bool> visit)
     {
-        if (!Shape.AsSpan().SequenceEqual(target.shape))
-            throw new InvalidInputException(
-                $"{path}: tensor \"{Name}\" has the shape [{string.Join(", ", Shape)}], " +
-                $"but the shape [{string.Join(", ", target.shape)}] is needed.");
+        RequireShape(path, Name, Shape, target.shape);
         if (Dtype.ScalarType != target.dtype && !(Dtype.IsFloatingPoint && is_floating_point(target.dtype)))
             throw new InvalidInputException(
                 $"{path}: tensor \"{Name}\" is stored as {Dtype.Name}, which is not converted to {target.dtype}.");
@@ -112,6 +109,15 @@ internal sealed record StoredTensor(
                 return false;
         }
         return true;
+    }
+
+    /// <summary>Refuses a stored tensor of another shape than is needed.</summary>
+    public static void RequireShape(string path, string name, IReadOnlyList<long> shape, IReadOnlyList<long> needed)
+    {
+        if (!shape.SequenceEqual(needed))
+            throw new InvalidInputException(
+                $"{path}: tensor \"{name}\" has the shape [{string.Join(", ", shape)}], " +
+                $"but the shape [{string.Join(", ", needed)}] is needed.");
     }
 
     private void ReadExactly(SafeFileHandle file, string path, Span<byte> bytes, long position)

@@ -47,7 +47,15 @@ public abstract class Transformer : CausalLanguageModel
     public abstract int LayerCount { get; }
 
     /// <summary>Entries of the vocabulary: V.</summary>
-    public abstract int VocabularySize { get; }
+    public int VocabularySize => (int)PlainHead.Weight!.shape[0];
+
+    /// <inheritdoc/>
+    public sealed override OutputHead Head => OwnHead switch
+    {
+        { Merged: { } merged } => PlainHead with { Weight = merged },
+        { Lora: { } lora } => PlainHead with { LowRank = lora.B.Weight },
+        _ => PlainHead,
+    };
 
     /// <summary>The fields of <c>config.json</c> that describe this model, as <see cref="Save"/> writes them.</summary>
     internal ModelConfig Config { get; private set; }
@@ -67,6 +75,12 @@ public abstract class Transformer : CausalLanguageModel
     /// <summary>The output head where it is a module of its own; null where it is the token embedding.</summary>
     private protected abstract LinearLayer? OwnHead { get; set; }
 
+    /// <summary>The output head without an adapter.</summary>
+    private protected abstract OutputHead PlainHead { get; }
+
+    /// <summary>The layer that the output head is; null where it is the token embedding.</summary>
+    internal LinearLayer? OwnHeadLayer => OwnHead;
+
     /// <summary>Whether the output head is the token embedding.</summary>
     internal bool IsTied => OwnHead is null;
 
@@ -84,6 +98,14 @@ public abstract class Transformer : CausalLanguageModel
     /// <param name="attention">Their positions, and which of them each may attend to.</param>
     internal abstract Tensor HiddenStates(Tensor ids, Attention attention);
 
+    /// <summary>What <see cref="Head"/> is applied to: the hidden states, and behind them what an adapter of the head multiplies its
+    /// <see cref="OutputHead.LowRank"/> with.</summary>
+    internal Tensor HeadInputs(Tensor ids, Attention attention)
+    {
+        var hidden = HiddenStates(ids, attention);
+        return OwnHead is { Merged: null, Lora: { } lora } ? cat([hidden, lora.LowRank(hidden, training)], 1) : hidden;
+    }
+
     /// <summary>Maps ids <c>[N]</c> laid out by <paramref name="layout"/> to hidden states <c>[N, D]</c>.</summary>
     /// <exception cref="InvalidInputException">A sequence has more than <see cref="MaxPositions"/> tokens.</exception>
     public sealed override Tensor forward(Tensor ids, SequenceLayout layout)
@@ -92,7 +114,7 @@ public abstract class Transformer : CausalLanguageModel
         if (longest > MaxPositions)
             throw new InvalidInputException(
                 $"A sequence has {longest} tokens, but the model has {MaxPositions} positions; shorten it with a smaller maximum length.");
-        return HiddenStates(ids, AttentionOver(layout, ids.device));
+        return HeadInputs(ids, AttentionOver(layout, ids.device));
     }
 
     /// <summary>The attention that suits the device; it belongs to the current dispose scope.</summary>
@@ -131,24 +153,31 @@ public abstract class Transformer : CausalLanguageModel
     /// <para>LoRA takes larger learning rates than full training: about ten times.</para>
     /// </remarks>
     /// <param name="options">Rank, targets and the like; rank 16 over every linear layer of the blocks by default.</param>
-    /// <exception cref="InvalidInputException">A target matches no linear layer; the message lists what there is.</exception>
+    /// <exception cref="InvalidInputException">A target matches no linear layer, and the message lists what there is; or a rank is more than a
+    /// layer can use.</exception>
     /// <exception cref="InvalidOperationException">The model has an adapter.</exception>
     public void AddLora(LoraOptions? options = null)
     {
         options ??= new LoraOptions();
         options.Validate();
-        Attach(() => new LoraAdapter(this, options));
+        Attach(() =>
+        {
+            var plan = new LoraPlan(this, options);
+            plan.RequireUsefulRanks();
+            return new LoraAdapter(plan, Device);
+        });
     }
 
     /// <summary>
     /// Lays an adapter out of a folder in PEFT's layout over the model, trainable, and freezes all other weights. Training goes
     /// on from it; with DPO it is part of the reference.
     /// </summary>
-    /// <param name="folder">Holds <c>adapter_config.json</c> and <c>adapter_model.safetensors</c>, from <see cref="SaveAdapter"/> or
-    /// PEFT's <c>save_pretrained</c>. The model must be the one that it was trained on.</param>
+    /// <param name="folder">Holds <c>adapter_config.json</c> and <c>adapter_model.safetensors</c> or <c>adapter_model.bin</c>, from
+    /// <see cref="SaveAdapter"/> or PEFT's <c>save_pretrained</c>. The model must be the one that it was trained on. Embeddings that PEFT saved
+    /// beside the adapter, as it does by itself after a change of the vocabulary, take the place of the model's, with as many rows as they have.</param>
     /// <param name="baseInBFloat16">As <see cref="LoraOptions.BaseInBFloat16"/>, which no file holds.</param>
     /// <exception cref="InvalidInputException">A file is missing or damaged, does not fit the model, or asks for what Dpo does not
-    /// implement (DoRA, biases, whole modules, ranks by layer, …); the message names the field or tensor. The model is as it was.</exception>
+    /// implement (DoRA, single experts, …); the message names the field or tensor. The model is as it was.</exception>
     /// <exception cref="InvalidOperationException">The model has an adapter.</exception>
     public void LoadAdapter(string folder, bool baseInBFloat16 = false)
     {
@@ -213,6 +242,13 @@ public abstract class Transformer : CausalLanguageModel
     internal IEnumerable<(string Name, Tensor Tensor)> MergedParameters() => named_parameters()
         .Select(named => (named.name, adapter is null ? named.parameter : adapter.InMergedModel(named.name, named.parameter)))
         .Where(named => named.Item2 is not null)!;
+
+    /// <summary>Has the configuration say how many rows the embeddings have, where they were exchanged for others.</summary>
+    internal void NoteVocabularySize()
+    {
+        if (Config.Int("vocab_size") != VocabularySize)
+            Config = Config.With("vocab_size", VocabularySize);
+    }
 
     /// <summary>Gives the output head a weight of its own, which begins as the token embedding's.</summary>
     internal void Untie()

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using static TorchSharp.torch;
@@ -19,7 +18,7 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
         var transformer = pair.ReferenceModel as Transformer;
         var config = transformer?.Config.Description() ?? pair.ReferenceModel.GetType().FullName!;
         if (transformer?.Lora is { } lora)
-            config = string.Create(CultureInfo.InvariantCulture, $"{config}\nlora scale: {lora.Scale:r}");
+            config = $"{config}\nlora scale: {lora.ScaleDescription}";
         return new(
             HashOf(pair.ReferenceState()),
             HashOf(config),

@@ -33,17 +33,13 @@ public abstract class RotaryDecoder : Transformer
         eval();
     }
 
-    /// <inheritdoc/>
-    public sealed override OutputHead Head => new(lm_head?.Weight ?? model.TokenVectors, SoftCap: config.HeadSoftCap);
+    private protected sealed override OutputHead PlainHead => new(lm_head?.Weight ?? model.TokenVectors, SoftCap: config.HeadSoftCap);
 
     /// <inheritdoc/>
     public sealed override int MaxPositions => config.MaxPositions;
 
     /// <inheritdoc/>
     public sealed override int LayerCount => config.LayerCount;
-
-    /// <inheritdoc/>
-    public sealed override int VocabularySize => config.VocabularySize;
 
     internal sealed override string BodyPrefix => "model.";
 

@@ -47,17 +47,13 @@ public sealed class Gpt2 : Transformer
         eval();
     }
 
-    /// <inheritdoc/>
-    public override OutputHead Head => new(lm_head?.Weight ?? transformer.TokenVectors);
+    private protected override OutputHead PlainHead => new(lm_head?.Weight ?? transformer.TokenVectors);
 
     /// <inheritdoc/>
     public override int MaxPositions => config.MaxPositions;
 
     /// <inheritdoc/>
     public override int LayerCount => config.LayerCount;
-
-    /// <inheritdoc/>
-    public override int VocabularySize => config.VocabularySize;
 
     internal override string BodyPrefix => "transformer.";
 

@@ -24,17 +24,13 @@ public sealed class GptJ : Transformer
         eval();
     }
 
-    /// <inheritdoc/>
-    public override OutputHead Head => new(lm_head.Weight, lm_head.Bias);
+    private protected override OutputHead PlainHead => new(lm_head.Weight, lm_head.Bias);
 
     /// <inheritdoc/>
     public override int MaxPositions => config.MaxPositions;
 
     /// <inheritdoc/>
     public override int LayerCount => config.LayerCount;
-
-    /// <inheritdoc/>
-    public override int VocabularySize => config.VocabularySize;
 
     internal override string BodyPrefix => "transformer.";
 

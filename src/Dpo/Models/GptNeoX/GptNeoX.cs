@@ -25,17 +25,13 @@ public sealed class GptNeoX : Transformer
         eval();
     }
 
-    /// <inheritdoc/>
-    public override OutputHead Head => new(embed_out?.Weight ?? gpt_neox.TokenVectors);
+    private protected override OutputHead PlainHead => new(embed_out?.Weight ?? gpt_neox.TokenVectors);
 
     /// <inheritdoc/>
     public override int MaxPositions => config.MaxPositions;
 
     /// <inheritdoc/>
     public override int LayerCount => config.LayerCount;
-
-    /// <inheritdoc/>
-    public override int VocabularySize => config.VocabularySize;
 
     internal override string BodyPrefix => "gpt_neox.";
 

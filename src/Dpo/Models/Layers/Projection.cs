@@ -38,6 +38,9 @@ internal abstract class Projection : nn.Module
     /// <summary>The adapter's part of this layer, or null.</summary>
     public LoraLayer? Lora => lora;
 
+    /// <summary>The weight with its adapter added, while it is computed with; else null.</summary>
+    public Tensor? Merged => merged;
+
     /// <summary>Applies the layer.</summary>
     public Tensor Forward(Tensor x)
     {

@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using static TorchSharp.torch;
@@ -9,9 +10,13 @@ internal static class AdapterFolder
 {
     private const string ConfigName = "adapter_config.json";
     private const string WeightsName = "adapter_model.safetensors";
+    private const string TorchName = "adapter_model.bin";
 
     /// <summary>What PEFT puts before a module's name: its own two wrappers.</summary>
     private const string Prefix = "base_model.model.";
+
+    /// <summary>What PEFT puts between the name of a layer that has an adapter and those of its own weights.</summary>
+    private const string Wrapped = "base_layer.";
 
     /// <summary>Initializations that leave the base weights as they are; PiSSA, OLoRA and LoftQ change them.</summary>
     private static readonly string[] initializations = ["gaussian", "eva", "orthogonal"];
@@ -24,13 +29,20 @@ internal static class AdapterFolder
         "fan_in_fan_out",
     ];
 
+    private static readonly Dictionary<string, LoraBias> biases = new()
+    {
+        ["none"] = LoraBias.None,
+        ["lora_only"] = LoraBias.LoraOnly,
+        ["all"] = LoraBias.All,
+    };
+
     public static void Save(LoraAdapter adapter, string? baseModel, string folder)
     {
         var options = adapter.Options;
-        (string, Tensor)[] weights = [.. adapter.Parameters.Select(named => (Prefix + named.Name, (Tensor)named.Parameter))];
+        (string, Tensor)[] weights = [.. adapter.Stored.Select(named => (StoredName(adapter.Plan, named.Name), (Tensor)named.Parameter))];
         FiniteWeights.Require(weights, $"The adapter was not written to {folder}");
         Directory.CreateDirectory(folder);
-        StrictJson.WriteFile(Path.Combine(folder, ConfigName), new JsonObject
+        var config = new JsonObject
         {
             ["peft_type"] = "LORA",
             ["task_type"] = "CAUSAL_LM",
@@ -42,10 +54,15 @@ internal static class AdapterFolder
             ["lora_dropout"] = options.Dropout,
             ["target_modules"] = Targets(adapter),
             ["fan_in_fan_out"] = adapter.Layers.Any(layer => layer.Layer.IsTransposed),
-            ["bias"] = "none",
-            ["modules_to_save"] = null,
+            ["bias"] = biases.Single(item => item.Value == options.Bias).Key,
+            ["modules_to_save"] = options.ModulesToSave.Count > 0 ? new JsonArray([.. options.ModulesToSave.Select(name => JsonValue.Create(name))]) : null,
             ["init_lora_weights"] = true,
-        });
+        };
+        if (options.RankPattern.Count > 0)
+            config["rank_pattern"] = JsonSerializer.SerializeToNode(options.RankPattern);
+        if (options.AlphaPattern.Count > 0)
+            config["alpha_pattern"] = JsonSerializer.SerializeToNode(options.AlphaPattern);
+        StrictJson.WriteFile(Path.Combine(folder, ConfigName), config);
         SafetensorsWriter.Write(Path.Combine(folder, WeightsName), weights);
     }
 
@@ -56,18 +73,37 @@ internal static class AdapterFolder
             throw new InvalidInputException($"{folder} has no {ConfigName}; give the folder of an adapter in PEFT's layout.");
         var config = ModelConfig.Read(folder, ConfigName);
         var options = OptionsOf(config, model) with { BaseInBFloat16 = baseInBFloat16 };
-        LoraAdapter adapter;
+        LoraPlan plan;
         try
         {
-            adapter = new LoraAdapter(model, options);
+            plan = new LoraPlan(model, options);
         }
         catch (InvalidInputException e)
         {
             throw new InvalidInputException($"{Path.Combine(folder, ConfigName)}: {e.Message}", e);
         }
+        using var weights = OpenWeights(folder);
+        var copy = KeepEmbeddings(plan, model, weights);
+        var whole = WholeTensors(plan, weights);
+        // Shapes are looked at before anything is made: a rank that the file has no numbers for costs nothing.
+        weights.Require(
+            [.. plan.Targets.SelectMany(target => new (string, IReadOnlyList<long>)[]
+            {
+                ($"{Prefix}{target.Name}.lora_A.weight", [target.Rank, target.Inputs]), ($"{Prefix}{target.Name}.lora_B.weight", [target.Outputs, target.Rank]),
+            }), .. whole.Select(tensor => (tensor.Stored, tensor.Shape))],
+            ignored: name => name == copy);
+        var adapter = new LoraAdapter(plan, model.Device);
         try
         {
-            ReadWeights(adapter, folder);
+            using var scope = NewDisposeScope();
+            foreach (var (name, parameter) in adapter.Matrices)
+                weights.ReadInto(Prefix + name, parameter);
+            foreach (var (name, stored, shape) in whole)
+            {
+                var values = empty([.. shape], dtype: ScalarType.Float32, device: CPU);
+                weights.ReadInto(stored, values);
+                adapter.Hold(name, values);
+            }
             return adapter;
         }
         catch
@@ -77,11 +113,71 @@ internal static class AdapterFolder
         }
     }
 
-    /// <summary>Fills an adapter with the weights of a folder.</summary>
+    /// <summary>Fills an adapter that a model has with the weights that <see cref="Save"/> wrote of one like it.</summary>
     public static void ReadWeights(LoraAdapter adapter, string folder)
     {
-        using var weights = ModelWeights.OpenFile(Path.Combine(folder, WeightsName));
-        weights.LoadInto([.. adapter.Parameters.Select(named => (Prefix + named.Name, (Tensor)named.Parameter))], ignored: null);
+        using var weights = OpenWeights(folder);
+        weights.LoadInto([.. adapter.Stored.Select(named => (StoredName(adapter.Plan, named.Name), (Tensor)named.Parameter))], ignored: null);
+    }
+
+    private static ModelWeights OpenWeights(string folder)
+    {
+        var (path, older) = (Path.Combine(folder, WeightsName), Path.Combine(folder, TorchName));
+        return ModelWeights.OpenFile(!File.Exists(path) && File.Exists(older) ? older : path);
+    }
+
+    /// <summary>What PEFT calls a parameter of the model: one of a layer that has an adapter lies a level deeper.</summary>
+    private static string StoredName(LoraPlan plan, string name)
+    {
+        var end = name.LastIndexOf('.') + 1;
+        return plan.Targets.Any(target => target.Name.Length == end - 1 && name.StartsWith(target.Name, StringComparison.Ordinal))
+            ? $"{Prefix}{name[..end]}{Wrapped}{name[end..]}"
+            : Prefix + name;
+    }
+
+    /// <summary>The name that a file has for a parameter: what PEFT calls it, or older versions did; null where it has none.</summary>
+    private static string? Find(LoraPlan plan, ModelWeights weights, string name) =>
+        ((string[])[StoredName(plan, name), Prefix + name]).FirstOrDefault(weights.Has);
+
+    /// <summary>Notes embeddings that the file holds beside the adapter: the model's are exchanged for them.</summary>
+    /// <returns>The stored name of an output head that is a copy of the token embedding it is tied to; null for none.</returns>
+    private static string? KeepEmbeddings(LoraPlan plan, Transformer model, ModelWeights weights)
+    {
+        var (vectors, head) = plan.Embeddings;
+        foreach (var name in (string[])[vectors, head, model.HeadName + ".bias"])
+        {
+            if (plan.Shapes.ContainsKey(name) && !plan.Whole.Contains(name) && !plan.Biases.Contains(name) && Find(plan, weights, name) is not null)
+                plan.Kept.Add(name);
+        }
+        if (!model.IsTied || !plan.Kept.Contains(head))
+            return null;
+        if (plan.Kept.Contains(vectors))
+        {
+            using var values = empty([.. weights.Shape(Find(plan, weights, vectors)!)], dtype: ScalarType.Float32, device: CPU);
+            if (!plan.NeedsOwnHead && weights.Shape(Find(plan, weights, head)!).SequenceEqual(values.shape)
+                && !weights.Differ(Find(plan, weights, head)!, Find(plan, weights, vectors)!, values))
+            {
+                plan.Kept.Remove(head);
+                return Find(plan, weights, head);
+            }
+        }
+        plan.NeedsOwnHead = true;
+        return null;
+    }
+
+    /// <summary>The tensors of the file that stand in for parameters of the model, with the shape that they must have.</summary>
+    private static List<(string Name, string Stored, IReadOnlyList<long> Shape)> WholeTensors(LoraPlan plan, ModelWeights weights)
+    {
+        var (vectors, head) = plan.Embeddings;
+        string[] names = [.. plan.Whole, .. plan.Biases, .. plan.Kept];
+        // Of embeddings that come both, or are one, the file says how many rows they have.
+        var rows = names.Contains(vectors) && (names.Contains(head) || !plan.NeedsOwnHead && plan.IsTied) && Find(plan, weights, vectors) is { } stored
+            && weights.Shape(stored) is [var count, _] ? count : (long?)null;
+        return [.. names
+            // PEFT does not write the biases of `lora_only`, since it looks for them under their older names; they are the base's then.
+            .Where(name => plan.Options.Bias != LoraBias.LoraOnly || !plan.Biases.Contains(name) || Find(plan, weights, name) is not null)
+            .Select(name => (name, Find(plan, weights, name) ?? StoredName(plan, name),
+                rows is { } resized && (name == vectors || name == head) ? [resized, plan.Shapes[name][1]] : (IReadOnlyList<long>)plan.Shapes[name]))];
     }
 
     private static JsonNode Targets(LoraAdapter adapter)
@@ -89,7 +185,7 @@ internal static class AdapterFolder
         if (adapter.Options.TargetPattern is { } pattern)
             return JsonValue.Create(pattern);
         // As PEFT does, whose own word for all linear layers would not be understood where a model has others.
-        var names = adapter.Options.TargetModules is [LoraOptions.AllLinear] ? LoraTargets.Ends(adapter.Layers) : adapter.Options.TargetModules;
+        var names = adapter.Options.TargetModules is [LoraOptions.AllLinear] ? LoraTargets.Ends(adapter.Layers.Select(layer => layer.Name)) : adapter.Options.TargetModules;
         return new JsonArray([.. names.Select(name => JsonValue.Create(name))]);
     }
 
@@ -97,7 +193,6 @@ internal static class AdapterFolder
     {
         Require(config, "peft_type", null, "LORA");
         Require(config, "task_type", "CAUSAL_LM", "CAUSAL_LM");
-        Require(config, "bias", "none", "none");
         if (config.Find("init_lora_weights") is { ValueKind: not (JsonValueKind.True or JsonValueKind.False) })
             Require(config, "init_lora_weights", null, initializations);
         var dropout = config.Double("lora_dropout", 0);
@@ -112,14 +207,40 @@ internal static class AdapterFolder
             Alpha = alpha,
             UseRsLora = config.Bool("use_rslora", false),
             Dropout = dropout,
+            RankPattern = Pattern<int>(config, "rank_pattern", value => value.TryGetInt32(out var rank) && rank is >= 1 and <= ModelConfig.Largest ? rank : null, "whole numbers from 1 on"),
+            AlphaPattern = Pattern<double>(config, "alpha_pattern", value => value.TryGetDouble(out var own) && own > 0 && float.IsFinite((float)own) ? own : null, "numbers above 0"),
+            ModulesToSave = config.Has("modules_to_save")
+                ? [.. config.Strings("modules_to_save").Where(module => module == model.HeadName || model.named_parameters().Any(named => LoraPlan.IsOf(module, named.name)))]
+                : [],
+            Bias = biases.TryGetValue(config.String("bias", "none"), out var bias) ? bias : throw config.Wrong("bias", "Dpo implements none, all, lora_only for adapters"),
         };
-        string[] read = ["peft_type", "task_type", "bias", "init_lora_weights", "lora_dropout", "lora_alpha", "r", "use_rslora", "target_modules"];
+        string[] read =
+        [
+            "peft_type", "task_type", "bias", "init_lora_weights", "lora_dropout", "lora_alpha", "r", "use_rslora", "target_modules", "rank_pattern", "alpha_pattern",
+            "modules_to_save",
+        ];
         foreach (var field in config.Fields.Except(read).Except(notes))
         {
             if (!IsEmpty(config.Find(field)))
                 throw config.Wrong(field, "Dpo implements adapters without it");
         }
         return WithTargets(options, config, model);
+    }
+
+    /// <summary>An object of numbers by pattern.</summary>
+    private static ReadOnlyDictionary<string, T> Pattern<T>(ModelConfig config, string field, Func<JsonElement, T?> read, string needed)
+        where T : struct
+    {
+        if (config.Find(field) is not { } patterns)
+            return ReadOnlyDictionary<string, T>.Empty;
+        if (patterns.ValueKind != JsonValueKind.Object)
+            throw Wrong();
+        var values = new OrderedDictionary<string, T>();
+        foreach (var item in patterns.EnumerateObject())
+            values.Add(item.Name, item.Value.ValueKind == JsonValueKind.Number && read(item.Value) is { } value ? value : throw Wrong());
+        return values.Count > 0 ? new ReadOnlyDictionary<string, T>(values) : ReadOnlyDictionary<string, T>.Empty;
+
+        InvalidInputException Wrong() => config.Wrong(field, $"it must be an object of patterns and {needed}");
     }
 
     private static void Require(ModelConfig config, string field, string? fallback, params string[] implemented)
@@ -138,7 +259,7 @@ internal static class AdapterFolder
             || list.EnumerateArray().Any(item => item.ValueKind != JsonValueKind.String))
             throw config.Wrong("target_modules", "it must be a list of names, or a pattern");
         string[] targets = [.. list.EnumerateArray().Select(item => item.GetString()!)];
-        string[] known = [.. targets.Where(target => LoraTargets.Candidates(model).Exists(layer => LoraTargets.Names(target, layer.Name)))];
+        string[] known = [.. targets.Where(target => target == model.HeadName || LoraTargets.Candidates(model).Exists(layer => LoraTargets.Names(target, layer.Name)))];
         return options with { TargetModules = known.Length > 0 ? known : targets };
     }
 

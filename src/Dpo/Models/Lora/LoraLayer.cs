@@ -10,35 +10,39 @@ namespace Dpo;
 /// <param name="Dropout">The dropout of the adapter's input, or null.</param>
 internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, LoraDropout? Dropout)
 {
-    /// <summary>Makes the part of a layer, near it: B is zero, so that nothing is added yet, and A uniform within ±1/√in, which is
+    /// <summary>Makes the part of a layer: B is zero, so that nothing is added yet, and A uniform within ±1/√in, which is
     /// PEFT's Kaiming initialization with a = √5.</summary>
-    public static LoraLayer Create(Projection layer, LoraOptions options, Generator generator, LoraDropout? dropout)
+    public static LoraLayer Create(LoraTarget target, Device device, Generator generator, LoraDropout? dropout)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var shape = layer.AsMatrix(layer.Weight).shape;
-        var (outputs, inputs) = ((int)shape[0], (int)shape[1]);
-        var a = new LinearLayer(inputs, options.Rank, hasBias: false);
-        var b = new LinearLayer(options.Rank, outputs, hasBias: false);
+        var inputs = target.Inputs;
+        var a = new LinearLayer(inputs, target.Rank, hasBias: false);
+        var b = new LinearLayer(target.Rank, target.Outputs, hasBias: false);
         // On the CPU, so that every device starts from the same numbers.
         a.Weight.uniform_(-1 / Math.Sqrt(inputs), 1 / Math.Sqrt(inputs), generator);
         b.Weight.zero_();
         foreach (var part in (LinearLayer[])[a, b])
         {
-            part.to(layer.Weight.device);
+            part.to(device);
             part.Weight.DetachFromDisposeScope();
         }
-        return new LoraLayer(a, b, options.Scale, dropout);
+        return new LoraLayer(a, b, target.Scale, dropout);
     }
 
     /// <summary>The layer's output with the adapter's added.</summary>
-    public Tensor AddTo(Tensor output, Tensor x, bool training)
+    public Tensor AddTo(Tensor output, Tensor x, bool training) =>
+        addmm(output, A.Forward(Dropped(x, training)), B.Weight.t().to(x.dtype), beta: 1, alpha: (float)Scale);
+
+    /// <summary>What B is to be multiplied with, where that is done elsewhere: <c>scale · A(dropout(x))</c>, <c>[N, rank]</c>.</summary>
+    public Tensor LowRank(Tensor x, bool training)
     {
-        // Without gradients a pass measures, samples or is the reference's: none of them is to be disturbed.
-        if (Dropout is not null && training && Checkpoint.RecordsGradients)
-            x = Dropout.Apply(x);
-        return addmm(output, A.Forward(x), B.Weight.t().to(x.dtype), beta: 1, alpha: (float)Scale);
+        using var scale = Scale.ToScalar();
+        return A.Forward(Dropped(x, training)).mul(scale);
     }
+
+    /// <summary>Without gradients a pass measures, samples or is the reference's: none of them is to be disturbed.</summary>
+    private Tensor Dropped(Tensor x, bool training) => Dropout is not null && training && Checkpoint.RecordsGradients ? Dropout.Apply(x) : x;
 }
 
 /// <summary>Dropout by a generator of its own, which all layers of an adapter share. What is drawn follows from the seed and the

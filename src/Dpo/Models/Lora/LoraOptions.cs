@@ -1,4 +1,20 @@
+using System.Collections.ObjectModel;
+using System.Globalization;
+
 namespace Dpo;
+
+/// <summary>Which biases of the model an adapter trains beside its matrices.</summary>
+public enum LoraBias
+{
+    /// <summary>None.</summary>
+    None,
+
+    /// <summary>Those of the layers it lies over.</summary>
+    LoraOnly,
+
+    /// <summary>All, those of norms included.</summary>
+    All,
+}
 
 /// <summary>
 /// A LoRA adapter (Hu et al. 2021): beside chosen linear layers x ↦ Wx, whose weights are frozen, run two thin matrices that are
@@ -28,13 +44,28 @@ public sealed record LoraOptions
     /// <summary>
     /// Which linear layers are adapted (<c>target_modules</c>): names, each the whole name of a layer or its end behind a dot, such
     /// as <c>c_attn</c> or <c>attn.c_proj</c>; or, alone, <see cref="AllLinear"/>, the default: every linear layer of the blocks. The
-    /// output head takes no adapter.
+    /// output head takes an adapter where it is named (<c>lm_head</c>); one that is tied to the token embedding gets a weight of its own then.
     /// </summary>
     public IReadOnlyList<string> TargetModules { get; init; } = [AllLinear];
 
     /// <summary>In place of <see cref="TargetModules"/> a regular expression that the whole name of a layer matches, such as
     /// <c>transformer\.h\.[0-5]\.attn\..*</c>; null by default.</summary>
     public string? TargetPattern { get; init; }
+
+    /// <summary>Ranks of single layers (<c>rank_pattern</c>): regular expressions that match a layer's whole name, or its end behind a dot,
+    /// and the rank in place of <see cref="Rank"/>; the first that matches holds. None by default.</summary>
+    public IReadOnlyDictionary<string, int> RankPattern { get; init; } = ReadOnlyDictionary<string, int>.Empty;
+
+    /// <summary>α of single layers (<c>alpha_pattern</c>), as <see cref="RankPattern"/>. None by default.</summary>
+    public IReadOnlyDictionary<string, double> AlphaPattern { get; init; } = ReadOnlyDictionary<string, double>.Empty;
+
+    /// <summary>Modules that are trained whole and saved with the adapter (<c>modules_to_save</c>), named as in
+    /// <see cref="TargetModules"/>: <c>lm_head</c>, <c>embed_tokens</c>. Token embedding and output head, where they are tied, part ways when one
+    /// of them is named. None by default.</summary>
+    public IReadOnlyList<string> ModulesToSave { get; init; } = [];
+
+    /// <summary>Which biases are trained beside the adapter (<c>bias</c>); none by default.</summary>
+    public LoraBias Bias { get; init; }
 
     /// <summary>Whether the frozen matrices, embeddings included, are kept in bf16, at half the memory. Exact for a model that was
     /// published in bf16, a rounding for others. The adapter stays fp32, and so do biases and norms.</summary>
@@ -43,8 +74,27 @@ public sealed record LoraOptions
     /// <summary>Seeds A, which is drawn as PEFT does (uniform within ±1/√in; B is zero), and dropout.</summary>
     public int Seed { get; init; }
 
-    /// <summary>What B(Ax) is multiplied by.</summary>
-    internal double Scale => Alpha / (UseRsLora ? Math.Sqrt(Rank) : Rank);
+    /// <summary>The rank of a layer's change.</summary>
+    internal int RankOf(string layer) => LoraTargets.FirstMatch(RankPattern, layer, Rank);
+
+    /// <summary>What a layer's B(Ax) is multiplied by.</summary>
+    internal double ScaleOf(string layer)
+    {
+        var rank = RankOf(layer);
+        return LoraTargets.FirstMatch(AlphaPattern, layer, Alpha) / (UseRsLora ? Math.Sqrt(rank) : rank);
+    }
+
+    /// <summary>All that scales follow from, as a text.</summary>
+    internal string ScaleDescription
+    {
+        get
+        {
+            var scale = Alpha / (UseRsLora ? Math.Sqrt(Rank) : Rank);
+            var patterns = RankPattern.Select(item => string.Create(CultureInfo.InvariantCulture, $", rank {item.Value} of {item.Key}"))
+                .Concat(AlphaPattern.Select(item => string.Create(CultureInfo.InvariantCulture, $", alpha {item.Value:r} of {item.Key}")));
+            return string.Create(CultureInfo.InvariantCulture, $"{scale:r}{string.Concat(patterns)}");
+        }
+    }
 
     /// <summary>Refuses values outside their ranges.</summary>
     internal void Validate()
@@ -54,5 +104,12 @@ public sealed record LoraOptions
         ArgumentOutOfRangeException.ThrowIfNegative(Dropout);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(Dropout, 1);
         ArgumentNullException.ThrowIfNull(TargetModules);
+        ArgumentNullException.ThrowIfNull(ModulesToSave);
+        ArgumentNullException.ThrowIfNull(RankPattern);
+        ArgumentNullException.ThrowIfNull(AlphaPattern);
+        foreach (var rank in RankPattern.Values)
+            ArgumentOutOfRangeException.ThrowIfLessThan(rank, 1, nameof(RankPattern));
+        foreach (var alpha in AlphaPattern.Values)
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(alpha, nameof(AlphaPattern));
     }
 }

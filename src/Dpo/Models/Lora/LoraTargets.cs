@@ -9,29 +9,25 @@ internal static class LoraTargets
     /// <summary>What a pattern out of a file may take for one name.</summary>
     private static readonly TimeSpan patternTimeout = TimeSpan.FromSeconds(1);
 
-    /// <summary>The linear layers that take an adapter, with their full names: all but the output head, which is computed in
-    /// chunks from its weight.</summary>
-    public static List<(string Name, Projection Layer)> Candidates(Transformer model)
-    {
-        using var scope = NewDisposeScope();
-        var head = model.Head.Weight;
-        return [.. model.named_modules()
-            .Where(named => named.module is Projection layer && !ReferenceEquals(layer.Weight, head))
-            .Select(named => (named.name, (Projection)named.module))];
-    }
+    /// <summary>The linear layers of the blocks, with their full names: all but the output head.</summary>
+    public static List<(string Name, Projection Layer)> Candidates(Transformer model) => [.. model.named_modules()
+        .Where(named => named.module is Projection && named.name != model.HeadName)
+        .Select(named => (named.name, (Projection)named.module))];
 
     /// <summary>The layers that the options name.</summary>
     /// <exception cref="InvalidInputException">None is, or one of the names is no layer's.</exception>
-    public static List<(string Name, Projection Layer)> Find(Transformer model, LoraOptions options)
+    public static List<(string Name, Projection? Layer)> Find(Transformer model, LoraOptions options)
     {
-        var candidates = Candidates(model);
+        List<(string Name, Projection? Layer)> blocks = [.. Candidates(model)];
+        List<(string Name, Projection? Layer)> candidates = [.. blocks, (model.HeadName, model.OwnHeadLayer)];
         if (options.TargetPattern is { } pattern)
         {
-            var matched = candidates.FindAll(Matcher(pattern));
+            var matches = Matcher("The target pattern", pattern);
+            var matched = candidates.FindAll(layer => matches(layer.Name));
             return matched.Count > 0 ? matched : throw None($"The target pattern \"{pattern}\"");
         }
         if (options.TargetModules is [LoraOptions.AllLinear])
-            return candidates;
+            return blocks;
         foreach (var target in options.TargetModules)
         {
             if (!candidates.Exists(layer => Names(target, layer.Name)))
@@ -42,36 +38,49 @@ internal static class LoraTargets
             : throw None("An empty list of target modules");
 
         InvalidInputException None(string what) => new(
-            $"{what} matches no linear layer that takes an adapter; the model's are {string.Join(", ", Ends(candidates))}.");
+            $"{what} matches no linear layer that takes an adapter; the model's are {string.Join(", ", Ends(blocks.Select(layer => layer.Name)))}, and {model.HeadName}.");
     }
 
     /// <summary>The last parts of the layers' names, each once, sorted.</summary>
-    public static IEnumerable<string> Ends(IEnumerable<(string Name, Projection Layer)> layers) =>
-        layers.Select(layer => layer.Name[(layer.Name.LastIndexOf('.') + 1)..]).Distinct().Order(StringComparer.Ordinal);
+    public static IEnumerable<string> Ends(IEnumerable<string> layers) =>
+        layers.Select(name => name[(name.LastIndexOf('.') + 1)..]).Distinct().Order(StringComparer.Ordinal);
 
     /// <summary>Whether a target is a layer's whole name, or its end behind a dot.</summary>
     public static bool Names(string target, string name) => name == target || name.EndsWith("." + target, StringComparison.Ordinal);
 
-    private static Predicate<(string Name, Projection Layer)> Matcher(string pattern)
+    /// <summary>The value of the first pattern that matches a layer's whole name or its end behind a dot, by PEFT's rule; the fallback where
+    /// none does.</summary>
+    public static T FirstMatch<T>(IReadOnlyDictionary<string, T> patterns, string name, T fallback)
+    {
+        foreach (var (pattern, value) in patterns)
+        {
+            if (Matcher("The pattern", pattern, orEnd: true)(name))
+                return value;
+        }
+        return fallback;
+    }
+
+    /// <summary>What tells whether the whole of a layer's name, or its end behind a dot as well, matches a pattern.</summary>
+    private static Predicate<string> Matcher(string what, string pattern, bool orEnd = false)
     {
         try
         {
-            var regex = new Regex($@"\A(?:{pattern})\z", RegexOptions.CultureInvariant, patternTimeout);
-            return layer =>
+            var regex = new Regex($@"\A{(orEnd ? @"(?:.*\.)?" : "")}(?:{pattern})\z", RegexOptions.CultureInvariant, patternTimeout);
+            return name =>
             {
                 try
                 {
-                    return regex.IsMatch(layer.Name);
+                    return regex.IsMatch(name);
                 }
                 catch (RegexMatchTimeoutException e)
                 {
-                    throw new InvalidInputException($"The target pattern \"{pattern}\" takes over a second to match \"{layer.Name}\"; give a simpler one.", e);
+                    throw new InvalidInputException($"{what} \"{pattern}\" takes over a second to match \"{name}\"; give a simpler one.", e);
                 }
             };
         }
         catch (ArgumentException e)
         {
-            throw new InvalidInputException($"The target pattern \"{pattern}\" is no regular expression: {e.Message}", e);
+            throw new InvalidInputException($"{what} \"{pattern}\" is no regular expression: {e.Message}", e);
         }
     }
 }

@@ -61,7 +61,7 @@ internal static class RunFacts
         yield return Fact("Precision", transformer.Precision, Change.Allowed);
         if (transformer.Lora is { } lora)
             yield return Fact("the adapter", string.Create(
-                CultureInfo.InvariantCulture, $"rank {lora.Rank}, scale {lora.Scale:r}, dropout {lora.Dropout:r}, seed {lora.Seed}"), Change.Allowed);
+                CultureInfo.InvariantCulture, $"rank {lora.Rank}, scale {lora.ScaleDescription}, dropout {lora.Dropout:r}, seed {lora.Seed}"), Change.Allowed);
     }
 
     /// <summary>What is trained or evaluated on, known by its digest.</summary>

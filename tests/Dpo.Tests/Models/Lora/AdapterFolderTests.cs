@@ -57,7 +57,7 @@ public class AdapterFolderTests
         {
             ["peft_type"] = "LORA",
             ["task_type"] = "CAUSAL_LM",
-            ["base_model_name_or_path"] = null,
+            ["base_model_name_or_path"] = Tests.Fixture.Path("models", "gpt2"),
             ["inference_mode"] = true,
             ["r"] = 3,
             ["lora_alpha"] = 6.5,
@@ -123,12 +123,14 @@ public class AdapterFolderTests
     [Theory]
     [InlineData("peft_type", "\"LOHA\"", "`peft_type` is \"LOHA\"; Dpo implements LORA for adapters.")]
     [InlineData("task_type", "\"SEQ_CLS\"", "`task_type` is \"SEQ_CLS\"; Dpo implements CAUSAL_LM for adapters.")]
-    [InlineData("bias", "\"lora_only\"", "`bias` is \"lora_only\"; Dpo implements none for adapters.")]
+    [InlineData("bias", "\"some\"", "`bias` is \"some\"; Dpo implements none, all, lora_only for adapters.")]
     [InlineData("init_lora_weights", "\"pissa\"", "`init_lora_weights` is \"pissa\"; Dpo implements gaussian, eva, orthogonal for adapters.")]
     [InlineData("use_dora", "true", "`use_dora` is true; Dpo implements adapters without it.")]
-    [InlineData("modules_to_save", "[\"lm_head\"]", "`modules_to_save` is [\"lm_head\"]; Dpo implements adapters without it.")]
-    [InlineData("rank_pattern", "{\"c_attn\":8}", "`rank_pattern` is {\"c_attn\":8}; Dpo implements adapters without it.")]
-    [InlineData("alpha_pattern", "{\"c_attn\":8}", "`alpha_pattern` is {\"c_attn\":8}; Dpo implements adapters without it.")]
+    [InlineData("modules_to_save", "[3]", "`modules_to_save` is [3]; it must be a list of strings.")]
+    [InlineData("rank_pattern", "{\"c_attn\":0}", "`rank_pattern` is {\"c_attn\":0}; it must be an object of patterns and whole numbers from 1 on.")]
+    [InlineData("rank_pattern", "{\"(\":2}", "The pattern \"(\" is no regular expression: ")]
+    [InlineData("alpha_pattern", "[8]", "`alpha_pattern` is [8]; it must be an object of patterns and numbers above 0.")]
+    [InlineData("ensure_weight_tying", "true", "`ensure_weight_tying` is true; Dpo implements adapters without it.")]
     [InlineData("layers_to_transform", "[0]", "`layers_to_transform` is [0]; Dpo implements adapters without it.")]
     [InlineData("exclude_modules", "\"c_attn\"", "`exclude_modules` is \"c_attn\"; Dpo implements adapters without it.")]
     [InlineData("lora_bias", "true", "`lora_bias` is true; Dpo implements adapters without it.")]
@@ -139,7 +141,7 @@ public class AdapterFolderTests
     [InlineData("use_rslora", "1", "`use_rslora` is 1; it must be true or false.")]
     [InlineData("target_modules", "null", "`target_modules` is missing; it must be a list of names, or a pattern.")]
     [InlineData("target_modules", "[1]", "`target_modules` is [1]; it must be a list of names, or a pattern.")]
-    [InlineData("target_modules", "[\"q_proj\"]", "The target module \"q_proj\" matches no linear layer that takes an adapter; the model's are c_attn, c_fc, c_proj.")]
+    [InlineData("target_modules", "[\"q_proj\"]", "The target module \"q_proj\" matches no linear layer that takes an adapter; the model's are c_attn, c_fc, c_proj, and lm_head.")]
     [InlineData("target_modules", "\"(\"", "The target pattern \"(\" is no regular expression: ")]
     public void What_is_not_implemented_is_refused_by_field_and_leaves_the_model_as_it_was(string field, string value, string message)
     {

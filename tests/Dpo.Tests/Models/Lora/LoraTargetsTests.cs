@@ -39,7 +39,7 @@ public class LoraTargetsTests
         Assert.Equal(["transformer.h.1.attn.c_attn", "transformer.h.1.attn.c_proj"], Find(new LoraOptions { TargetPattern = @".*\.1\.attn\..*" }));
         Assert.Equal(2, Find(new LoraOptions { TargetPattern = @"transformer\.h\.0\.mlp\.c_fc|.*h\.1\.mlp\.c_fc" }).Length);
         Assert.Equal(
-            "The target pattern \"c_attn\" matches no linear layer that takes an adapter; the model's are c_attn, c_fc, c_proj.",
+            "The target pattern \"c_attn\" matches no linear layer that takes an adapter; the model's are c_attn, c_fc, c_proj, and lm_head.",
             Refusal(new LoraOptions { TargetPattern = "c_attn" }));
     }
 
@@ -49,18 +49,16 @@ public class LoraTargetsTests
     [InlineData("wte")]
     [InlineData("q_proj")]
     public void A_name_that_is_no_linear_layers_is_refused(string target) => Assert.Equal(
-        $"The target module \"{target}\" matches no linear layer that takes an adapter; the model's are c_attn, c_fc, c_proj.",
+        $"The target module \"{target}\" matches no linear layer that takes an adapter; the model's are c_attn, c_fc, c_proj, and lm_head.",
         Refusal(new LoraOptions { TargetModules = ["c_attn", target] }));
 
     [Fact]
-    public void The_output_head_takes_no_adapter()
+    public void The_output_head_takes_an_adapter_where_it_is_named()
     {
         using var model = new Gpt2(TrainerTests.Shape with { TieWordEmbeddings = false });
         Assert.DoesNotContain(LoraTargets.Find(model, new LoraOptions()), layer => layer.Name == "lm_head");
-        Assert.Equal(
-            "The target module \"lm_head\" matches no linear layer that takes an adapter; the model's are c_attn, c_fc, c_proj.",
-            Assert.Throws<InvalidInputException>(() => model.AddLora(new LoraOptions { TargetModules = ["lm_head"] })).Message);
-        Assert.All(model.parameters(), parameter => Assert.True(parameter.requires_grad));
+        Assert.Equal(["lm_head"], LoraTargets.Find(model, new LoraOptions { TargetModules = ["lm_head"] }).Select(layer => layer.Name));
+        Assert.Equal(["lm_head"], LoraTargets.Find(model, new LoraOptions { TargetPattern = "lm_.*" }).Select(layer => layer.Name));
     }
 
     [Fact]

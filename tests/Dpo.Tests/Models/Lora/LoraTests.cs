@@ -105,7 +105,7 @@ public class LoraTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(5);
         using Projection layer = transposed ? new Conv1D(6, 5) : new LinearLayer(6, 5, hasBias: true);
-        layer.Attach(LoraLayer.Create(layer, new LoraOptions { Rank = 3, Alpha = 6 }, generator, dropout: null));
+        layer.Attach(LoraLayer.Create(new LoraTarget("layer", layer, Outputs: 5, Inputs: 6, Rank: 3, Scale: 2), CPU, generator, dropout: null));
         layer.to(float64);
         using (no_grad())
         {
