@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace Dpo;
 
 /// <summary>A linear layer that an adapter lies over.</summary>
