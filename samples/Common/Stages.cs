@@ -13,7 +13,7 @@ internal static class Stages
         // What follows from another fine-tuning is no longer of this run.
         if (options.ResumeFrom is null)
             OutputFolder.Clear(Path.GetDirectoryName(Path.GetFullPath(folder))!);
-        Train("SFT", trainer, data, heldOut, options.ResumeFrom, samples: null, () => Save(model, tokenizer, folder), folder, cancellation);
+        Train("SFT", trainer, data, heldOut, options, samples: null, () => Save(model, tokenizer, folder), folder, cancellation);
     }
 
     /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
@@ -25,13 +25,14 @@ internal static class Stages
         using var trainer = new DpoTrainer(pair, loss, options, logger: new TerminalLog());
         trainer.Check(data, heldOut);
         var samples = heldOut is null ? null : Samples(policy, pair, tokenizer, heldOut);
-        Train("DPO", trainer, data, heldOut, options.ResumeFrom, samples, () => Save(policy, tokenizer, folder), folder, cancellation);
+        Train("DPO", trainer, data, heldOut, options, samples, () => Save(policy, tokenizer, folder), folder, cancellation);
     }
 
     /// <summary>Trains and saves the model. Whatever comes after its steps and fails, the model is saved as they left it.</summary>
     private static void Train(
-        string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, string? resumeFrom, SampleComparison? samples, Action save, string folder, CancellationToken cancellation)
+        string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, SampleComparison? samples, Action save, string folder, CancellationToken cancellation)
     {
+        var resumeFrom = options.ResumeFrom;
         if (resumeFrom is null)
             OutputFolder.Clear(folder);
         try
@@ -43,10 +44,14 @@ internal static class Stages
             IProgress<TrainingMetrics>[] files = [metrics, table, board, .. texts is null ? (SamplesFile[])[] : [texts]];
             Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellation));
         }
-        catch (OperationCanceledException) when (trainer.StepsMade > 0 && trainer.StepsMade == trainer.TotalSteps)
+        catch (OperationCanceledException e) when (trainer.StepsMade > 0 && trainer.StepsMade == trainer.TotalSteps)
         {
             save();
-            throw;
+            throw new OperationCanceledException($"Stopped after the last step, {trainer.StepsMade}: the model is saved, but not all of what is measured of it.", e, cancellation);
+        }
+        catch (OperationCanceledException e) when (options.Checkpoints is not null)
+        {
+            throw new OperationCanceledException($"{e.Message} Give the same command with --resume.", e, cancellation);
         }
         catch (Exception e) when (trainer.StepsMade > 0 && e is not (OperationCanceledException or NotFiniteNumberException))
         {

@@ -24,11 +24,11 @@ public class InterruptionTests
 
         var (exitCode, error) = Stop(Terminate, "SFT 1/16 ", Arguments(parts.Path));
         Assert.Equal(143, exitCode);
-        Assert.Matches($"^Stopped after step [0-9]+; the run can be resumed from {parts.File("sft/checkpoints/step-")}[0-9]+.\n$", error);
+        Assert.Matches($"^Stopped after step [0-9]+; the run can be resumed from {parts.File("sft/checkpoints/step-")}[0-9]+. Give the same command with --resume.\n$", error);
 
         (exitCode, error) = Stop(Interrupt, "DPO 1/16 ", Arguments(parts.Path, "--resume"));
         Assert.Equal(130, exitCode);
-        Assert.Matches($"^Stopped after step [0-9]+; the run can be resumed from {parts.File("checkpoints/step-")}[0-9]+.\n$", error);
+        Assert.Matches($"^Stopped after step [0-9]+; the run can be resumed from {parts.File("checkpoints/step-")}[0-9]+. Give the same command with --resume.\n$", error);
 
         SampleRun.Succeed("TlDr", Arguments(parts.Path, "--resume"));
         foreach (var file in (string[])["sft/checkpoints/step-000016/random.safetensors", "checkpoints/step-000016/random.safetensors", "sft/metrics.jsonl", "sft/metrics.csv", "sft/model.safetensors", "metrics.jsonl", "metrics.csv", "model.safetensors"])

@@ -44,7 +44,7 @@ internal sealed class HeldOutSets
         foreach (var (_, data) in sets)
         {
             objective.Require(data);
-            objective.TryOut(data);
+            objective.TryOut(data.Batches(objective.Options.BatchSize).First(), data.Counts);
         }
         if (objective.Options.Checkpoints?.KeepBest is not { Name: var best })
             return;

@@ -39,20 +39,20 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
                 $"The example {example.Source ?? "without a source"} is longer than the model's {positions} positions; shorten it with a smaller maximum length.");
     }
 
-    /// <summary>Measures held-out data as if every log-probability were 0: what the loss refuses, it refuses before the run and not
-    /// after its last step.</summary>
-    public void TryOut(PreferenceData data)
+    /// <summary>Measures a batch as if every log-probability were 0: what the loss refuses, it refuses before the run and not after its
+    /// first or last step.</summary>
+    public void TryOut(PreferenceBatch batch, PreferenceCounts whole)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var first = data.Batches(options.BatchSize).First().To(CPU);
+        var first = batch.To(CPU);
         var nothing = zeros_like(first.Targets, float32);
         var logProbs = new CompletionLogProbs(nothing, first.Layout.CompletionOffsets)
         {
             LogSquaredProbs = UsesLogSquaredProbs ? nothing : null,
             Statistics = options.DetailedMetrics ? new TokenStatistics(nothing, nothing, nothing) : null,
         };
-        Measure(new PreferenceLogProbs(logProbs, logProbs, first.Preferences), data.Counts);
+        Measure(new PreferenceLogProbs(logProbs, logProbs, first.Preferences), whole);
     }
 
     /// <summary>What a resumed run must have in common with the interrupted one, besides model, data and options.</summary>

@@ -21,6 +21,8 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
     {
         ArgumentNullException.ThrowIfNull(data);
         objective.Require(data);
+        var first = data.Batches(objective.Options.BatchSize, objective.Options.Shuffle ? objective.Options.Seed : null).First();
+        objective.TryOut(first, first.Counts);
         heldOut.Require(objective);
     }
 
