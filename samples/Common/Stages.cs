@@ -56,17 +56,22 @@ internal static class Stages
         catch (Exception e) when (trainer.StepsMade > 0 && e is not (OperationCanceledException or NotFiniteNumberException))
         {
             var failure = $"{title} failed after step {trainer.StepsMade} of {trainer.TotalSteps}: {e.Message}";
-            try
-            {
-                save();
-            }
-            catch (Exception saving) when (saving is IOException or UnauthorizedAccessException)
-            {
-                throw new RunFailedException($"{failure} Nor could the model be saved: {saving.Message}", e);
-            }
+            Finish(save, failure + " ");
             throw new RunFailedException($"{failure} The model is saved as that step left it.", e);
         }
-        save();
+        Finish(save, "");
+    }
+
+    private static void Finish(Action save, string before)
+    {
+        try
+        {
+            save();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RunFailedException($"{before}The model could not be saved: {e.Message}", e);
+        }
     }
 
     /// <summary>Greedy continuations of the first few held-out prompts that leave room for them.</summary>
