@@ -17,12 +17,14 @@ internal static class Stages
     }
 
     /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
-    /// loss.</summary>
+    /// loss: one that does without a reference needs no pair.</summary>
     public static void Prefer(
-        Transformer policy, PolicyReferencePair pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
+        Transformer policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
     {
         options = interruption.Prepare(options, folder);
-        using var trainer = new DpoTrainer(pair, loss, options, logger: new TerminalLog());
+        using var trainer = pair is null
+            ? new DpoTrainer(policy, loss, options, logger: new TerminalLog())
+            : new DpoTrainer(pair, loss, options, logger: new TerminalLog());
         trainer.Check(data, heldOut);
         var samples = heldOut is null ? null : Samples(policy, pair, tokenizer, heldOut);
         Train("DPO", trainer, data, heldOut, options, samples, () => Save(policy, tokenizer, folder), folder, cancellation);
@@ -75,11 +77,12 @@ internal static class Stages
     }
 
     /// <summary>Greedy continuations of the first few held-out prompts that leave room for them.</summary>
-    private static SampleComparison Samples(Transformer policy, PolicyReferencePair pair, TextTokenizer tokenizer, PreferenceData heldOut)
+    private static SampleComparison Samples(Transformer policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData heldOut)
     {
         var options = new SamplingOptions { Temperature = 0, MaxNewTokens = Math.Min(64, policy.MaxPositions / 2) };
         var prompts = heldOut.Examples.Select(example => example.Prompt).Where(prompt => prompt.Count + options.MaxNewTokens <= policy.MaxPositions);
-        return new SampleComparison(pair, tokenizer, [.. prompts.Take(4)], options);
+        IReadOnlyList<int>[] some = [.. prompts.Take(4)];
+        return pair is null ? new SampleComparison(policy, tokenizer, some, options) : new SampleComparison(pair, tokenizer, some, options);
     }
 
     private static void Save(Transformer model, TextTokenizer tokenizer, string folder)

@@ -31,7 +31,7 @@ return command.Run(args, (settings, cancellation) =>
             policy, tokenizer, data.ChosenOnly(), heldOut?.ChosenOnly(), settings.Training, settings.Interruption, Path.Combine(settings.Output, OutputFolder.FineTuning), cancellation);
 
     // The policy: trained to prefer the chosen answers to the rejected ones.
-    using var pair = new PolicyReferencePair(policy);
+    using var pair = settings.Loss.UsesReference ? new PolicyReferencePair(policy) : null;
     if (settings.UsesMismatches)
         (data, heldOut) = (data.WithMismatches(settings.MaxLength), heldOut?.WithMismatches(settings.MaxLength));
     Stages.Prefer(policy, pair, tokenizer, data, heldOut, settings.Loss, settings.Training, settings.Interruption, settings.Output, cancellation);

@@ -31,10 +31,45 @@ public sealed class DpoTrainer : Trainer
         ILogger? logger = null)
         : base(
             new PreferenceObjective(
-                pair ?? throw new ArgumentNullException(nameof(pair)), loss ??= new DpoLoss(), (options ??= new TrainingOptions()).For(optimizer)),
+                (pair ?? throw new ArgumentNullException(nameof(pair))).Policy, pair, loss ??= new DpoLoss(), (options ??= new TrainingOptions()).For(optimizer)),
             optimizer, logger)
     {
         pair.RequireTrainedAsCopied();
+        RequireReferenceToMove(loss, options);
+    }
+
+    /// <summary>Creates the trainer of a loss that does without a reference, such as <see cref="SimPoLoss"/> or <see cref="OrpoLoss"/>: no
+    /// copy of the weights is made.</summary>
+    /// <param name="policy">The model to train; it stays the caller's to dispose. Like a pair's, it is put into evaluation mode, unless it
+    /// is a <see cref="Transformer"/>.</param>
+    /// <param name="loss">The loss; <see cref="IPreferenceLoss.UsesReference"/> is false.</param>
+    /// <param name="options">As for the other constructor, and so are the exceptions.</param>
+    /// <param name="optimizer">As for the other constructor.</param>
+    /// <param name="logger">As for the other constructor.</param>
+    /// <exception cref="ArgumentException">The loss compares the policy with a reference.</exception>
+    public DpoTrainer(
+        CausalLanguageModel policy,
+        IPreferenceLoss loss,
+        TrainingOptions? options = null,
+        optim.Optimizer? optimizer = null,
+        ILogger? logger = null)
+        : base(
+            new PreferenceObjective(
+                PolicyReferencePair.InMode(policy ?? throw new ArgumentNullException(nameof(policy))), pair: null, WithoutReference(loss), (options ??= new TrainingOptions()).For(optimizer)),
+            optimizer, logger) =>
+        RequireReferenceToMove(loss, options);
+
+    private static IPreferenceLoss WithoutReference(IPreferenceLoss loss)
+    {
+        ArgumentNullException.ThrowIfNull(loss);
+        return loss.UsesReference
+            ? throw new ArgumentException(
+                $"{loss.GetType().Name} compares the policy with a reference; make a PolicyReferencePair of the policy, and the trainer of that.", nameof(loss))
+            : loss;
+    }
+
+    private static void RequireReferenceToMove(IPreferenceLoss loss, TrainingOptions options)
+    {
         if (options.MoveReferenceEvery is not null && !loss.UsesReference)
             throw new ArgumentException("The loss does without a reference, so there is none to move; leave MoveReferenceEvery out.", nameof(options));
     }

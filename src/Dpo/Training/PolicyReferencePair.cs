@@ -17,6 +17,8 @@ namespace Dpo;
 /// <para>Both models run through the same code at the same precision, so that their difference is exactly 0 at the start.
 /// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="Transformer"/> stays in its
 /// mode, since it knows no dropout but that of an adapter, which was asked for by name.</para>
+/// <para>A loss that does without a reference (<see cref="IPreferenceLoss.UsesReference"/>) needs no pair: give the policy itself to
+/// <see cref="DpoTrainer"/>, and no weights are copied.</para>
 /// <para>Unless it is moved (<see cref="MoveReference"/>), the reference never changes, so what it says of a data set can be computed once:</para>
 /// <code>
 /// data = ReferenceLogProbs.LoadOrCompute("reference.safetensors", pair, data);
@@ -226,7 +228,8 @@ public sealed class PolicyReferencePair : IDisposable
         Policy.Dispose();
     }
 
-    private static CausalLanguageModel InMode(CausalLanguageModel policy)
+    /// <summary>A policy in the mode that it is trained in: the paper trains without dropout, but for that of an adapter.</summary>
+    internal static CausalLanguageModel InMode(CausalLanguageModel policy)
     {
         if (policy is not Transformer)
             policy.eval();

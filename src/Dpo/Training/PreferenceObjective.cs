@@ -4,8 +4,12 @@ namespace Dpo;
 
 /// <summary>A loss of preferences, with the rewards and log-probabilities of chosen and rejected completions, or, where data have
 /// labels instead of pairs, of desirable and undesirable ones.</summary>
-internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceLoss loss, TrainingOptions options)
-    : Objective(pair.Policy, options)
+/// <param name="policy">The model that is trained.</param>
+/// <param name="pair">Its pair; null where the loss does without a reference.</param>
+/// <param name="loss">The loss.</param>
+/// <param name="options">How to train.</param>
+internal sealed class PreferenceObjective(CausalLanguageModel policy, PolicyReferencePair? pair, IPreferenceLoss loss, TrainingOptions options)
+    : Objective(policy, options)
 {
     public override PolicyReferencePair? Pair => loss.UsesReference ? pair : null;
 
@@ -16,8 +20,7 @@ internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceL
     public override void Require(PreferenceData data)
     {
         base.Require(data);
-        if (loss.UsesReference)
-            pair.RequireReferenceFor(data);
+        Pair?.RequireReferenceFor(data);
         if (Options.MoveReferenceEvery is not null && data.Find(example => example.HasReference) is { } example)
             throw new InvalidOperationException(
                 $"The reference moves every {Options.MoveReferenceEvery} steps, but the example {example.Source ?? "without a source"} carries " +
@@ -27,17 +30,16 @@ internal sealed class PreferenceObjective(PolicyReferencePair pair, IPreferenceL
     public override IEnumerable<RunFact> Facts() =>
     [
         new("the loss", LossDescription.Of(loss), Change.Allowed),
-        .. loss.UsesReference && pair.ReferenceDigest() is { } digest ? new RunFact[] { new("the reference", digest, Change.Refused) } : [],
+        .. Pair?.ReferenceDigest() is { } digest ? new RunFact[] { new("the reference", digest, Change.Refused) } : [],
     ];
 
     public override void AfterUpdate(int step)
     {
         if (step % Options.MoveReferenceEvery == 0)
-            pair.MoveReference(Options.MoveReferenceBy);
+            Pair!.MoveReference(Options.MoveReferenceBy);
     }
 
-    public override CompletionLogProbs? Reference(BatchTensors part) =>
-        loss.UsesReference ? pair.ReferenceLogProbs(part) : null;
+    public override CompletionLogProbs? Reference(BatchTensors part) => Pair?.ReferenceLogProbs(part);
 
     public override IReadOnlyList<string?> MetricNames(PreferenceCounts whole)
     {

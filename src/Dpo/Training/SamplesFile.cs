@@ -1,11 +1,12 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Dpo;
 
 /// <summary>
 /// Writes <c>samples.jsonl</c> at every evaluation: an object per sample with the <c>step</c>, the <c>prompt</c>, and what the
-/// <c>policy</c> and the <c>reference</c> say to it.
+/// <c>policy</c> and the <c>reference</c>, where there is one, say to it.
 /// </summary>
 /// <remarks>
 /// It goes where metrics go: <c>Progress.All(metricsFile, samplesFile)</c>. A step that was not followed by an evaluation costs
@@ -14,7 +15,11 @@ namespace Dpo;
 public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
 {
     // Text is to be read by people: what is not ASCII stays as it is.
-    private static readonly JsonSerializerOptions readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions readable = new()
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    };
 
     private readonly SampleComparison comparison;
     private readonly GrowingFile file;

@@ -16,7 +16,7 @@ public class CoupledPartsTests
         LoraModels.Disturb(model);
         model.CheckpointActivations = checkpoint;
         using var pair = new PolicyReferencePair(model);
-        var objective = new PreferenceObjective(pair, new LossOptions { Names = ["aot"], Beta = 1 }.Create(), new TrainingOptions());
+        var objective = new PreferenceObjective(pair.Policy, pair, new LossOptions { Names = ["aot"], Beta = 1 }.Create(), new TrainingOptions());
         var batch = TrainerTests.Data(6).Batches(100).Single();
         PreferenceBatch[] parts = [.. batch.Split(maxPairs: 4)];
         Assert.True(parts.Length > 1);

@@ -116,4 +116,22 @@ public class SamplesFileTests
         pair.MoveReference(1);
         Assert.All(comparison.Draw(), sample => Assert.Equal(sample.Policy, sample.Reference));
     }
+
+    [Fact]
+    public void Without_a_reference_the_policy_speaks_alone()
+    {
+        using var folder = new TemporaryFolder();
+        var tokenizer = Tokenizer();
+        var data = TrajectoryTests.Data(Numbers.Json("trajectories", "gpt2_rmsprop", "config.json"));
+        using var policy = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"));
+        var options = new SamplingOptions { MaxNewTokens = 12, Temperature = 0 };
+        using (var trainer = new DpoTrainer(policy, new SimPoLoss(), training))
+        using (var file = new SamplesFile(folder.Path, new SampleComparison(policy, tokenizer, Prompts, options)))
+            trainer.Train(data, data, file);
+        var rows = File.ReadAllLines(folder.File("samples.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).ToArray();
+        Assert.Equal(4, rows.Length);
+        Assert.All(rows, row => Assert.Equal(["step", "prompt", "policy"], row.EnumerateObject().Select(property => property.Name)));
+        Assert.Equal(
+            Sampler.Sample(policy, Prompts, options, tokenizer).Select(sample => sample.Text), rows[2..].Select(row => row.GetProperty("policy").GetString()));
+    }
 }
