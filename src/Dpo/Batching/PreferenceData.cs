@@ -15,13 +15,19 @@ public sealed class PreferenceData : IDisposable
     private int[]? weights;
 
     /// <summary>Creates the data of the given examples.</summary>
-    /// <exception cref="InvalidInputException">There is no example.</exception>
+    /// <exception cref="InvalidInputException">There is no example, or one makes no sense, such as a ranking of completions that it
+    /// does not have.</exception>
     public PreferenceData(IEnumerable<TokenizedExample> examples)
     {
         ArgumentNullException.ThrowIfNull(examples);
         source = new ExampleList([.. examples]);
         if (source.Count == 0)
             throw new InvalidInputException("The data holds no example that can be trained on; see the counts of dropped rows.");
+        foreach (var example in source)
+        {
+            if (TokenizedExampleFault.Of(example) is { } fault)
+                throw new InvalidInputException($"The example {example.Source ?? "without a source"} cannot be used, because {fault}.");
+        }
     }
 
     /// <summary>Creates the data of a source, which is disposed with them.</summary>

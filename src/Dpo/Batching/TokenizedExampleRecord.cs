@@ -68,8 +68,9 @@ internal static class TokenizedExampleRecord
             var example = new TokenizedExample(
                 Required(Number),
                 Required<IReadOnlyList<int>>(() => Required(Number)),
-                Required(() => new PreferencePair(Number(), Number())))
+                [])
             {
+                Pairs = Required(() => new PreferencePair(Number(), Number())),
                 Ranking = List(Number),
                 Scores = List(reader.ReadSingle),
                 Labels = List(reader.ReadBoolean),

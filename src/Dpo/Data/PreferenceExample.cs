@@ -13,6 +13,7 @@ namespace Dpo;
 /// the completions.</param>
 /// <param name="Completions">One or more continuations of the prompt.</param>
 /// <param name="Pairs">Which completion was preferred to which, as indices into <paramref name="Completions"/>.</param>
+/// <exception cref="ArgumentException">An index names no completion.</exception>
 public sealed record PreferenceExample(string Prompt, IReadOnlyList<string> Completions, IReadOnlyList<PreferencePair> Pairs)
 {
     /// <summary>Creates the common example: one chosen and one rejected completion.</summary>
@@ -21,9 +22,17 @@ public sealed record PreferenceExample(string Prompt, IReadOnlyList<string> Comp
     {
     }
 
+    /// <summary>Which completion was preferred to which, as indices into <see cref="Completions"/>.</summary>
+    public IReadOnlyList<PreferencePair> Pairs { get; init; } = CompletionIndices.Within(Pairs, Completions.Count);
+
     /// <summary>All completions in order of preference, the best first, as indices into <see cref="Completions"/>: what
     /// <see cref="PlackettLuceLoss"/> trains on. Null where they were not ranked.</summary>
-    public IReadOnlyList<int>? Ranking { get; init; }
+    /// <exception cref="ArgumentException">An index names no completion, or one is ranked twice.</exception>
+    public IReadOnlyList<int>? Ranking
+    {
+        get;
+        init => field = CompletionIndices.Within(value, Completions.Count);
+    }
 
     /// <summary>A score for every completion, the higher the better: what <see cref="RpoLoss"/> trains on. Null where they were not
     /// scored.</summary>

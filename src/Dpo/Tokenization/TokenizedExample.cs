@@ -8,11 +8,15 @@ namespace Dpo;
 /// them.</param>
 /// <param name="Completions">The ids of every completion, each with at least one.</param>
 /// <param name="Pairs">Which completion was preferred to which, as indices into <paramref name="Completions"/>.</param>
+/// <exception cref="ArgumentException">An index names no completion.</exception>
 public sealed record TokenizedExample(
     IReadOnlyList<int> Prompt,
     IReadOnlyList<IReadOnlyList<int>> Completions,
     IReadOnlyList<PreferencePair> Pairs)
 {
+    /// <summary>Which completion was preferred to which, as indices into <see cref="Completions"/>.</summary>
+    public IReadOnlyList<PreferencePair> Pairs { get; init; } = CompletionIndices.Within(Pairs, Completions.Count);
+
     /// <summary>Where the example came from, such as <c>train.jsonl:12</c>; null where it came from no file.</summary>
     public string? Source { get; init; }
 

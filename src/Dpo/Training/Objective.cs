@@ -31,13 +31,7 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     protected virtual bool UsesLogSquaredProbs => false;
 
     /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins.</summary>
-    public virtual void Require(PreferenceData data)
-    {
-        if (model is Transformer { MaxPositions: var positions }
-            && data.Find(example => example.PromptTokens + example.LongestCompletion - 1 > positions) is { } example)
-            throw new InvalidInputException(
-                $"The example {example.Source ?? "without a source"} is longer than the model's {positions} positions; shorten it with a smaller maximum length.");
-    }
+    public virtual void Require(PreferenceData data) => ModelFit.Require(model, data);
 
     /// <summary>Measures a batch as if every log-probability were 0: what the loss refuses, it refuses before the run and not after its
     /// first or last step.</summary>

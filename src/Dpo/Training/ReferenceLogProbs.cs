@@ -25,6 +25,7 @@ public static class ReferenceLogProbs
     /// <param name="progress">Is told how many examples are done, on the calling thread.</param>
     /// <param name="cancellation">Ends the computation between two batches.</param>
     /// <returns>The same examples in the same order, with their values.</returns>
+    /// <exception cref="InvalidInputException">An example is too long for the model, or holds a token id that it does not know.</exception>
     /// <exception cref="InvalidOperationException">The reference was released.</exception>
     /// <exception cref="OperationCanceledException">The computation was cancelled.</exception>
     public static PreferenceData Compute(
@@ -203,6 +204,7 @@ public static class ReferenceLogProbs
         PolicyReferencePair pair, PreferenceData data, int[] order, int done, int maxTokens,
         Action<int, PreferenceBatch, float[]> take, IProgress<int>? progress, CancellationToken cancellation)
     {
+        ModelFit.Require(pair.ReferenceModel, data);
         var sorted = order.Skip(done).Select(index => data.Examples[index] with { ReferenceLogProbs = null });
         foreach (var examples in PreferenceBatch.Pack(sorted, example => (example.TokenCount, 0), maxTokens, int.MaxValue))
         {
