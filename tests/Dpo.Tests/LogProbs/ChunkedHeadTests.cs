@@ -227,4 +227,20 @@ public class ChunkedHeadTests
         Assert.Equal(logits.argmax(1).ToDoubles(), statistics.Likeliest!.ToDoubles());
         Assert.All(statistics.MeanLogits!.ToDoubles(), mean => Assert.Equal(double.NegativeInfinity, mean));
     }
+
+    /// <summary>Target and vocabulary are multiplied in one precision, or a certain token's probability would not be 1: 1 + 2⁻¹⁰ is 1 in bf16,
+    /// and the other entries' logits are 60 below it.</summary>
+    [Theory]
+    [InlineData(ScalarType.BFloat16, 60)]
+    [InlineData(ScalarType.Float32, 60 + 60.0 / 1024)]
+    public void A_targets_logit_is_computed_in_the_precision_of_the_blocks(ScalarType type, double gap)
+    {
+        using var scope = NewDisposeScope();
+        var weight = zeros([Vocabulary, 1], float32, CPU);
+        weight[7, 0] = 1 + 1f / 1024;
+        var hidden = full([1, 1], 60, type, CPU);
+        var actual = ChunkedHead.LogProbs(new(weight), hidden, zeros(1, int64), zeros(2, int64), tensor([7L, 4000L])).ToDoubles();
+        Assert.Equal(0, actual[0]);
+        Assert.Equal(-(float)gap, actual[1]);
+    }
 }

@@ -235,4 +235,30 @@ public class TrainerTests
         Assert.Throws<ArgumentOutOfRangeException>(() => new DpoTrainer(pair, options: new() { LearningRate = learningRate }));
         Assert.Throws<ArgumentException>(() => new DpoTrainer(pair, options: new() { WeightDecay = 0.1 }));
     }
+
+    /// <summary>A loss of 0 whose slope is no number, or one that is infinite with a slope that is.</summary>
+    private sealed class Broken(bool loss) : IPairLoss
+    {
+        public double Beta => 1;
+
+        public Tensor Losses(PairLogProbs pairs) => loss
+            ? pairs.Margins + full_like(pairs.Margins, float.PositiveInfinity).detach()
+            : (pairs.Margins - pairs.Margins.detach()).sqrt();
+    }
+
+    /// <summary>Either one by itself keeps the update from being made.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Neither_a_loss_nor_a_gradient_that_is_not_finite_updates_the_weights(bool loss)
+    {
+        using var model = new Gpt2(Shape, seed: 5);
+        using var pair = new PolicyReferencePair(model);
+        using var trainer = new DpoTrainer(pair, new Broken(loss), Options);
+        var before = model.parameters().Select(parameter => parameter.detach().flatten().ToDoubles()).ToArray();
+        var message = Assert.Throws<NotFiniteNumberException>(() => trainer.Train(Data(16))).Message;
+        var finite = (loss ? @"^Step 1 has loss Infinity and gradient norm [0-9.E+-]+; the update was not made\." : @"^Step 1 has loss 0 and gradient norm (NaN|Infinity); the update was not made\.");
+        Assert.Matches(finite, message);
+        Assert.Equal(before, model.parameters().Select(parameter => parameter.detach().flatten().ToDoubles()).ToArray());
+    }
 }
