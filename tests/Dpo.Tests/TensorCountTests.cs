@@ -101,4 +101,31 @@ public class TensorCountTests
             Assert.Equal(before - parameters, Tensor.TotalCount);
         }
     }
+
+    /// <summary>Whole, in half the memory, with an adapter over it: no tensor is counted that is gone.</summary>
+    [Theory]
+    [InlineData("gpt2")]
+    [InlineData("gptj")]
+    [InlineData("gpt_neox")]
+    [InlineData("llama")]
+    [InlineData("gemma2")]
+    [InlineData("phi3")]
+    public void A_model_that_was_loaded_and_disposed_leaves_none_behind(string folder) => TensorCount.AssertFlat(() =>
+    {
+        using (var model = CausalLanguageModel.Load(Fixture.Path("models", folder)))
+            Assert.All(model.parameters(), parameter => Assert.True(parameter.requires_grad));
+        using (var model = CausalLanguageModel.Load(Fixture.Path("models", folder), dtype: ScalarType.BFloat16))
+            Assert.Contains(model.parameters(), parameter => parameter is { dtype: ScalarType.BFloat16, requires_grad: false });
+        using (var model = CausalLanguageModel.Load(Fixture.Path("models", folder)))
+        {
+            model.AddLora(new LoraOptions { BaseInBFloat16 = true });
+            using var pair = new PolicyReferencePair(model);
+        }
+    });
+
+    [Fact]
+    public void Nor_does_one_that_was_made()
+    {
+        TensorCount.AssertFlat(() => new Gpt2(TrainerTests.Shape).Dispose());
+    }
 }

@@ -92,7 +92,7 @@ internal sealed class Gpt2Body : nn.Module
         wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         wpe = new EmbeddingTable(config.MaxPositions, config.HiddenSize);
         h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new Gpt2Block(config, layer))]);
-        ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        ln_f = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
     }
 
@@ -117,9 +117,9 @@ internal sealed class Gpt2Block : nn.Module
     public Gpt2Block(Gpt2Config config, int layer)
         : base("block")
     {
-        ln_1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        ln_1 = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         attn = new Gpt2Attention(config, layer);
-        ln_2 = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        ln_2 = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         mlp = new Gpt2Mlp(config);
         RegisterComponents();
     }

@@ -63,7 +63,7 @@ internal sealed class GptJBody : nn.Module
     {
         wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptJBlock(config, layer))]);
-        ln_f = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        ln_f = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         rotary = new RotaryEmbedding(config.RotarySize, new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
         RegisterComponents();
     }
@@ -89,7 +89,7 @@ internal sealed class GptJBlock : nn.Module
     public GptJBlock(GptJConfig config, int layer)
         : base("block")
     {
-        ln_1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        ln_1 = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         attn = new GptJAttention(config, layer);
         mlp = new GptJMlp(config);
         RegisterComponents();

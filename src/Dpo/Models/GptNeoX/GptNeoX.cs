@@ -65,7 +65,7 @@ internal sealed class GptNeoXBody : nn.Module
     {
         embed_in = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptNeoXBlock(config, layer))]);
-        final_layer_norm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        final_layer_norm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         rotary = config.Rotary;
         RegisterComponents();
     }
@@ -94,8 +94,8 @@ internal sealed class GptNeoXBlock : nn.Module
     public GptNeoXBlock(GptNeoXConfig config, int layer)
         : base("block")
     {
-        input_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
-        post_attention_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        input_layernorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        post_attention_layernorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         attention = new GptNeoXAttention(config, layer);
         mlp = new GptNeoXMlp(config);
         parallel = config.ParallelResidual;

@@ -12,7 +12,7 @@ internal sealed class EmbeddingTable : nn.Module
     public EmbeddingTable(int rows, int width)
         : base(nameof(EmbeddingTable))
     {
-        weight = nn.Parameter(empty(rows, width, device: CPU));
+        weight = CountedParameter.Of(empty(rows, width, device: CPU));
         RegisterComponents();
     }
 
@@ -27,7 +27,7 @@ internal sealed class EmbeddingTable : nn.Module
     /// <summary>Puts another tensor, of any type and device, in the weight's place.</summary>
     public void Replace(Tensor values, bool isTrained)
     {
-        var replacement = nn.Parameter(values, isTrained);
+        var replacement = CountedParameter.Of(values, isTrained);
         replacement.DetachFromDisposeScope();
         weight.Dispose();
         weight = replacement;

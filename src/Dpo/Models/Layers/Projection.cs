@@ -21,8 +21,8 @@ internal abstract class Projection : nn.Module
     private protected Projection(string name, long[] shape, long? biases)
         : base(name)
     {
-        weight = nn.Parameter(empty(shape, device: CPU));
-        bias = biases is { } count ? nn.Parameter(empty(count, device: CPU)) : null;
+        weight = CountedParameter.Of(empty(shape, device: CPU));
+        bias = biases is { } count ? CountedParameter.Of(empty(count, device: CPU)) : null;
         RegisterComponents();
     }
 
@@ -102,7 +102,7 @@ internal abstract class Projection : nn.Module
     /// <summary>Puts another tensor, of any type and device, in the weight's place.</summary>
     public void Replace(Tensor values, bool isTrained)
     {
-        var replacement = nn.Parameter(values, isTrained);
+        var replacement = CountedParameter.Of(values, isTrained);
         replacement.DetachFromDisposeScope();
         weight.Dispose();
         weight = replacement;

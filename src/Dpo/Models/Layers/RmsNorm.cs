@@ -17,7 +17,7 @@ internal sealed class RmsNorm : nn.Module
     public RmsNorm(int size, double epsilon, bool aroundOne = false)
         : base(nameof(RmsNorm))
     {
-        weight = nn.Parameter(empty(size, device: CPU));
+        weight = CountedParameter.Of(empty(size, device: CPU));
         this.epsilon = epsilon;
         this.aroundOne = aroundOne;
         RegisterComponents();

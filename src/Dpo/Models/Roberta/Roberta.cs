@@ -62,7 +62,7 @@ internal sealed class RobertaEmbeddings : nn.Module
         word_embeddings = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         position_embeddings = new EmbeddingTable(config.PositionRows, config.HiddenSize);
         token_type_embeddings = new EmbeddingTable(config.TokenTypes, config.HiddenSize);
-        LayerNorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        LayerNorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
     }
 
@@ -176,7 +176,7 @@ internal sealed class RobertaOutput : nn.Module
         : base("output")
     {
         dense = new LinearLayer(inputs, config.HiddenSize, hasBias: true);
-        LayerNorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon, device: CPU);
+        LayerNorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
     }
 
