@@ -64,7 +64,8 @@ internal abstract class ParquetLeaf(string name, int column, int definition, int
             PhysicalType.Int64 when isInteger => Of<long>((writer, value) => writer.WriteNumberValue(value)),
             PhysicalType.Float when isPlain => Of<float>((writer, value) => WriteReal(writer, value)),
             PhysicalType.Double when isPlain => Of<double>(WriteReal),
-            PhysicalType.ByteArray when isPlain || type.Type is LogicalTypeEnum.String or LogicalTypeEnum.Json or LogicalTypeEnum.Enum => Of<ByteArray>(WriteText),
+            PhysicalType.ByteArray when isPlain || type.Type is LogicalTypeEnum.String or LogicalTypeEnum.Json or LogicalTypeEnum.Enum =>
+                Of<ByteArray>(WriteText),
             _ => null,
         };
     }

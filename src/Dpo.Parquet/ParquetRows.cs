@@ -45,12 +45,16 @@ internal static partial class ParquetRows
                 if (written > Math.Max(FileWindow.LongestRow, Expansion * stream.Length))
                 {
                     throw new InvalidInputException(
-                        $"{path}: the file cannot be read on behind row {row} (its rows hold more than {Expansion:N0} times as much as its bytes); write it as JSON Lines.");
+                        $"{path}: the file cannot be read on behind row {row} (its rows hold more than {Expansion:N0} times as much as its bytes); " +
+                        "write it as JSON Lines.");
                 }
                 yield return new JsonRow(json.WrittenMemory, path, row);
             }
             if (leaves.Any(leaf => !leaf.AtEnd))
-                throw new InvalidInputException($"{path}: the file cannot be read on behind row {row} (the row group {index + 1} has entries of further rows); fetch it anew.");
+            {
+                throw new InvalidInputException(
+                    $"{path}: the file cannot be read on behind row {row} (the row group {index + 1} has entries of further rows); fetch it anew.");
+            }
         }
     }
 
@@ -59,12 +63,19 @@ internal static partial class ParquetRows
         var fields = schema.GroupNode.Fields.ToLookup(field => field.Name, StringComparer.Ordinal);
         string[] present = [.. fields.Select(field => field.Key)];
         names.RequireIn(path, present);
-        return [.. names.Among(present).Select(name => Column(path, name, ParquetColumn.Of(fields[name].First(), schema), names)).OfType<ParquetColumn>()];
+        var columns = new List<ParquetColumn>();
+        foreach (var name in names.Among(present))
+        {
+            if (ParquetColumn.Of(fields[name].First(), schema) is { } column)
+                columns.Add(column);
+            else if (names.IsField(name))
+            {
+                throw new InvalidInputException(
+                    $"{path}: the column '{name}' is of a type that is neither text, number, list nor struct; write it as one of these.");
+            }
+        }
+        return [.. columns];
     }
-
-    private static ParquetColumn? Column(string path, string name, ParquetColumn? column, ColumnNames names) => column is null && names.IsField(name)
-        ? throw new InvalidInputException($"{path}: the column '{name}' is of a type that is neither text, number, list nor struct; write it as one of these.")
-        : column;
 
     private static bool Write(ParquetColumn[] columns, ArrayBufferWriter<byte> json, Utf8JsonWriter writer)
     {

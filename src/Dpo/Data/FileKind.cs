@@ -27,8 +27,12 @@ internal static class FileKind
             if (text.StartsWith(mark))
                 throw new InvalidInputException($"{window.Path}: the file is {kind}, not JSON; {remedy}.");
         }
-        var name = window.Path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? Path.GetFileNameWithoutExtension(window.Path) : window.Path;
-        if (Path.GetExtension(name).ToLowerInvariant() is ".csv" or ".tsv" && !text.IsEmpty && text.TrimStart(" \t\r\n"u8) is not [(byte)'{' or (byte)'[', ..])
-            throw new InvalidInputException($"{window.Path}: the file is a table of separated values, not JSON; write it as JSON Lines, an object a line, or as Parquet.");
+        var isCompressed = window.Path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
+        var ending = Path.GetExtension(isCompressed ? Path.GetFileNameWithoutExtension(window.Path) : window.Path);
+        if (ending.ToLowerInvariant() is ".csv" or ".tsv" && text.TrimStart(" \t\r\n"u8) is [not (byte)'{' and not (byte)'[', ..])
+        {
+            throw new InvalidInputException(
+                $"{window.Path}: the file is a table of separated values, not JSON; write it as JSON Lines, an object a line, or as Parquet.");
+        }
     }
 }

@@ -34,6 +34,8 @@ internal sealed class RowPrompt(JsonElement row, ColumnNames names, IReadOnlyLis
         string[] present = [.. parts.Where(part => row.TryField(part, out _))];
         if (present.Length == 0 && parts.FirstOrDefault() is { } missing)
             throw new BadRowException($"no field '{missing}'");
-        return present is [var only] ? row.Text(only) : string.Join('\n', present.Select(part => row.Text(part)).Where(text => !string.IsNullOrWhiteSpace(text)));
+        return present is [var only]
+            ? row.Text(only)
+            : string.Join('\n', present.Select(part => row.Text(part)).Where(text => !string.IsNullOrWhiteSpace(text)));
     }
 }

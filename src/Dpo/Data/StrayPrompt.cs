@@ -35,7 +35,8 @@ internal static partial class StrayPrompt
             if (!row.Columns.IsField(column.Name) && MayBe(column.Name, column.Value, common))
             {
                 throw new BadRowException(
-                    $"no field 'prompt', but '{column.Name}' may be it (name the column, prompt={column.Name}; or prompt= where rows have no prompt of their own)");
+                    $"no field 'prompt', but '{column.Name}' may be it (name the column, prompt={column.Name}; " +
+                    "or prompt= where rows have no prompt of their own)");
             }
         }
     }

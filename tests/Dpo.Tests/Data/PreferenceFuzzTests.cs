@@ -95,6 +95,25 @@ public sealed class PreferenceFuzzTests : IDisposable
             iter: 400, threads: 1);
     }
 
+    [Theory]
+    [InlineData("pairs")]
+    [InlineData("ranked_chat")]
+    public void Whatever_bytes_of_an_array_are_changed_rows_are_examples_or_named(string form)
+    {
+        var path = folder.File("array.jsonl");
+        var original = Encoding.UTF8.GetBytes($"[\n{string.Join(",\n", Rows(form))}\n]\n");
+        File.WriteAllBytes(path, original);
+        Assert.Equal((3, 0), Read(path)); // undamaged
+        ByteDamage.Of(original, most: 4, Gen.Byte).Sample(
+            bytes =>
+            {
+                File.WriteAllBytes(path, bytes);
+                Read(path);
+                Refusal(path);
+            },
+            iter: 1000, threads: 1);
+    }
+
     [Fact]
     public void A_changed_byte_in_a_gzipped_file_changes_no_example()
     {
