@@ -30,6 +30,20 @@ internal readonly record struct ExampleSummary(
     /// <summary>Whether it carries log-probabilities under the reference.</summary>
     public bool HasReference => References > 0;
 
+    /// <summary>Whether an example of so many bytes may be like this: every token and each of a pair's two indices takes a byte at least.
+    /// What a file's index says is planned by and allocated for before the example itself is read.</summary>
+    public bool FitsInto(int bytes)
+    {
+        ReadOnlySpan<int> counts =
+        [
+            Counts.Pairs, Counts.ChosenTokens, Counts.Rankings, Counts.Desirable, Counts.Undesirable, Counts.RejectedTokens, Mismatched,
+            LargestId, References,
+        ];
+        return PromptTokens > 0 && Completions > 0 && Mismatched <= Completions && LongestCompletion > 0
+            && LongestCompletion <= Counts.CompletionTokens && Completions <= Counts.CompletionTokens
+            && TokenCount + (2L * Counts.Pairs) <= bytes && !counts.ContainsAnyInRange(int.MinValue, -1);
+    }
+
     /// <summary>Summarizes an example.</summary>
     public static ExampleSummary Of(TokenizedExample example)
     {

@@ -34,7 +34,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
         this.path = path;
         try
         {
-            file = File.OpenHandle(path);
+            file = RegularFile.OpenHandle(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -200,7 +200,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
 
     private void Check(int index, Entry entry)
     {
-        if (entry.Start < Magic.Length || entry.Length < 1 || entry.Start > length - entry.Length)
+        if (entry.Start < Magic.Length || entry.Length < 1 || entry.Start > length - entry.Length || !entry.Summary.FitsInto(entry.Length))
             throw Damaged(index);
     }
 

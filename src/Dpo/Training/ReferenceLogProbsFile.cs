@@ -31,7 +31,7 @@ internal sealed class ReferenceLogProbsFile : IDisposable
         this.path = path;
         try
         {
-            file = File.OpenHandle(path);
+            file = RegularFile.OpenHandle(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -112,7 +112,7 @@ internal sealed class ReferenceLogProbsFile : IDisposable
         var beginning = new byte[1024]; // the texts lie in front of everything else
         try
         {
-            using var stream = File.OpenRead(path);
+            using var stream = RegularFile.OpenRead(path);
             stream.ReadAtLeast(beginning, beginning.Length, throwOnEndOfStream: false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -121,6 +121,8 @@ internal sealed class ReferenceLogProbsLog : IDisposable
     {
         try
         {
+            if (File.Exists(path))
+                RegularFile.OpenHandle(path).Dispose();
             return File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -41,8 +41,9 @@ public sealed class CraftedExamplesTests : IDisposable
         return data.Examples[0];
     }
 
+    /// <summary>The index says of it what any two bytes might be.</summary>
     private string Refusal(byte[] record) =>
-        Assert.Throws<InvalidInputException>(() => Read(record, ExampleSummary.Of(good))).Message;
+        Assert.Throws<InvalidInputException>(() => Read(record, ExampleSummary.Of(new([0], [[0]], [])))).Message;
 
     private string Sentence(string fault) =>
         $"{folder.File("crafted.tokens")}: example 1 of 1 makes no sense, because {fault}; write it anew with PreferenceData.Write.";
@@ -86,7 +87,7 @@ public sealed class CraftedExamplesTests : IDisposable
         Assert.Equal(Sentence("a number has too many bytes"), Refusal([255, 255, 255, 255, 255, 255, 255, 255, 255]));
         Assert.Equal(Sentence("it ends too early"), Refusal(Bytes(good)[..^1]));
         Assert.Equal(Sentence("1 bytes are left over"), Refusal([.. Bytes(good), 0]));
-        Assert.Equal(Sentence("a list is missing"), Refusal([0]));
+        Assert.Equal(Sentence("a list is missing"), Refusal([0, 0]));
         Assert.Equal(Sentence("it is not what the index says of it"), Refusal(Bytes(good with { Prompt = [1, 2, 3] })));
     }
 
@@ -122,7 +123,7 @@ public sealed class CraftedExamplesTests : IDisposable
                     else
                         bytes[at] = value;
                 }
-                if (bytes.Count == 0)
+                if (bytes.Count < 2)
                     return;
                 try
                 {
@@ -154,6 +155,45 @@ public sealed class CraftedExamplesTests : IDisposable
         Assert.Equal(
             $"{path}: example 1 of 1 is damaged; write it anew with PreferenceData.Write.",
             Assert.Throws<InvalidInputException>(() => PreferenceData.Open(path)).Message);
+    }
+
+    public static TheoryData<object> Impossible =>
+    [
+        ExampleSummary.Of(good) with { PromptTokens = int.MaxValue },
+        ExampleSummary.Of(good) with { PromptTokens = 0 },
+        ExampleSummary.Of(good) with { Completions = -1 },
+        ExampleSummary.Of(good) with { Completions = 1000 },
+        ExampleSummary.Of(good) with { Mismatched = 4 },
+        ExampleSummary.Of(good) with { LargestId = -1 },
+        ExampleSummary.Of(good) with { LongestCompletion = 5 },
+        ExampleSummary.Of(good) with { Counts = ExampleSummary.Of(good).Counts with { CompletionTokens = int.MaxValue } },
+        ExampleSummary.Of(good) with { Counts = ExampleSummary.Of(good).Counts with { Pairs = 1 << 30 } },
+        ExampleSummary.Of(good) with { Counts = ExampleSummary.Of(good).Counts with { Pairs = -1 } },
+    ];
+
+    /// <summary>Batches are planned, and memory is allocated, by what the index says; so it says no more than the bytes may hold.</summary>
+    [Theory]
+    [MemberData(nameof(Impossible))]
+    public void A_summary_of_more_than_the_bytes_hold_is_refused(object summary) =>
+        Assert.Equal(
+            $"{folder.File("crafted.tokens")}: example 1 of 1 is damaged; write it anew with PreferenceData.Write.",
+            Assert.Throws<InvalidInputException>(() => Read(Bytes(good), (ExampleSummary)summary)).Message);
+
+    [Fact]
+    public async Task Pipes_are_refused_without_waiting()
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
+        var path = folder.File("pipe");
+        RegularFileTests.MakePipe(path);
+        RegularFileTests.MakePipe(folder.File("other.partial"));
+        async Task Refused(string name, Action read) => Assert.Equal(
+            $"{name} is a pipe or a device, which has no length; give a regular file.",
+            (await Assert.ThrowsAsync<InvalidInputException>(() => Task.Run(read)).WaitAsync(TimeSpan.FromSeconds(30))).Message);
+        await Refused(path, () => PreferenceData.Open(path));
+        await Refused(path, () => ReferenceLogProbs.LoadOrCompute(path, pair, TrainerTests.Data(2)));
+        await Refused(folder.File("other.partial"), () => ReferenceLogProbs.LoadOrCompute(folder.File("other"), pair, TrainerTests.Data(2)));
     }
 
     [Theory]
