@@ -24,7 +24,7 @@ internal static class ModelFolder
         try
         {
             using var weights = ModelWeights.Open(folder);
-            model.LoadedFrom = name;
+            (model.LoadedFrom, model.Companions) = (name, CompanionFiles.OfModel(folder));
             if (dtype != ScalarType.Float32)
                 model.StoreMatrices(dtype, areFilled: false);
             // A file saved without the output head, as the hub's GPT-2 was, names its tensors without the body's prefix.
@@ -79,6 +79,7 @@ internal static class ModelFolder
         (string, Tensor)[] weights = [.. model.MergedParameters()];
         FiniteWeights.Require(weights, $"The model was not written to {folder}");
         model.Config.Write(folder);
+        model.Companions?.Save(folder);
         ModelWeights.Save(folder, weights);
     }
 }

@@ -63,6 +63,9 @@ public abstract class Transformer : CausalLanguageModel
     /// <summary>What <see cref="CausalLanguageModel.Load"/> was given; null for a model that was made here.</summary>
     internal string? LoadedFrom { get; set; }
 
+    /// <summary>Files of the folder that it was loaded from and that it is saved with; null for a model that was made here.</summary>
+    internal CompanionFiles? Companions { get; set; }
+
     /// <summary>What the names of all parameters but the output head's begin with.</summary>
     internal abstract string BodyPrefix { get; }
 
@@ -123,8 +126,8 @@ public abstract class Transformer : CausalLanguageModel
         : new BucketedAttention(layout, device, ComputeType, Windows);
 
     /// <summary>
-    /// Writes <c>config.json</c> and <c>model.safetensors</c> (fp32) as transformers loads them; the tokenizer's files are
-    /// written by <see cref="TextTokenizer.Save"/>. Each file is written under another name first, then renamed.
+    /// Writes <c>config.json</c> and <c>model.safetensors</c> (fp32) as transformers loads them, and what else came with the model
+    /// (<c>generation_config.json</c>, its licence); the tokenizer's files are written by <see cref="TextTokenizer.Save"/>. Each file is written under another name first, then renamed.
     /// </summary>
     /// <remarks>
     /// What is saved is the model as it computes, whole: an adapter is added to the weights in the file, in fp32, merged or not,

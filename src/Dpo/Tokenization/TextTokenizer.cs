@@ -265,7 +265,7 @@ public sealed class TextTokenizer
         token.Normalized ? _pipeline.Normalize(token.Content, TextPlace.Beginning) : token.Content;
 
     /// <summary>
-    /// Writes the files this tokenizer was loaded from, unchanged, so that a model saved into the same folder is complete.
+    /// Writes the files this tokenizer was loaded from, its chat templates included, unchanged, so that a model saved into the same folder is complete.
     /// <c>config.json</c> is the model's and is not written.
     /// </summary>
     /// <param name="folder">The target folder; it is created where it does not exist.</param>

@@ -21,6 +21,7 @@ internal sealed class TokenizerFolder
 
     private readonly string _folder;
     private readonly Dictionary<string, byte[]> _files;
+    private CompanionFiles? companions;
 
     public TokenizerFolder(string folder, Dictionary<string, byte[]> files)
     {
@@ -36,7 +37,7 @@ internal sealed class TokenizerFolder
         {
             var files = Names.Where(name => File.Exists(Path.Combine(folder, name)))
                 .ToDictionary(name => name, name => File.ReadAllBytes(Path.Combine(folder, name)));
-            return new TokenizerFolder(folder, files);
+            return new TokenizerFolder(folder, files) { companions = CompanionFiles.OfTokenizer(folder) };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -61,6 +62,7 @@ internal sealed class TokenizerFolder
             File.WriteAllBytes(target + ".tmp", bytes);
             File.Move(target + ".tmp", target, overwrite: true);
         }
+        companions?.Save(folder);
     }
 
     /// <summary>The file's outermost object; null where the folder has no such file.</summary>
