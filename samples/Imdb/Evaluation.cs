@@ -20,9 +20,10 @@ internal sealed record Evaluation(
     double KlError)
 {
     /// <summary>Samples from the policy as it is now, and scores the samples.</summary>
-    public static Evaluation Measure(PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer, ImdbSettings settings)
+    public static Evaluation Measure(PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer, ImdbSettings settings,
+        CancellationToken cancellation)
     {
-        var continuations = Sampling.Continue((Transformer)pair.Policy, tokenizer, prefixes, settings);
+        var continuations = Sampling.Continue((Transformer)pair.Policy, tokenizer, prefixes, settings, cancellation);
         var (reward, rewardError) = Mean(scorer.Rewards(prefixes, continuations));
         var (kl, klError) = Mean(LogRatios(pair, prefixes, continuations));
         return new Evaluation(prefixes, continuations, reward, rewardError, kl, klError);

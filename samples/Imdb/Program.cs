@@ -26,17 +26,17 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
     // Preferences: four continuations of every prefix, and all six pairs of them, the better rewarded one chosen.
     var scorer = new Scorer(reward, tokenizer);
     var prefixes = Reviews.Prefixes(training, tokenizer, settings.Prefixes, settings.Seed);
-    var samples = Sampling.Continue(policy, tokenizer, prefixes, settings, samples: 4);
+    var samples = Sampling.Continue(policy, tokenizer, prefixes, settings, cancellation, samples: 4);
     var preferences = new PreferenceData(scorer.Rank(prefixes, samples));
     Terminal.Line($"{preferences.Examples.Count} prefixes with {preferences.Examples.Sum(example => example.Pairs.Count)} pairs.");
 
     // DPO, and what it changed on prefixes of reviews that no part of the training has seen.
     var heldOutPrefixes = Reviews.Prefixes(unseen, tokenizer, settings.HeldOutPrefixes, settings.Seed);
     using var pair = new PolicyReferencePair(policy);
-    var before = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings);
+    var before = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellation);
     using var loss = new DpoLoss(settings.Beta);
     Stages.Prefer(policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Interruption, settings.Output, cancellation);
-    var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings);
+    var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellation);
 
     Evaluation.Show(before, after, scorer);
     Evaluation.Save(before, after, clock.Elapsed, settings);

@@ -7,17 +7,17 @@ internal static class Sampling
 
     /// <summary>Some continuations of each prefix, those of the first prefix first.</summary>
     public static IReadOnlyList<int>[] Continue(
-        Transformer model, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prefixes, ImdbSettings settings, int samples = 1)
+        Transformer model, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prefixes, ImdbSettings settings,
+        CancellationToken cancellation, int samples = 1)
     {
         var options = new SamplingOptions
         {
             MaxNewTokens = settings.MaxNewTokens,
             Temperature = settings.Temperature,
             SamplesPerPrompt = samples,
-            EndOfTextIds = [tokenizer.EndOfTextId],
             BatchSize = BatchSize,
             Seed = settings.Seed,
         };
-        return [.. Sampler.Sample(model, prefixes, options).Select(generation => generation.Tokens)];
+        return [.. Sampler.Sample(model, prefixes, options, tokenizer, cancellation: cancellation).Select(generation => generation.Tokens)];
     }
 }

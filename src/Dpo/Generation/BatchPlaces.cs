@@ -19,8 +19,9 @@ internal sealed class BatchPlaces(IReadOnlyList<SampledSequence> sequences, int 
     /// <summary>Draws every sequence's next token; where a sequence has ended, any.</summary>
     /// <param name="logits"><c>[S, V]</c>, fp32 or bf16, on any device.</param>
     /// <param name="options">How.</param>
+    /// <param name="drawable">The ids that may be drawn; null for all.</param>
     /// <exception cref="InvalidInputException">The logits of a sequence are no distribution.</exception>
-    public (long[] Ids, float[] LogProbs) Draw(Tensor logits, SamplingOptions options)
+    public (long[] Ids, float[] LogProbs) Draw(Tensor logits, SamplingOptions options, DrawableIds? drawable)
     {
         var (ids, logProbs) = (new long[places.Length], new float[places.Length]);
         using var here = logits.cpu();
@@ -31,7 +32,8 @@ internal sealed class BatchPlaces(IReadOnlyList<SampledSequence> sequences, int 
             using var row = here.select(0, place);
             if (row.dtype == float32)
             {
-                (ids[place], logProbs[place]) = TokenDraw.Draw(MemoryMarshal.Cast<byte, float>(row.bytes), sequence.NextUniform, sequence.Seen, options);
+                (ids[place], logProbs[place]) = TokenDraw.Draw(
+                    MemoryMarshal.Cast<byte, float>(row.bytes), sequence.NextUniform, sequence.Seen, options, drawable);
                 return;
             }
             // A bf16 is the upper half of a float.
@@ -39,7 +41,8 @@ internal sealed class BatchPlaces(IReadOnlyList<SampledSequence> sequences, int 
             var floats = bits.AsSpan(0, (int)row.numel());
             TensorPrimitives.ConvertTruncating<ushort, uint>(MemoryMarshal.Cast<byte, ushort>(row.bytes), floats);
             TensorPrimitives.ShiftLeft<uint>(floats, 16, floats);
-            (ids[place], logProbs[place]) = TokenDraw.Draw(MemoryMarshal.Cast<uint, float>(floats), sequence.NextUniform, sequence.Seen, options);
+            (ids[place], logProbs[place]) = TokenDraw.Draw(
+                MemoryMarshal.Cast<uint, float>(floats), sequence.NextUniform, sequence.Seen, options, drawable);
             ArrayPool<uint>.Shared.Return(bits);
         });
         return logProbs.All(float.IsFinite)

@@ -17,8 +17,9 @@ public enum StopReason
 /// <param name="PromptIndex">Its prompt's place among the prompts, from 0.</param>
 /// <param name="SampleIndex">Its place among the prompt's samples, from 0.</param>
 /// <param name="Tokens">All tokens that were sampled: with the end-of-text token, or those of the stop string, that ended it.</param>
-/// <param name="LogProbs">log p of each token, of the same count: the model's own, before penalty, temperature, top-k and top-p.
-/// They are what <see cref="CompletionLogProbs"/> computes, to rounding.</param>
+/// <param name="LogProbs">log p of each token, of the same count: the model's own over its whole vocabulary, before penalty,
+/// temperature, top-k and top-p, and before ids without a token are left out. They are what <see cref="CompletionLogProbs"/>
+/// computes, to rounding.</param>
 /// <param name="StopReason">Why it ended.</param>
 /// <param name="Text">The tokens' text without special tokens and without what begins at a stop string; null where no tokenizer
 /// was given.</param>

@@ -20,23 +20,27 @@ public static class Sampler
     /// <param name="model">The model. Its weights must not change meanwhile.</param>
     /// <param name="prompts">Prompts of one token or more, of any lengths.</param>
     /// <param name="options">How to draw and when to stop; the defaults where null.</param>
-    /// <param name="tokenizer">The model's tokenizer, where stop strings or text are wanted.</param>
+    /// <param name="tokenizer">The model's tokenizer, where stop strings or text are wanted. Then no id is drawn that has no token, and
+    /// completions end where the model's files say.</param>
     /// <param name="onToken">Called for every token as soon as it is sampled: step by step, and within a step in the order of the
     /// result, for those of a batch that go on.</param>
+    /// <param name="cancellation">Stops the sampling before its next step.</param>
     /// <returns>All samples of the first prompt, then of the next.</returns>
     /// <exception cref="InvalidInputException">A prompt has no token or one outside the vocabulary, prompt and completion exceed the
     /// model's positions, stop strings are given without a tokenizer, or the model's logits are not finite.</exception>
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
+    /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<Generation> Sample(
         Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
-        Action<GeneratedToken>? onToken = null)
+        Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
         options ??= new SamplingOptions();
         options.Validate();
         Check(model, prompts, options, tokenizer);
-        var endOfText = options.EndOfTextIds ?? (tokenizer is null ? [] : [tokenizer.EndOfTextId]);
+        var drawable = DrawableIds.Of(model.VocabularySize, tokenizer);
+        var endOfText = options.EndOfTextIds ?? tokenizer?.StopIds ?? [];
 
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
@@ -50,7 +54,7 @@ public static class Sampler
             {
                 var batch = promptsAtOnce.SelectMany(prompt => samples.Select(sample =>
                     new SampledSequence(prompt, sample, prompts[prompt], options, endOfText, tokenizer, onToken))).ToArray();
-                Run(model, weights.Head, [.. promptsAtOnce.Select(prompt => prompts[prompt])], batch, options);
+                Run(model, weights.Head, [.. promptsAtOnce.Select(prompt => prompts[prompt])], batch, options, drawable, cancellation);
                 foreach (var sequence in batch)
                     sequences[sequence.PromptIndex].Add(sequence);
             }
@@ -65,15 +69,18 @@ public static class Sampler
     /// <param name="prompts">Prompts of one token or more, of any lengths.</param>
     /// <param name="options">How to draw and when to stop; the defaults where null.</param>
     /// <param name="onToken">Called for every token as soon as it is sampled, as in the other overload.</param>
+    /// <param name="cancellation">Stops the sampling before its next step.</param>
     /// <returns>All samples of the first prompt, then of the next, each with its text.</returns>
     /// <exception cref="InvalidInputException">As in the other overload.</exception>
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
+    /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<Generation> Sample(
-        Transformer model, TextTokenizer tokenizer, IReadOnlyList<string> prompts, SamplingOptions? options = null, Action<GeneratedToken>? onToken = null)
+        Transformer model, TextTokenizer tokenizer, IReadOnlyList<string> prompts, SamplingOptions? options = null,
+        Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(prompts);
-        return Sample(model, [.. prompts.Select(prompt => tokenizer.Encode(prompt))], options, tokenizer, onToken);
+        return Sample(model, [.. prompts.Select(prompt => tokenizer.Encode(prompt))], options, tokenizer, onToken, cancellation);
     }
 
     /// <summary>Refuses what cannot be sampled.</summary>
@@ -88,7 +95,7 @@ public static class Sampler
             if (prompt.Where(id => id < 0 || id >= model.VocabularySize).Take(1).ToArray() is [var outside])
                 throw new InvalidInputException(
                     $"Prompt {index} holds the token {outside}, but the model's vocabulary has {model.VocabularySize} entries; use the model's tokenizer.");
-            if (prompt.Count + options.MaxNewTokens > model.MaxPositions)
+            if ((long)prompt.Count + options.MaxNewTokens > model.MaxPositions)
                 throw new InvalidInputException(
                     $"Prompt {index} has {prompt.Count} tokens, which with {options.MaxNewTokens} new ones exceed the model's {model.MaxPositions} positions; shorten either.");
         }
@@ -100,19 +107,23 @@ public static class Sampler
     /// <param name="prompts">P prompts.</param>
     /// <param name="sequences">Their K completions each, prompt by prompt.</param>
     /// <param name="options">How to draw.</param>
+    /// <param name="drawable">The ids that may be drawn; null for all.</param>
+    /// <param name="cancellation">Looked at before every step.</param>
     private static void Run(
-        Transformer model, OutputHead head, IReadOnlyList<IReadOnlyList<int>> prompts, SampledSequence[] sequences, SamplingOptions options)
+        Transformer model, OutputHead head, IReadOnlyList<IReadOnlyList<int>> prompts, SampledSequence[] sequences, SamplingOptions options,
+        DrawableIds? drawable, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
         var samples = sequences.Length / prompts.Count;
         using var cache = new CachedAttention(
             model.LayerCount, [.. prompts.Select(prompt => prompt.Count)], samples, options.MaxNewTokens - 1, model.Device, model.ComputeType);
         var places = new BatchPlaces(sequences, samples);
-        var hidden = ReadPrompts(model, cache, prompts).repeat_interleave(samples, 0);
+        var hidden = ReadPrompts(model, cache, prompts, cancellation).repeat_interleave(samples, 0);
         while (true)
         {
+            cancellation.ThrowIfCancellationRequested();
             using var stepScope = NewDisposeScope();
-            var (ids, logProbs) = places.Draw(head.Logits(hidden), options);
+            var (ids, logProbs) = places.Draw(head.Logits(hidden), options, drawable);
             if (!places.Append(ids, logProbs))
                 return;
             if (places.Compact() is var (promptsKept, kept))
@@ -127,11 +138,13 @@ public static class Sampler
     }
 
     /// <summary>Runs the prompts into the cache; answers with the hidden state of each one's last token, <c>[P, D]</c>.</summary>
-    private static Tensor ReadPrompts(Transformer model, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts)
+    private static Tensor ReadPrompts(
+        Transformer model, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts, CancellationToken cancellation)
     {
         var last = new List<Tensor>();
         for (var first = 0; first < prompts.Count;)
         {
+            cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var tokens = 0;
             var part = prompts.Skip(first).TakeWhile((prompt, index) => (tokens += prompt.Count) <= PromptTokens || index == 0).ToArray();

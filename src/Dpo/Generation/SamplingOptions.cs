@@ -3,7 +3,7 @@ namespace Dpo;
 /// <summary>How tokens are drawn and when a completion ends. The defaults draw from the model's own distribution.</summary>
 /// <remarks>
 /// The next token's logits go through what is asked for in the order of transformers: repetition penalty, temperature, top-k,
-/// top-p; what is left is renormalized and drawn from.
+/// top-p; what is left is renormalized and drawn from. Where a tokenizer is given, only ids that it has a token for are drawn.
 /// </remarks>
 public sealed record SamplingOptions
 {
@@ -26,8 +26,8 @@ public sealed record SamplingOptions
     /// (Keskar et al. 2019); above 0, 1 for none, more than 1 against repetition.</summary>
     public double RepetitionPenalty { get; init; } = 1;
 
-    /// <summary>Tokens that end a completion, of which they are the last. Null, the default: the tokenizer's own where there is a
-    /// tokenizer, else none.</summary>
+    /// <summary>Tokens that end a completion, of which they are the last. Null, the default: all at which the
+    /// model's files have it stop (<see cref="TextTokenizer.StopIds"/>) where there is a tokenizer, else none.</summary>
     public IReadOnlyList<int>? EndOfTextIds { get; init; }
 
     /// <summary>Texts that end a completion, wherever tokens begin and end within them; none may be empty. They need a

@@ -18,22 +18,38 @@ internal static class TokenDraw
     /// order of their ids or, under top-k and top-p, from the likeliest down.</param>
     /// <param name="seen">The tokens that a repetition penalty falls on; one may occur more than once.</param>
     /// <param name="options">Penalty, temperature, top-k and top-p.</param>
-    /// <returns>The drawn token, and its log-probability by the logits as they are given: a finite number unless the logits are no
+    /// <param name="drawable">The ids that may be drawn; null for all.</param>
+    /// <returns>The drawn token, and its log-probability by all logits as they are given: a finite number unless the logits are no
     /// distribution.</returns>
-    public static (int Id, float LogProb) Draw(ReadOnlySpan<float> logits, float uniform, IEnumerable<int> seen, SamplingOptions options)
+    public static (int Id, float LogProb) Draw(
+        ReadOnlySpan<float> logits, float uniform, IEnumerable<int> seen, SamplingOptions options, DrawableIds? drawable = null)
     {
         var model = new TokenMasses(logits, temperature: 1);
-        var scores = options.RepetitionPenalty == 1 ? logits : Penalize(logits, seen, options.RepetitionPenalty);
+        // What lies behind the last token is left out without writing the row anew.
+        var scores = drawable is null ? logits : logits[..drawable.Count];
+        if (options.RepetitionPenalty != 1)
+            scores = Penalize(scores, seen, options.RepetitionPenalty);
+        if (drawable is { Gaps.Count: > 0 })
+            scores = Without(scores, drawable.Gaps);
         // Where nothing was asked for, the distribution is the model's.
-        var id = options is { Temperature: 1, RepetitionPenalty: 1, TopK: null, TopP: 1 } ? model.Invert(uniform) : Draw(scores, uniform, options);
+        var isModels = drawable is null && options is { Temperature: 1, RepetitionPenalty: 1, TopK: null, TopP: 1 };
+        var id = isModels ? model.Invert(uniform) : Draw(scores, uniform, options);
         return (id, (float)(logits[id] - model.LogSumExp));
     }
 
     private static float[] Penalize(ReadOnlySpan<float> logits, IEnumerable<int> seen, double penalty)
     {
         var scores = logits.ToArray();
-        foreach (var id in seen)
+        foreach (var id in seen.Where(id => id < scores.Length))
             scores[id] = (float)(logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty);
+        return scores;
+    }
+
+    private static float[] Without(ReadOnlySpan<float> logits, IReadOnlyList<int> ids)
+    {
+        var scores = logits.ToArray();
+        foreach (var id in ids)
+            scores[id] = float.NegativeInfinity;
         return scores;
     }
 

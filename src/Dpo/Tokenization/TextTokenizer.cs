@@ -173,19 +173,20 @@ public sealed class TextTokenizer
     /// <remarks>A token may hold a part of a character. What is left incomplete becomes U+FFFD, one for every maximal
     /// beginning of a character and one for every stray byte; where a tokenizer falls back to bytes, one for every byte of a row
     /// of them that is not UTF-8 as a whole. Tokenizers that put a word mark in front of a text take one space from its beginning,
-    /// so a completion is best decoded with its prompt.</remarks>
-    /// <param name="ids">Ids of this tokenizer.</param>
+    /// so a completion is best decoded with its prompt. An id that no token has, as in the rows that many models pad their vocabulary
+    /// with, has no text.</remarks>
+    /// <param name="ids">Ids from 0.</param>
     /// <param name="skipSpecial">Whether special tokens are left out of the text.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An id belongs to no token.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An id is negative.</exception>
     public string Decode(IEnumerable<int> ids, bool skipSpecial = false)
     {
         ArgumentNullException.ThrowIfNull(ids);
         var shown = new List<int>();
         foreach (var id in ids)
         {
-            if (!_tokens.ContainsKey(id))
-                throw new ArgumentOutOfRangeException(nameof(ids), id, $"The id {id} belongs to no token of this tokenizer.");
-            if (!(skipSpecial && _special.Contains(id)))
+            if (id < 0)
+                throw new ArgumentOutOfRangeException(nameof(ids), id, $"{id} is no id of a token; ids are numbers from 0.");
+            if (HasToken(id) && !(skipSpecial && _special.Contains(id)))
                 shown.Add(id);
         }
         if (_pipeline.Decoder is { } steps)
@@ -194,6 +195,9 @@ public sealed class TextTokenizer
         shown.ForEach(id => text.Write(_bytes[id]));
         return Encoding.UTF8.GetString(text.WrittenSpan);
     }
+
+    /// <summary>Whether an id belongs to a token; others have no text.</summary>
+    internal bool HasToken(int id) => _tokens.ContainsKey(id);
 
     private int Special(string token) => _specialIds.TryGetValue(token, out var id)
         ? id

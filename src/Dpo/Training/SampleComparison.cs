@@ -57,10 +57,10 @@ public sealed class SampleComparison
     }
 
     /// <summary>Samples from both as they are now.</summary>
-    /// <param name="cancellation">Ends it.</param>
+    /// <param name="cancellation">Stops the sampling before its next step.</param>
     /// <returns>The first prompt's <see cref="SamplingOptions.SamplesPerPrompt"/> samples, then the next's.</returns>
     /// <exception cref="InvalidOperationException">The reference was released, or the policy's adapter is merged.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public IReadOnlyList<ComparedSample> Draw(CancellationToken cancellation = default)
     {
         var ofReference = pair?.WithReference(model => Sample(model, cancellation));
@@ -68,9 +68,6 @@ public sealed class SampleComparison
             new ComparedSample(tokenizer.Decode(prompts[sample.PromptIndex]), sample.Text!, ofReference?[index].Text))];
     }
 
-    private IReadOnlyList<Generation> Sample(CausalLanguageModel model, CancellationToken cancellation)
-    {
-        cancellation.ThrowIfCancellationRequested();
-        return Sampler.Sample((Transformer)model, prompts, options, tokenizer);
-    }
+    private IReadOnlyList<Generation> Sample(CausalLanguageModel model, CancellationToken cancellation) =>
+        Sampler.Sample((Transformer)model, prompts, options, tokenizer, cancellation: cancellation);
 }

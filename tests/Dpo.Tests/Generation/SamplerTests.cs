@@ -188,6 +188,8 @@ public class SamplerTests
         AssertRefused(
             "Prompt 0 has 4 tokens, which with 37 new ones exceed the model's 40 positions; shorten either.", [[1, 2, 3, 4]], new() { MaxNewTokens = 37 });
         AssertRefused(
+            "Prompt 0 has 1 tokens, which with 2147483647 new ones exceed the model's 40 positions; shorten either.", [[1]], new() { MaxNewTokens = int.MaxValue });
+        AssertRefused(
             "Stop strings are found in text, but no tokenizer was given; give the model's.", [[1]], new() { MaxNewTokens = 3, StopStrings = ["\n"] });
         Assert.Equal(36, Sampler.Sample(model, [[1, 2, 3, 4]], new() { MaxNewTokens = 36 })[0].Tokens.Count);
     }

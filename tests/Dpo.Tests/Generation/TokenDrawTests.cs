@@ -48,6 +48,25 @@ public class TokenDrawTests
         Assert.Equal(2000, ids.Distinct().Count());
     }
 
+    /// <summary>Masses of 1 add up without rounding, so that a sum may equal the border.</summary>
+    [Fact]
+    public void A_nucleus_ends_with_the_token_that_reaches_its_probability()
+    {
+        float[] logits = [0, float.NegativeInfinity, 0, 0, 0];
+        var almostOne = 1 - (1f / (1 << 24));
+        int Last(double topP, int? topK) => TokenDraw.Draw(logits, almostOne, [], new() { TopP = topP, TopK = topK }).Id;
+        Assert.Equal([0, 2, 3, 4], new[] { 0.25, 0.5, 0.75, 0.76 }.Select(topP => Last(topP, topK: 5)));
+        Assert.Equal([0, 2], new[] { 0.5, 0.51 }.Select(topP => Last(topP, topK: 2)));
+        // Without top-k the whole row's sum is in fp32, and the border known to as much.
+        Assert.Equal([0, 2, 3, 4], new[] { 0.249999, 0.499999, 0.749999, 0.750001 }.Select(topP => Last(topP, topK: null)));
+        // A uniform number at the border of two tokens belongs to the second, in every way of drawing.
+        foreach (var options in (SamplingOptions[])[new(), new() { Temperature = 0.5 }, new() { TopK = 4 }, new() { TopP = 0.9999 }])
+        {
+            Assert.Equal(2, TokenDraw.Draw(logits, 0.25f, [], options).Id);
+            Assert.Equal(0, TokenDraw.Draw(logits, 0.2499999f, [], options).Id);
+        }
+    }
+
     [Fact]
     public void Of_equals_those_with_smaller_ids_come_first()
     {

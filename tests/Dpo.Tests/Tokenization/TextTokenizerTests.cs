@@ -111,10 +111,12 @@ public class TextTokenizerTests
     }
 
     [Fact]
-    public void Decoding_an_unknown_id_names_it()
+    public void An_id_without_a_token_has_no_text_and_a_negative_one_is_refused()
     {
-        var e = Assert.Throws<ArgumentOutOfRangeException>(() => Small.Decode([5, 384]));
-        Assert.StartsWith("The id 384 belongs to no token of this tokenizer.", e.Message, StringComparison.Ordinal);
+        Assert.Equal("$%", Small.Decode([5, 384, 6, int.MaxValue]));
+        Assert.Equal("", Small.Decode([1_000_000], skipSpecial: true));
+        var e = Assert.Throws<ArgumentOutOfRangeException>(() => Small.Decode([5, -100]));
+        Assert.StartsWith("-100 is no id of a token; ids are numbers from 0.", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]
