@@ -38,6 +38,19 @@ internal static class CliOption
     /// <summary>The precision that a choice of <c>fp32</c> or <c>bf16</c> names.</summary>
     public static Precision ToPrecision(string? name) => name == "bf16" ? Precision.BFloat16 : Precision.Float32;
 
+    /// <summary>Whether prompts begin with the beginning-of-text token.</summary>
+    public static Option<string> Bos() => Choice(
+        "--bos", "Whether prompts begin with the model's beginning-of-text token; auto: as its own tokenizer has it.", "auto", "on", "off");
+
+    /// <summary>What a choice of <c>auto</c>, <c>on</c> or <c>off</c> asks for; null for the first.</summary>
+    public static bool? ToBos(string? name, string? model) => (name, model) switch
+    {
+        ("on", null) => throw new InvalidInputException("--bos on goes with --model: the model made here has no beginning-of-text token of its own."),
+        ("on", _) => true,
+        ("off", _) => false,
+        _ => null,
+    };
+
     /// <summary>A file or folder; null where it is not given.</summary>
     public static Option<string?> Path(string name, string helpName, string description) =>
         new(name) { Description = description, HelpName = helpName };

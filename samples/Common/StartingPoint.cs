@@ -7,14 +7,22 @@ internal static class StartingPoint
 {
     /// <summary>Loads both from a model folder; or, where none is named, makes a byte-level BPE of at most 1,024 entries from the
     /// texts and a small GPT-2 to go with it. All that is drawn from the process's random generator follows from the seed.</summary>
+    /// <param name="folder">The model folder, or null.</param>
+    /// <param name="bos">Whether prompts begin with the beginning-of-text token; null: as the folder's tokenizer has it.</param>
+    /// <param name="texts">What the byte-level BPE is made from.</param>
+    /// <param name="maxLength">The most tokens of a sequence.</param>
+    /// <param name="maxLengthOption">What a person sets it by.</param>
+    /// <param name="seed">Seeds the small model's weights.</param>
+    /// <param name="precision">Of matrix products.</param>
+    /// <param name="device">Where the model computes.</param>
     public static (Transformer Model, TextTokenizer Tokenizer) Create(
-        string? folder, IEnumerable<string> texts, int maxLength, string maxLengthOption, int seed, Precision precision, torch.Device device)
+        string? folder, bool? bos, IEnumerable<string> texts, int maxLength, string maxLengthOption, int seed, Precision precision, torch.Device device)
     {
         torch.manual_seed(seed);
         // Threads gain a model as small as the one made here nothing, and where another program runs they wait for each other.
         if (folder is null)
             torch.set_num_threads(1);
-        var tokenizer = folder is null ? TextTokenizer.Train(texts, vocabularySize: 1024) : TextTokenizer.Load(folder);
+        var tokenizer = folder is null ? TextTokenizer.Train(texts, vocabularySize: 1024) : TextTokenizer.Load(folder, bos);
         var model = folder is null ? Small(tokenizer, maxLength, seed).to(device) : CausalLanguageModel.Load(folder, device);
         model.Precision = precision;
         if (tokenizer.VocabularySize > model.VocabularySize)

@@ -6,6 +6,7 @@ namespace Dpo.Samples;
 /// <summary>What a person asked for on the command line of <see cref="TrainingCommand"/>.</summary>
 internal sealed record TrainingSettings(
     string? Model,
+    bool? Bos,
     string? Train,
     string? Eval,
     IReadOnlyDictionary<string, string>? Columns,
@@ -42,6 +43,7 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Truncation paperTruncation;
 
     private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
+    private readonly Option<string> bos = CliOption.Bos();
     private readonly Option<string?> train = CliOption.Path("--train", "FILE", "Preferences: .jsonl, .jsonl.gz, .parquet, or a folder of the last. [default: a small generated corpus]");
     private readonly Option<string?> eval = CliOption.Path("--eval", "FILE", "Held-out preferences, evaluated after the last step.");
     private readonly Option<string?> columns = CliOption.List("--columns", "FIELD=COLUMN,…", "What the data call their fields, where it is something else: prompt=question, prompt=instruction+input; prompt= where prompts are not apart.");
@@ -92,7 +94,7 @@ internal sealed class TrainingCommand : RootCommand
         });
         foreach (var option in (Option[])
         [
-            model, train, eval, columns, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
+            model, bos, train, eval, columns, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
             weightDecay, maxLength, maxPromptLength, chatTemplate, maxGradNorm, detailedMetrics, moveReferenceEvery, moveReferenceBy, seed, noShuffle, precision, device, skipSft,
             loraRank, loraAlpha, loraTarget,
         ])
@@ -138,7 +140,7 @@ internal sealed class TrainingCommand : RootCommand
             throw new InvalidInputException("--move-reference-by goes with --move-reference-every.");
         var (lossNames, loss) = losses.Parse(parsed);
         var settings = new TrainingSettings(
-            parsed.GetValue(model), parsed.GetValue(train), parsed.GetValue(eval), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
+            parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)), parsed.GetValue(train), parsed.GetValue(eval), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
             loss, lossNames.Contains("kto"),
             parsed.GetValue(truncation) switch { "keep-start" => Truncation.KeepStart, "drop" => Truncation.Drop, _ => paperTruncation },
             parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),

@@ -6,6 +6,7 @@ namespace Dpo.Samples;
 /// <summary>What a person asked for on the command line of <see cref="ImdbCommand"/>.</summary>
 internal sealed record ImdbSettings(
     string? Model,
+    bool? Bos,
     string? Data,
     IReadOnlyDictionary<string, string>? Columns,
     string? RewardModel,
@@ -22,8 +23,9 @@ internal sealed record ImdbSettings(
     torch.Device Device,
     int Seed)
 {
-    /// <summary>Tokens of the longest prefix and its continuation.</summary>
-    public int MaxLength => Reviews.LongestPrefix + MaxNewTokens;
+    /// <summary>Tokens of the longest prefix and its continuation, and of the beginning of text that a model's tokenizer may put in
+    /// front.</summary>
+    public int MaxLength => (Model is null ? 0 : 1) + Reviews.LongestPrefix + MaxNewTokens;
 }
 
 /// <summary>The command line of the IMDb program. Defaults train a small model from scratch in minutes; for a model that is
@@ -31,6 +33,7 @@ internal sealed record ImdbSettings(
 internal sealed class ImdbCommand : RootCommand
 {
     private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
+    private readonly Option<string> bos = CliOption.Bos();
     private readonly Option<string?> data = CliOption.Path("--data", "PATH", "Reviews: .jsonl, .jsonl.gz or .parquet with text and label, or the aclImdb folder. [default: a generated corpus]");
     private readonly Option<string?> columns = CliOption.List("--columns", "FIELD=COLUMN,…", "What the data call text and label, where it is something else: text=review,label=sentiment.");
     private readonly Option<string?> rewardModel = CliOption.Path("--reward-model", "DIR", "A RoBERTa classifier with a label POSITIVE, whose probability is the reward; the paper's is siebert/sentiment-roberta-large-english. [default: naive Bayes, trained on the reviews]");
@@ -56,7 +59,7 @@ internal sealed class ImdbCommand : RootCommand
     {
         foreach (var option in (Option[])
         [
-            model, data, columns, rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens, temperature,
+            model, bos, data, columns, rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens, temperature,
             seed, precision, device,
         ])
             Options.Add(option);
@@ -94,7 +97,7 @@ internal sealed class ImdbCommand : RootCommand
             MaxGradNorm = fromScratch ? 1 : 10,
         };
         return new ImdbSettings(
-            parsed.GetValue(model), parsed.GetValue(data), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(rewardModel), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
+            parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)), parsed.GetValue(data), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(rewardModel), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
             parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000), parsed.GetValue(heldOut) ?? 500, parsed.GetValue(maxNewTokens) ?? 60,
             parsed.GetValue(temperature) ?? 1, CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed);
     }

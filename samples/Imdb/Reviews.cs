@@ -47,8 +47,9 @@ internal static class Reviews
 
     private static (IReadOnlyList<int> Prefix, IReadOnlyList<int> Continuation)? Split(Review review, TextTokenizer tokenizer, SeededRandom random)
     {
-        var ids = tokenizer.Encode(review.Text);
-        var length = random.Next(ShortestPrefix, LongestPrefix + 1);
-        return ids.Count > LongestPrefix ? ([.. ids.Take(length)], [.. ids.Skip(length)]) : null;
+        var ids = tokenizer.EncodePrompt(review.Text);
+        var beginning = tokenizer.BeginningIds.Count;
+        var length = beginning + random.Next(ShortestPrefix, LongestPrefix + 1);
+        return ids.Count > beginning + LongestPrefix ? ([.. ids.Take(length)], [.. ids.Skip(length)]) : null;
     }
 }

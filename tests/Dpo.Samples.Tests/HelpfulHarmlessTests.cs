@@ -165,6 +165,8 @@ public class HelpfulHarmlessTests
     [InlineData("--columns question", "--columns question: the value must be fields and their columns, each field once, such as prompt=question,chosen=good.")]
     [InlineData("--columns prompt=a,prompt=b", "--columns prompt=a,prompt=b: the value must be fields and their columns, each field once, such as prompt=question,chosen=good.")]
     [InlineData("--weight-decay 0.1", "--weight-decay goes with --optimizer adamw; RMSprop has none.")]
+    [InlineData("--bos on", "--bos on goes with --model: the model made here has no beginning-of-text token of its own.")]
+    [InlineData("--bos yes", "--bos yes: the value must be one of auto|on|off. Run with --help for the options.")]
     [InlineData("--lora-alpha 4", "--lora-alpha and --lora-target go with --lora-rank.")]
     [InlineData("--lora-rank 4", "--lora-rank goes with --model: an adapter can change a trained model, but not stand in for its training.")]
     [InlineData("--resume --overwrite --checkpoint-every 2", "--resume goes on with the earlier run and --overwrite replaces it; give one of them.")]
@@ -192,6 +194,43 @@ public class HelpfulHarmlessTests
             SampleRun.Run("HelpfulHarmless", arguments).Error.TrimEnd());
         SampleRun.Succeed("HelpfulHarmless", [.. arguments, "--chat-template", "hh"]);
         Assert.Single(Lines(output.File("out")));
+    }
+
+    /// <summary>Most published models have more rows than tokens. This one would draw nothing else.</summary>
+    [Fact]
+    public void A_vocabulary_padded_beyond_the_tokenizer_is_trained_and_sampled_from()
+    {
+        using var output = new TemporaryFolder();
+        using (var model = new Gpt2(new Gpt2Config { VocabularySize = 448, MaxPositions = 160, HiddenSize = 16, LayerCount = 1, HeadCount = 2 }))
+        {
+            using var noGrad = TorchSharp.torch.no_grad();
+            model.Head.Weight!.narrow(0, 384, 64).mul_(100);
+            model.Save(output.File("padded"));
+            TextTokenizer.Load(Fixture.Path("tokenizer")).Save(output.File("padded"));
+        }
+        var train = Fixture.Path("trajectories", "train.jsonl");
+        SampleRun.Succeed("HelpfulHarmless", [.. Tiny, "--model", output.File("padded"), "--train", train, "--eval", train, "--skip-sft", "--output", output.File("out")]);
+        var samples = File.ReadAllLines(output.File("out/samples.jsonl"));
+        Assert.Equal(4, samples.Length);
+        Assert.All(samples, line => Assert.NotEmpty(JsonDocument.Parse(line).RootElement.GetProperty("policy").GetString()!));
+        using var trained = CausalLanguageModel.Load(output.File("out"));
+        Assert.Equal(448, trained.VocabularySize);
+    }
+
+    [Fact]
+    public void Prompts_begin_with_the_beginning_of_text_where_it_is_asked_for()
+    {
+        using var output = new TemporaryFolder();
+        string Run(params string[] more)
+        {
+            string[] arguments = [.. Tiny, "--model", Fixture.Path("models", "llama"), "--train", Fixture.Path("trajectories", "train.jsonl"), "--skip-sft"];
+            return SampleRun.Succeed("HelpfulHarmless", [.. arguments, "--output", output.File(more.LastOrDefault() ?? "auto"), .. more]);
+        }
+        double Loss(string folder) => JsonDocument.Parse(Lines(output.File(folder))[^1]).RootElement.GetProperty("logps/chosen").GetDouble();
+        Assert.Contains("\nevery prompt begins with <|endoftext|>\n", Run("--bos", "on"), StringComparison.Ordinal);
+        Assert.DoesNotContain("every prompt begins", Run("--bos", "off") + Run(), StringComparison.Ordinal);
+        Assert.Equal(Loss("auto"), Loss("off"));
+        Assert.NotEqual(Loss("auto"), Loss("on"));
     }
 
     [Fact]

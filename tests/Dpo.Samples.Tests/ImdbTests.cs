@@ -53,6 +53,17 @@ public partial class ImdbTests
         }
     }
 
+    [Fact]
+    public void A_model_of_ones_own_continues_prefixes_behind_its_beginning_of_text()
+    {
+        using var output = new TemporaryFolder();
+        var text = SampleRun.Succeed("Imdb",
+            "--model", Fixture.Path("models", "llama"), "--bos", "on", "--sft-steps", "1", "--prefixes", "12", "--held-out-prefixes", "3", "--steps", "1",
+            "--batch-size", "12", "--max-new-tokens", "8", "--output", output.Path);
+        Assert.Contains("Every prefix begins with <|endoftext|>.", text, StringComparison.Ordinal);
+        Assert.True(File.Exists(output.File("summary.json")));
+    }
+
     [GeneratedRegex(@"^SFT: (?<SFT>.*?)\r?\nDPO: (?<DPO>.*?)\r?\n(?=\r?\n|\z)", RegexOptions.Singleline | RegexOptions.Multiline)]
     private static partial Regex ShownTexts();
 

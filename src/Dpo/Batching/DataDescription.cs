@@ -152,6 +152,8 @@ public sealed record DataDescription
         Row("rejected", RejectedTokens);
         if (Pairs > 0)
             Line($"chosen is longer in {100 * ChosenLonger:N1} % of pairs");
+        if (Report is { BeginningOfText: { } beginning })
+            Line($"every prompt begins with {beginning}");
         if (Report is { Truncated: > 0 } cut)
             Line($"truncated {cut.Truncated:N0} rows by {cut.TokensCut:N0} tokens");
         if (Duplicates + ContradictoryPairs > 0)

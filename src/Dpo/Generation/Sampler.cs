@@ -65,7 +65,8 @@ public static class Sampler
 
     /// <summary>Continues prompts that are text.</summary>
     /// <param name="model">The model. Its weights must not change meanwhile.</param>
-    /// <param name="tokenizer">The model's tokenizer. Special tokens spelled in a prompt stay text.</param>
+    /// <param name="tokenizer">The model's tokenizer. Special tokens spelled in a prompt stay text; what a prompt begins with is the
+    /// tokenizer's (<see cref="TextTokenizer.BeginningIds"/>), as it is in training data.</param>
     /// <param name="prompts">Prompts of one token or more, of any lengths.</param>
     /// <param name="options">How to draw and when to stop; the defaults where null.</param>
     /// <param name="onToken">Called for every token as soon as it is sampled, as in the other overload.</param>
@@ -80,7 +81,7 @@ public static class Sampler
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(prompts);
-        return Sample(model, [.. prompts.Select(prompt => tokenizer.Encode(prompt))], options, tokenizer, onToken, cancellation);
+        return Sample(model, [.. prompts.Select(tokenizer.EncodePrompt)], options, tokenizer, onToken, cancellation);
     }
 
     /// <summary>Refuses what cannot be sampled.</summary>

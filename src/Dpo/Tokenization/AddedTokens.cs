@@ -15,14 +15,18 @@ internal sealed record AddedToken(
 /// <summary>Finds added tokens in a text: the leftmost first, and of those that begin at one place the longest.</summary>
 internal sealed class AddedTokens
 {
-    private readonly (string Text, AddedToken Token)[] longestFirst;
+    private readonly Dictionary<string, AddedToken> byText = new(StringComparer.Ordinal);
+    private readonly int[] longestFirst;
     private readonly SearchValues<string> search;
 
-    /// <param name="tokens">The tokens, each with the text it is found by.</param>
+    /// <param name="tokens">The tokens, each with the text it is found by, which is not empty.</param>
     public AddedTokens(IEnumerable<(string Text, AddedToken Token)> tokens)
     {
-        longestFirst = [.. tokens.OrderByDescending(token => token.Text.Length)];
-        search = SearchValues.Create([.. longestFirst.Select(token => token.Text)], StringComparison.Ordinal);
+        // Two may be found by one text, once it is normalized; the first of them is meant.
+        foreach (var (text, token) in tokens)
+            byText.TryAdd(text, token);
+        longestFirst = [.. byText.Keys.Select(text => text.Length).Distinct().OrderDescending()];
+        search = SearchValues.Create([.. byText.Keys], StringComparison.Ordinal);
     }
 
     /// <summary>The stretches of a text in order, each with the token it is, or null where it is none.</summary>
@@ -31,12 +35,12 @@ internal sealed class AddedTokens
         var given = 0;
         for (var from = 0; from < text.Length;)
         {
-            var at = longestFirst.Length == 0 ? -1 : text.AsSpan(from).IndexOfAny(search);
+            var at = byText.Count == 0 ? -1 : text.AsSpan(from).IndexOfAny(search);
             if (at < 0)
                 break;
             var start = from + at;
-            var (found, token) = Array.Find(longestFirst, candidate => text.AsSpan(start).StartsWith(candidate.Text, StringComparison.Ordinal));
-            from = start + found.Length;
+            var token = LongestAt(text.AsSpan(start), out var length);
+            from = start + length;
             var end = from;
             // White space that the token before has taken is taken.
             while (token.TakesSpaceBefore && start > given && char.IsWhiteSpace(text[start - 1]))
@@ -50,5 +54,18 @@ internal sealed class AddedTokens
         }
         if (given < text.Length)
             yield return (given, text.Length, null);
+    }
+
+    /// <summary>The longest token that a text begins with; there is one.</summary>
+    private AddedToken LongestAt(ReadOnlySpan<char> text, out int length)
+    {
+        var tokens = byText.GetAlternateLookup<ReadOnlySpan<char>>();
+        foreach (var candidate in longestFirst)
+        {
+            length = candidate;
+            if (candidate <= text.Length && tokens.TryGetValue(text[..candidate], out var token))
+                return token;
+        }
+        throw new InvalidOperationException("The search found a token that is not there.");
     }
 }

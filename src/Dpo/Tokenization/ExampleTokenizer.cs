@@ -2,14 +2,15 @@ namespace Dpo;
 
 /// <summary>
 /// Turns examples into token ids, as the paper's code does: prompt and completions are tokenized apart, so that the prompt's
-/// ids are the same in front of every completion; the end-of-text token is put behind every completion once; nothing is put in
-/// front; special tokens spelled in the text stay text.
+/// ids are the same in front of every completion; the end-of-text token is put behind every completion once; a prompt begins with
+/// what the model's tokenizer puts there (<see cref="TextTokenizer.BeginningIds"/>: nothing for GPT-2, <c>&lt;s&gt;</c> for Llama);
+/// special tokens spelled in the text stay text.
 /// </summary>
 /// <remarks>
 /// <para>An example is too long where its prompt and the longest of its completions, end of text included, exceed
 /// <see cref="MaxLength"/> together. The paper's rule (<see cref="Truncation.PaperKeepPromptEnd"/> and
 /// <see cref="Truncation.PaperKeepPromptStart"/>) then cuts the prompt to <see cref="MaxPromptLength"/>, and where that is not
-/// enough, every completion to <c>MaxLength − MaxPromptLength</c> tokens.</para>
+/// enough, every completion to <c>MaxLength − MaxPromptLength</c> tokens. What a prompt begins with is kept where it is cut.</para>
 /// <para>A conversation (<see cref="PreferenceExample.Conversation"/>) is written down by <see cref="ChatTemplate"/>: the prompt up to where
 /// the assistant's turn is opened, completions with what ends the turn, as TRL does. The end-of-text token is put
 /// behind them only where the template has nothing of its own there.</para>
@@ -26,6 +27,8 @@ public sealed class ExampleTokenizer
     private const string CompletionTooLong = "completion too long";
     private const string CutToIdentical = "identical completions after truncation";
     private const string Identical = "identical completions as tokens";
+
+    private readonly string? beginning;
 
     /// <summary>Creates a tokenizer of examples.</summary>
     /// <param name="tokenizer">The model's tokenizer.</param>
@@ -54,6 +57,7 @@ public sealed class ExampleTokenizer
                 "maximum length, so that completions keep some tokens.");
         }
         Tokenizer = tokenizer;
+        beginning = tokenizer.BeginningIds.Count == 0 ? null : tokenizer.Decode(tokenizer.BeginningIds);
         MaxLength = maxLength;
         MaxPromptLength = maxPromptLength;
         Truncation = truncation;
@@ -82,9 +86,10 @@ public sealed class ExampleTokenizer
     /// <param name="report">Counts the example's rows where it is dropped.</param>
     /// <exception cref="InvalidInputException">The example is a conversation and there is no chat template, or the tokenizer lacks a special
     /// token of it.</exception>
-    /// <returns>The ids; null where the prompt is empty, so that nothing predicts the first token of a completion, or where the
-    /// prompt alone is too long under <see cref="Truncation.KeepStart"/>, or anything is under <see cref="Truncation.Drop"/>, or where
-    /// truncation leaves no difference between the completions. Of several pairs those without a difference are left out.</returns>
+    /// <returns>The ids; null where the prompt has no token, not even a beginning of text, so that nothing predicts the first token of a
+    /// completion, or where the prompt alone is too long under <see cref="Truncation.KeepStart"/>, or anything is under
+    /// <see cref="Truncation.Drop"/>, or where truncation leaves no difference between the completions. Of several pairs those without a
+    /// difference are left out.</returns>
     public TokenizedExample? Tokenize(PreferenceExample example, DataReport report)
     {
         ArgumentNullException.ThrowIfNull(example);
@@ -100,6 +105,7 @@ public sealed class ExampleTokenizer
         if (example.Conversation is { } chat && ChatTemplate?.Knows(chat.Completions.SelectMany(messages => messages).Concat(chat.Prompt)) == false)
             return Drop(UnknownRole);
         var (prompt, completions) = Encode(example);
+        report.BeginningOfText ??= beginning;
         bool TooLong() => prompt.Count + completions.Max(completion => completion.Count) > MaxLength;
         var (keepStart, drop) = (Truncation == Truncation.KeepStart, Truncation == Truncation.Drop);
         var fault = prompt.Count == 0 ? EmptyPrompt
@@ -111,11 +117,11 @@ public sealed class ExampleTokenizer
 
         var whole = prompt.Count + completions.Sum(completion => completion.Count);
         if (!keepStart && TooLong())
-            prompt = Cut(prompt, MaxPromptLength, keepEnd: Truncation == Truncation.PaperKeepPromptEnd);
+            prompt = CutPrompt(prompt);
         if (TooLong())
         {
             var room = MaxLength - (keepStart ? prompt.Count : MaxPromptLength);
-            completions = [.. completions.Select(completion => Cut(completion, room, keepEnd: false))];
+            completions = [.. completions.Select(completion => completion.Count <= room ? completion : [.. completion.Take(room)])];
         }
         var cut = whole - prompt.Count - completions.Sum(completion => completion.Count);
         PreferencePair[] pairs = [.. example.Pairs.Where(pair => !completions[pair.Chosen].SequenceEqual(completions[pair.Rejected]))];
@@ -142,21 +148,25 @@ public sealed class ExampleTokenizer
         if (example.Conversation is not { } conversation)
         {
             return (
-                Tokenizer.Encode(example.Prompt),
+                Tokenizer.EncodePrompt(example.Prompt),
                 [.. example.Completions.Select(text => (int[])[.. Tokenizer.Encode(text, continues: true), Tokenizer.EndOfTextId])]);
         }
         var template = ChatTemplate ?? throw new InvalidInputException(
             $"{example.Source ?? "An example"}: the example holds the messages of a chat; name the chat template that the model was trained with.");
         int[] end = template.EndsTurns ? [] : [Tokenizer.EndOfTextId];
         return (
-            Tokenizer.Encode(template.Render(conversation.Prompt, generationPrompt: true)),
+            Tokenizer.EncodePrompt(template.Render(conversation.Prompt, generationPrompt: true)),
             [.. conversation.Completions.Select(messages => (int[])[.. Tokenizer.Encode(template.RenderCompletion(messages), continues: true), .. end])]);
     }
 
-    private static IReadOnlyList<int> Cut(IReadOnlyList<int> ids, int length, bool keepEnd)
+    private IReadOnlyList<int> CutPrompt(IReadOnlyList<int> ids)
     {
-        if (ids.Count <= length)
+        if (ids.Count <= MaxPromptLength)
             return ids;
-        return [.. keepEnd ? ids.Skip(ids.Count - length) : ids.Take(length)];
+        if (Truncation == Truncation.PaperKeepPromptStart)
+            return [.. ids.Take(MaxPromptLength)];
+        // A model that was trained with a token in front of every text is lost without it.
+        var begin = Tokenizer.BeginsAsAsked(ids) ? Math.Min(Tokenizer.BeginningIds.Count, MaxPromptLength) : 0;
+        return [.. ids.Take(begin), .. ids.Skip(ids.Count - MaxPromptLength + begin)];
     }
 }

@@ -10,12 +10,24 @@ namespace Dpo;
 /// plane (𝐀, 𠀀) is two surrogates and no letter, and the cut, hence the ids, would differ from those the model was trained on.
 /// What is understood is what these patterns are made of, see <see cref="SplitPatternParser"/>; the rest is refused there.</para>
 /// <para>As in Oniguruma, which Hugging Face's tokenizers use, the first alternative that matches is taken and repetition is
-/// greedy. Only single characters are repeated, so that time stays polynomial and depth does not grow with the text.</para>
+/// greedy. Only single characters are repeated, so that depth does not grow with the text. Time grows with it alone: a text may take
+/// so many steps a character, of which the patterns of published tokenizers take a handful, and a pattern that goes back over the same
+/// text again and again is refused.</para>
 /// </remarks>
 internal sealed class SplitPattern(SplitPattern.Node start)
 {
     /// <summary>GPT-2's cut, which the pre-tokenizer ByteLevel stands for.</summary>
     public const string Gpt2 = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+    /// <summary>The most characters of a pattern. A match goes as deep as the pattern is long.</summary>
+    public const int Longest = 2048;
+
+    private const long StepsPerCharacter = 1000;
+
+    // Short texts have so many characters more.
+    private const long Allowance = 16;
+
+    private string place = "The split pattern";
 
     /// <summary>A step of the pattern; null is the end of it.</summary>
     internal abstract class Node
@@ -56,13 +68,18 @@ internal sealed class SplitPattern(SplitPattern.Node start)
     public static SplitPattern Literal(string text) => new(text.EnumerateRunes().Reverse().Aggregate(
         (Node?)null, (next, rune) => new Run(new CharacterClass(0, [(rune.Value, rune.Value)]), 1, 1, false) { Next = next })!);
 
+    /// <summary>The same pattern, which messages call by its place.</summary>
+    public SplitPattern At(string name) => new(start) { place = name };
+
     /// <summary>The matches, and the stretches between them, in order; together they are the whole text.</summary>
+    /// <exception cref="InvalidInputException">The pattern takes too many steps on this text.</exception>
     public IEnumerable<(int Start, int End, bool IsMatch)> Cut(ReadOnlyMemory<char> text)
     {
         var gap = 0;
+        var steps = StepsPerCharacter * (text.Length + Allowance);
         for (var at = 0; at < text.Length;)
         {
-            var end = Match(start, text.Span, at);
+            var end = Match(start, text.Span, at, ref steps);
             // An empty match cuts nothing here: no tokenizer's pattern is meant to match nothing.
             if (end <= at)
             {
@@ -79,10 +96,12 @@ internal sealed class SplitPattern(SplitPattern.Node start)
     }
 
     /// <summary>The end of the match that begins here; -1 where there is none.</summary>
-    private static int Match(Node? node, ReadOnlySpan<char> text, int at)
+    private int Match(Node? node, ReadOnlySpan<char> text, int at, ref long steps)
     {
         while (node is not null)
         {
+            if (--steps < 0)
+                throw TooManySteps(text.Length);
             switch (node)
             {
                 case Run { Least: 1, Most: 1 } one:
@@ -98,25 +117,26 @@ internal sealed class SplitPattern(SplitPattern.Node start)
                         at += taken;
                         count++;
                     }
+                    steps -= count;
                     if (count < run.Least)
                         return -1;
                     if (run.Possessive || run.Next is null)
                         break;
                     for (; count > run.Least; count--)
                     {
-                        if (Match(run.Next, text, at) is >= 0 and var end)
+                        if (Match(run.Next, text, at, ref steps) is >= 0 and var end)
                             return end;
                         at -= char.IsLowSurrogate(text[at - 1]) && at - from > 1 && char.IsHighSurrogate(text[at - 2]) ? 2 : 1;
                     }
                     break;
                 case LookAhead look:
-                    if (Match(look.Ahead, text, at) >= 0 == look.Negative)
+                    if (Match(look.Ahead, text, at, ref steps) >= 0 == look.Negative)
                         return -1;
                     break;
                 case Choice choice:
                     foreach (var branch in choice.Branches)
                     {
-                        if (Match(branch, text, at) is >= 0 and var end)
+                        if (Match(branch, text, at, ref steps) is >= 0 and var end)
                             return end;
                     }
                     return -1;
@@ -127,6 +147,9 @@ internal sealed class SplitPattern(SplitPattern.Node start)
         }
         return at;
     }
+
+    private InvalidInputException TooManySteps(int length) => new(
+        $"{place} takes more than {StepsPerCharacter} steps a character on a text of {length} characters, because it tries the same ways again and again; take another pattern.");
 
     private static int Width(ReadOnlySpan<char> text, int at)
     {

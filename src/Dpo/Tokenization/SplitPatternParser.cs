@@ -24,6 +24,8 @@ internal sealed class SplitPatternParser
     /// <exception cref="FormatException">The message says what is not implemented, and where.</exception>
     public static SplitPattern Parse(string pattern)
     {
+        if (pattern.Length > SplitPattern.Longest)
+            throw new FormatException($"it has {pattern.Length} characters; at most {SplitPattern.Longest} are taken");
         var parser = new SplitPatternParser(pattern);
         var whole = parser.Alternatives(ignoreCase: false);
         if (parser.at < pattern.Length)

@@ -12,10 +12,12 @@ namespace Dpo;
 /// <remarks>
 /// <para>Every text can be encoded, and <see cref="Decode"/> gives the text back: exactly, unless the tokenizer normalizes (then
 /// what Unicode's form C makes of it), or marks words (then a text may lose a space at its beginning). No token is added in front or
-/// behind, even where the files ask for it (a template that puts a beginning-of-text token in front is left aside):
-/// what a model sees is decided in one place, <see cref="ExampleTokenizer"/>.</para>
+/// behind by <see cref="Encode(string, bool, bool)"/>; <see cref="EncodePrompt(string)"/> begins with the tokens that the model's own
+/// tokenizer puts in front of a text, such as Llama's <c>&lt;s&gt;</c>. What stands behind a completion is decided by
+/// <see cref="ExampleTokenizer"/>.</para>
 /// <para>A <i>special token</i> such as <c>&lt;|endoftext|&gt;</c> stands for something that is not text. Someone else's text may
-/// spell it all the same, so <see cref="Encode(string, bool, bool)"/> makes ordinary ids of it unless asked otherwise.</para>
+/// spell it all the same, so <see cref="Encode(string, bool, bool)"/> makes ordinary ids of it unless asked otherwise. Special are the
+/// tokens that any of the files says are, and those spelled <c>&lt;|…|&gt;</c>, which mark the turns of chats.</para>
 /// <para>Ids are those of Hugging Face's tokenizers on every machine; what <c>tokenizer.json</c> asks for and is not implemented is
 /// refused. Safe for use by several threads.</para>
 /// </remarks>
@@ -35,12 +37,12 @@ public sealed class TextTokenizer
     private readonly (AddedTokens Raw, AddedTokens Normalized) _added;
     private readonly (AddedTokens Raw, AddedTokens Normalized) _ordinaryAdded;
     private readonly Dictionary<int, string> _tokens = [];
-    private readonly Dictionary<string, int> _specialIds;
+    private readonly Dictionary<string, int> _addedIds;
     private readonly Dictionary<int, byte[]> _bytes = [];
     private readonly HashSet<int> _special;
     private int _keptCount;
 
-    private TextTokenizer(TokenizerFolder files)
+    private TextTokenizer(TokenizerFolder files, bool? bos = null)
     {
         _files = files;
         // Special tokens stay out of the vocabulary that text is encoded with: no text can become one.
@@ -64,8 +66,8 @@ public sealed class TextTokenizer
         _merges = new BytePairMerges(vocabulary, merges, [.. Enumerable.Range(0, 256).Select(b => vocabulary.GetValueOrDefault(ByteLevel.Fallback(b), -1))]);
         _added = Find(definition.AddedTokens);
         _ordinaryAdded = Find(definition.AddedTokens.Where(token => !token.Special));
-        _specialIds = definition.AddedTokens.Where(token => token.Special).ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
-        _special = [.. _specialIds.Values];
+        _addedIds = definition.AddedTokens.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
+        _special = [.. definition.AddedTokens.Where(token => token.Special).Select(token => token.Id)];
         foreach (var (token, id) in vocabulary)
             (_tokens[id], _bytes[id]) = (token, ByteLevel.Decode(token));
         foreach (var token in definition.AddedTokens)
@@ -73,6 +75,13 @@ public sealed class TextTokenizer
         EndOfTextId = definition.EndOfTextId;
         StopIds = definition.StopIds;
         BeginningOfTextId = definition.BeginningOfTextId;
+        BeginningIds = bos switch
+        {
+            false => [],
+            true when definition.BeginningIds.Count == 0 => [BeginningOfTextId ?? throw new InvalidInputException(
+                $"{files.Folder}: prompts were to begin with the beginning-of-text token, but the tokenizer's files name none (bos_token); leave that to its default.")],
+            _ => definition.BeginningIds,
+        };
         PadId = definition.PadId;
         VocabularySize = _tokens.Keys.Max() + 1;
     }
@@ -85,8 +94,12 @@ public sealed class TextTokenizer
     public IReadOnlyList<int> StopIds { get; }
 
     /// <summary>The id in front of every text the model was trained on (<c>bos_token</c>; Llama's <c>&lt;s&gt;</c>); null where the
-    /// files name none. It is never put there without being asked for.</summary>
+    /// files name none. Whether it is put there, <see cref="BeginningIds"/> says.</summary>
     public int? BeginningOfTextId { get; }
+
+    /// <summary>What every prompt begins with (<see cref="EncodePrompt(string)"/>): what the model's own tokenizer puts in front of a text
+    /// (<c>add_bos_token</c>, or else the post-processor), unless <see cref="Load"/> was told otherwise. Empty for GPT-2.</summary>
+    public IReadOnlyList<int> BeginningIds { get; }
 
     /// <summary>The id that fills rows up to equal length (<c>pad_token</c>); null where the files name none.</summary>
     public int? PadId { get; }
@@ -107,12 +120,15 @@ public sealed class TextTokenizer
     /// </remarks>
     /// <param name="folder">The model folder; or the model's name on the Hugging Face hub, where <c>hf download</c> has put it into
     /// the local cache.</param>
+    /// <param name="bos">Whether prompts begin with the beginning-of-text token. Null, the default: as the model's own tokenizer has it,
+    /// with for Llama, Mistral and Gemma, without for GPT-2, Pythia and Qwen. It is not written by <see cref="Save"/>: whoever loads the
+    /// saved files says it again.</param>
     /// <exception cref="InvalidInputException">A file is missing or malformed, or asks for what is not implemented; the
-    /// message names the file and the field.</exception>
-    public static TextTokenizer Load(string folder)
+    /// message names the file and the field. Or <paramref name="bos"/> is true, and there is no such token.</exception>
+    public static TextTokenizer Load(string folder, bool? bos = null)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        return new TextTokenizer(TokenizerFolder.Read(HubCache.Resolve(folder)));
+        return new TextTokenizer(TokenizerFolder.Read(HubCache.Resolve(folder)), bos);
     }
 
     /// <summary>
@@ -169,6 +185,24 @@ public sealed class TextTokenizer
         return ids;
     }
 
+    /// <summary>Encodes a text that a completion is to follow: <see cref="BeginningIds"/>, and the text's own ids. Data, sampling and
+    /// log-probabilities see a prompt alike because all of them encode it by this.</summary>
+    /// <param name="text">Any text; special tokens spelled in it stay text.</param>
+    public IReadOnlyList<int> EncodePrompt(string text) => [.. BeginningIds, .. Encode(text)];
+
+    /// <summary>Encodes messages that a completion is to follow. Where the template wrote <see cref="BeginningIds"/> itself, they are not
+    /// put in front again.</summary>
+    /// <param name="segments">The rendered messages.</param>
+    /// <exception cref="InvalidInputException">The tokenizer has no such special token.</exception>
+    public IReadOnlyList<int> EncodePrompt(IReadOnlyList<ChatSegment> segments)
+    {
+        var ids = Encode(segments);
+        return BeginsAsAsked(ids) ? ids : [.. BeginningIds, .. ids];
+    }
+
+    /// <summary>Whether ids begin with <see cref="BeginningIds"/>.</summary>
+    internal bool BeginsAsAsked(IReadOnlyList<int> ids) => ids.Take(BeginningIds.Count).SequenceEqual(BeginningIds);
+
     /// <summary>Decodes ids into text.</summary>
     /// <remarks>A token may hold a part of a character. What is left incomplete becomes U+FFFD, one for every maximal
     /// beginning of a character and one for every stray byte; where a tokenizer falls back to bytes, one for every byte of a row
@@ -189,8 +223,8 @@ public sealed class TextTokenizer
             if (HasToken(id) && !(skipSpecial && _special.Contains(id)))
                 shown.Add(id);
         }
-        if (_pipeline.Decoder is { } steps)
-            return string.Concat(steps.Aggregate(shown.ConvertAll(id => _tokens[id]), (tokens, step) => step.Apply(tokens)));
+        if (!_pipeline.IsByteLevel)
+            return _pipeline.Decode(shown.ConvertAll(id => _tokens[id]));
         var text = new ArrayBufferWriter<byte>();
         shown.ForEach(id => text.Write(_bytes[id]));
         return Encoding.UTF8.GetString(text.WrittenSpan);
@@ -199,7 +233,14 @@ public sealed class TextTokenizer
     /// <summary>Whether an id belongs to a token; others have no text.</summary>
     internal bool HasToken(int id) => _tokens.ContainsKey(id);
 
-    private int Special(string token) => _specialIds.TryGetValue(token, out var id)
+    /// <summary>Whether tokens spell bytes, so that their text is that of their bytes together.</summary>
+    internal bool IsByteLevel => _pipeline.IsByteLevel;
+
+    /// <summary>Whether no later token changes the text up to this one, unless a character is incomplete.</summary>
+    internal bool EndsPiece(int id) => _pipeline.IsByteLevel
+        || (_pipeline.DecodesPiecewise && HasToken(id) && !_special.Contains(id) && DecoderStep.ByteFallback.ByteOf(_tokens[id]) is null);
+
+    private int Special(string token) => _addedIds.TryGetValue(token, out var id)
         ? id
         : throw new InvalidInputException(
             $"{_files.Folder}: the chat template needs the special token '{token}', which the tokenizer does not have; use the template " +
@@ -265,8 +306,15 @@ public sealed class TextTokenizer
         return (new AddedTokens(byStage[false]), new AddedTokens(byStage[true]));
     }
 
-    private string Spelling(AddedToken token) =>
-        token.Normalized ? _pipeline.Normalize(token.Content, TextPlace.Beginning) : token.Content;
+    private string Spelling(AddedToken token)
+    {
+        if (!token.Normalized)
+            return token.Content;
+        // The empty text would be found everywhere, and nothing be passed by it.
+        return _pipeline.Normalize(token.Content, TextPlace.Beginning) is { Length: > 0 } text
+            ? text
+            : throw _files.Error(TokenizerFolder.TokenizerJson, $"added_tokens holds '{token.Content}', of which the normalizer leaves nothing");
+    }
 
     /// <summary>
     /// Writes the files this tokenizer was loaded from, its chat templates included, unchanged, so that a model saved into the same folder is complete.

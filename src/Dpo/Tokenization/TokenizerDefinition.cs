@@ -8,6 +8,7 @@ namespace Dpo;
 /// <param name="EndOfTextId">The id that ends every completion.</param>
 /// <param name="StopIds">The ids that end what a model writes, the end of text first.</param>
 /// <param name="BeginningOfTextId">The id in front of a text, where the files name one.</param>
+/// <param name="BeginningIds">What the files ask to be put in front of a text; none for GPT-2.</param>
 /// <param name="PadId">The id that fills up rows, where the files name one.</param>
 internal sealed record TokenizerDefinition(
     IReadOnlyDictionary<string, int> Vocabulary,
@@ -17,6 +18,7 @@ internal sealed record TokenizerDefinition(
     int EndOfTextId,
     IReadOnlyList<int> StopIds,
     int? BeginningOfTextId,
+    IReadOnlyList<int> BeginningIds,
     int? PadId);
 
 /// <summary>What happens to text on its way to byte pair encoding, and to tokens on their way back.</summary>
@@ -38,7 +40,33 @@ internal sealed record TokenizerPipeline(
     /// vocabulary lacks are spelled <c>&lt;0xE2&gt;</c>.</summary>
     public bool IsByteLevel => Decoder is null;
 
-    public string Normalize(string text, TextPlace place) => Normalizer.Aggregate(text, (normalized, step) => step.Apply(normalized, place));
+    /// <summary>Whether the decoder makes the same text of tokens whatever follows: once they are one text, nothing longer than a
+    /// character is looked for in it.</summary>
+    public bool DecodesPiecewise { get; } = Decoder?.SkipWhile(step => step is not DecoderStep.Fuse)
+        .All(step => step is DecoderStep.Fuse or DecoderStep.Strip or DecoderStep.Metaspace or DecoderStep.Replace { Pattern.Length: 1 }) ?? true;
+
+    public string Normalize(string text, TextPlace place)
+    {
+        var limit = TextGrowth.Limit(text.Length);
+        foreach (var step in Normalizer)
+        {
+            TextGrowth.Check(step.LengthAfter(text), limit, step.Place);
+            text = step.Apply(text, place);
+        }
+        return text;
+    }
+
+    /// <summary>The text of tokens, where they do not spell bytes.</summary>
+    public string Decode(List<string> tokens)
+    {
+        var limit = TextGrowth.Limit(tokens.Sum(token => (long)token.Length));
+        foreach (var step in Decoder!)
+        {
+            TextGrowth.Check(step.LengthAfter(tokens), limit, step.Place);
+            tokens = step.Apply(tokens);
+        }
+        return string.Concat(tokens);
+    }
 
     public IEnumerable<ReadOnlyMemory<char>> PreTokenize(string text, TextPlace place)
     {

@@ -16,6 +16,9 @@ internal sealed class TokenizerFolder
     public const string GenerationConfig = "generation_config.json";
     public const string Config = "config.json";
 
+    // Twice the largest that is published; parsed, a file takes several times its length.
+    private const int LongestFile = 64 << 20;
+
     private static readonly string[] Names =
         [TokenizerJson, VocabJson, MergesText, TokenizerConfig, SpecialTokensMap, AddedTokens, GenerationConfig, Config];
 
@@ -36,7 +39,7 @@ internal sealed class TokenizerFolder
         try
         {
             var files = Names.Where(name => File.Exists(Path.Combine(folder, name)))
-                .ToDictionary(name => name, name => File.ReadAllBytes(Path.Combine(folder, name)));
+                .ToDictionary(name => name, name => RegularFile.ReadAllBytes(Path.Combine(folder, name), LongestFile));
             return new TokenizerFolder(folder, files) { companions = CompanionFiles.OfTokenizer(folder) };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -52,16 +55,12 @@ internal sealed class TokenizerFolder
 
     public byte[] Bytes(string name) => _files[name];
 
-    /// <summary>Writes every file but the model's own <c>config.json</c>, each under a temporary name first.</summary>
+    /// <summary>Writes every file but the model's own <c>config.json</c>, each whole or not at all.</summary>
     public void Save(string folder)
     {
         Directory.CreateDirectory(folder);
         foreach (var (name, bytes) in _files.Where(file => file.Key != Config))
-        {
-            var target = Path.Combine(folder, name);
-            File.WriteAllBytes(target + ".tmp", bytes);
-            File.Move(target + ".tmp", target, overwrite: true);
-        }
+            AtomicFile.Write(Path.Combine(folder, name), file => file.Write(bytes));
         companions?.Save(folder);
     }
 

@@ -6,11 +6,12 @@ namespace Dpo;
 /// Reads what <c>tokenizer.json</c> asks to be done to text before and after byte pair encoding. A step, a field or a value that is
 /// not implemented is refused by name.
 /// </summary>
-/// <remarks>A post-processor is recognized and left aside on purpose: it puts special tokens around a text, which is decided
-/// elsewhere.</remarks>
 internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
 {
     private const string File = TokenizerFolder.TokenizerJson;
+
+    // Each passes over every text.
+    private const int MostSteps = 32;
 
     public TokenizerPipeline Read(JsonElement root, JsonElement model)
     {
@@ -28,8 +29,6 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
             if (!IsNull(value) && value.GetRawText() is not ("\"\"" or "0" or "0.0"))
                 throw folder.Error(File, $"model.{name} is {value.Quote()}, which is not implemented");
         }
-        foreach (var (step, path) in Steps(root.Field("post_processor"), "post_processor", "processors"))
-            Kind(step, path, "BertProcessing", "ByteLevel", "RobertaProcessing", "Sequence", "TemplateProcessing");
 
         var preTokenizer = Steps(root.Field("pre_tokenizer"), "pre_tokenizer", "pretokenizers");
         var byteLevel = preTokenizer.FindIndex(step => step.Step.Field("type") is { ValueKind: JsonValueKind.String } type && type.ValueEquals("ByteLevel"));
@@ -50,19 +49,28 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
             Flag(model, "model", "ignore_merges", false));
     }
 
+    /// <summary>The steps that put special tokens around a text.</summary>
+    public IReadOnlyList<(JsonElement Step, string Path)> PostProcessors(JsonElement root)
+    {
+        var steps = Steps(root.Field("post_processor"), "post_processor", "processors");
+        foreach (var (step, path) in steps)
+            Kind(step, path, "BertProcessing", "ByteLevel", "RobertaProcessing", "Sequence", "TemplateProcessing");
+        return steps;
+    }
+
     private NormalizerStep Normalizer(JsonElement step, string path)
     {
         switch (Kind(step, path, "NFC", "Prepend", "Replace", "Sequence"))
         {
             case "NFC":
                 RequireFields(step, path, "type");
-                return new NormalizerStep.Compose();
+                return new NormalizerStep.Compose(Place(path));
             case "Prepend":
                 RequireFields(step, path, "type", "prepend");
-                return new NormalizerStep.Prepend(Text(step, path, "prepend"));
+                return new NormalizerStep.Prepend(Place(path), Text(step, path, "prepend"));
             default:
                 RequireFields(step, path, "type", "pattern", "content");
-                return new NormalizerStep.Replace(Literal(step, path), Text(step, path, "content"));
+                return new NormalizerStep.Replace(Place(path), Literal(step, path), Text(step, path, "content"));
         }
     }
 
@@ -139,21 +147,21 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
         switch (Kind(step, path, "ByteFallback", "Fuse", "Metaspace", "Replace", "Sequence", "Strip"))
         {
             case "ByteFallback":
-                return new DecoderStep.ByteFallback();
+                return new DecoderStep.ByteFallback(Place(path));
             case "Fuse":
-                return new DecoderStep.Fuse();
+                return new DecoderStep.Fuse(Place(path));
             case "Metaspace":
                 var (mark, scheme) = Mark(step, path);
-                return new DecoderStep.Metaspace(mark, scheme != "never");
+                return new DecoderStep.Metaspace(Place(path), mark, scheme != "never");
             case "Replace":
                 RequireFields(step, path, "type", "pattern", "content");
-                return new DecoderStep.Replace(Literal(step, path), Text(step, path, "content"));
+                return new DecoderStep.Replace(Place(path), Literal(step, path), Text(step, path, "content"));
             default:
                 RequireFields(step, path, "type", "content", "start", "stop");
                 var content = Text(step, path, "content");
                 if (content.Length != 1)
                     throw folder.Error(File, $"{path}.content is {step.Field("content").Quote()}, but it must be one character");
-                return new DecoderStep.Strip(content[0], Count(step, path, "start"), Count(step, path, "stop"));
+                return new DecoderStep.Strip(Place(path), content[0], Count(step, path, "start"), Count(step, path, "stop"));
         }
     }
 
@@ -161,11 +169,16 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
     {
         var pattern = step.Field("pattern");
         if (IsNull(pattern.Field("Regex")))
-            return SplitPattern.Literal(Literal(step, path));
+        {
+            var literal = Literal(step, path);
+            return literal.Length <= SplitPattern.Longest
+                ? SplitPattern.Literal(literal).At(Place($"{path}.pattern.String"))
+                : throw folder.Error(File, $"{path}.pattern.String has {literal.Length} characters; at most {SplitPattern.Longest} are taken");
+        }
         RequireFields(pattern, $"{path}.pattern", "Regex");
         try
         {
-            return SplitPatternParser.Parse(Text(pattern, $"{path}.pattern", "Regex"));
+            return SplitPatternParser.Parse(Text(pattern, $"{path}.pattern", "Regex")).At(Place($"{path}.pattern.Regex"));
         }
         catch (FormatException e)
         {
@@ -197,8 +210,12 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
         RequireFields(element, path, "type", list);
         if (element.Field(list) is not { ValueKind: JsonValueKind.Array } steps)
             throw folder.Error(File, $"{path}.{list} is {element.Field(list).Quote()}, but it must be of the kind Array");
-        return [.. steps.EnumerateArray().SelectMany((step, index) => Steps(step, $"{path}.{list}[{index}]", list))];
+        List<(JsonElement, string)> all = [.. steps.EnumerateArray().SelectMany((step, index) => Steps(step, $"{path}.{list}[{index}]", list))];
+        return all.Count <= MostSteps ? all : throw folder.Error(File, $"{path} has {all.Count} steps; at most {MostSteps} are taken");
     }
+
+    /// <summary>A step's file and place, for messages that come later.</summary>
+    private string Place(string path) => $"{Path.Combine(folder.Folder, File)}: {path}";
 
     private string Kind(JsonElement step, string path, params string[] implemented)
     {

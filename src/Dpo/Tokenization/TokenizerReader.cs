@@ -33,11 +33,12 @@ internal sealed class TokenizerReader
         const string file = TokenizerFolder.TokenizerJson;
         var root = _folder.Json(file)!.Value;
         var model = Require(root, "", "model", JsonValueKind.Object);
-        var pipeline = new TokenizerPipelineReader(_folder).Read(root, model);
+        var reader = new TokenizerPipelineReader(_folder);
+        var (pipeline, postProcessors) = (reader.Read(root, model), reader.PostProcessors(root));
         AddVocabulary(file, "model.vocab", Require(model, "model.", "vocab", JsonValueKind.Object));
         var added = ReadAddedTokens(root);
         var merges = Require(model, "model.", "merges", JsonValueKind.Array).EnumerateArray().Select(ReadMerge).ToList();
-        return Define(file, pipeline, added, merges);
+        return Define(file, pipeline, added, merges, new PostProcessorReader(_folder, _ids, _tokens).Leading(postProcessors));
     }
 
     private TokenizerDefinition ReadVocabAndMerges()
@@ -57,7 +58,7 @@ internal sealed class TokenizerReader
                 continue;
             merges.Add(SplitMerge(TokenizerFolder.MergesText, $"line {i + 1}", line.Split(' ')));
         }
-        return Define(TokenizerFolder.MergesText, TokenizerPipeline.Gpt2, [], merges, _ids.TryGetValue(EndOfText, out var id) ? id : null);
+        return Define(TokenizerFolder.MergesText, TokenizerPipeline.Gpt2, [], merges, [], _ids.TryGetValue(EndOfText, out var id) ? id : null);
     }
 
     private TokenizerDefinition Define(
@@ -65,13 +66,16 @@ internal sealed class TokenizerReader
         TokenizerPipeline pipeline,
         Dictionary<string, AddedToken> added,
         List<(string Left, string Right, string Place)> merges,
+        IReadOnlyList<int> processed,
         int? fallBack = null)
     {
         var specials = new SpecialTokensReader(_folder, _ids, _tokens);
-        var endOfText = specials.Find("eos_token") ?? fallBack
-            ?? throw _folder.Error(TokenizerFolder.TokenizerConfig, "eos_token is missing; name the token that ends a text");
+        var endOfText = specials.Find("eos_token") ?? fallBack ?? throw specials.MissingEndOfText();
         var (beginning, pad) = (specials.Find("bos_token"), specials.Find("pad_token"));
-        foreach (var id in new[] { endOfText, beginning, pad, specials.Find("unk_token") }.OfType<int>())
+        foreach (var token in added.Values.Where(token => !token.Special && specials.IsSpecial(token.Content)).ToArray())
+            added[token.Content] = token with { Special = true };
+        var beginningIds = specials.Beginning(beginning, processed);
+        foreach (var id in beginningIds.Cast<int?>().Concat([endOfText, beginning, pad, specials.Find("unk_token")]).OfType<int>())
         {
             var token = added.GetValueOrDefault(_tokens[id]) ?? new AddedToken(_tokens[id], id, Special: true);
             added[token.Content] = token with { Special = true };
@@ -105,7 +109,7 @@ internal sealed class TokenizerReader
         }
         return new TokenizerDefinition(
             ordinary, merges.ConvertAll(m => (m.Left, m.Right)), [.. added.Values], pipeline, endOfText,
-            [.. specials.StopIds().Prepend(endOfText).Distinct()], beginning, pad);
+            [.. specials.StopIds().Prepend(endOfText).Distinct()], beginning, beginningIds, pad);
     }
 
     private void AddVocabulary(string file, string field, JsonElement vocabulary)

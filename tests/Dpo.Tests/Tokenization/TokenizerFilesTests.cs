@@ -135,6 +135,42 @@ public class TokenizerFilesTests
         Assert.Null(tokenizer.PadId);
     }
 
+    /// <summary>GPT-2's default ids in the configuration of a model with another vocabulary, and Llama 1's pad of −1.</summary>
+    [Theory]
+    [InlineData("config.json", "{\"eos_token_id\": 50256, \"bos_token_id\": 50256, \"pad_token_id\": -1}", "0")]
+    [InlineData("generation_config.json", "{\"eos_token_id\": [50256, 70], \"bos_token_id\": 384}", "0 70")]
+    public void An_id_outside_the_vocabulary_is_ignored_where_the_tokenizers_own_files_decide(string file, string json, string stopIds)
+    {
+        using var folder = Folder(Tokenizer().ToJsonString(), EndOfText, (file, json));
+        var tokenizer = TextTokenizer.Load(folder.Path);
+        Assert.Equal((0, stopIds), (tokenizer.EndOfTextId, string.Join(' ', tokenizer.StopIds)));
+        Assert.Null(tokenizer.BeginningOfTextId);
+        Assert.Null(tokenizer.PadId);
+    }
+
+    [Fact]
+    public void What_marks_turns_is_found_by_a_template_and_stays_text_in_data_whatever_its_flag_says()
+    {
+        var root = Tokenizer();
+        foreach (var (index, content) in ((string[])["<|im_start|>", "<|im_end|>", "<\uFF5CUser\uFF5C>", "<turn>", "<tool>", "<b>"]).Index())
+            root["added_tokens"]!.AsArray().Add(new JsonObject { ["id"] = 384 + index, ["content"] = content, ["special"] = false });
+        using var folder = Folder(
+            root.ToJsonString(),
+            ("tokenizer_config.json", """{"eos_token": "<|endoftext|>", "added_tokens_decoder": {"387": {"content": "<turn>", "special": true}, "389": {"content": "<b>", "special": false}}}"""),
+            ("special_tokens_map.json", """{"additional_special_tokens": [{"content": "<tool>"}, 7, null]}"""));
+        var tokenizer = TextTokenizer.Load(folder.Path);
+        var ids = tokenizer.Encode("a <|im_start|> b <\uFF5CUser\uFF5C><turn><tool><b><|im_end|>");
+        Assert.Equal([389], ids.Where(id => id >= 384));
+        Assert.Equal([384, 386, 387, 388, 389, 385], tokenizer.Encode("<|im_start|><\uFF5CUser\uFF5C><turn><tool><b><|im_end|>", allowSpecial: true));
+        Assert.Equal("<b>", tokenizer.Decode([384, 386, 387, 388, 389, 385], skipSpecial: true));
+
+        ChatMessage[] messages = [new("user", "a <|im_start|> b")];
+        var rendered = tokenizer.Encode(ChatTemplate.ChatMl.Render(messages, generationPrompt: true));
+        Assert.Equal([384, .. tokenizer.Encode("user\na <|im_start|> b"), 385, .. tokenizer.Encode("\n"), 384, .. tokenizer.Encode("assistant\n")], rendered);
+        // A token that is neither listed nor spelled so is one to a template all the same.
+        Assert.Equal([389], tokenizer.Encode([new ChatSegment(ChatSegmentKind.Special, "<b>")]));
+    }
+
     [Theory]
     [InlineData("tokenizer_config.json", "{\"eos_token\": {\"content\": \"<|pad|>\"}}")]
     [InlineData("special_tokens_map.json", "{\"eos_token\": \"<|pad|>\"}")]
