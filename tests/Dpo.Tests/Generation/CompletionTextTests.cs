@@ -87,6 +87,54 @@ public class CompletionTextTests
             Assert.All(stops, stop => Assert.DoesNotContain(stop, Tokenizer.Decode(ids.Take(tokens - 1)), StringComparison.Ordinal));
         }, iter: 2000, threads: 1);
 
+    public static TheoryData<string> Styles => [.. TokenizerStyles.Names];
+
+    /// <summary>Ids of all kinds in any order: parts of characters, bytes that are none, special tokens, ids without a token.</summary>
+    [Theory]
+    [MemberData(nameof(Styles))]
+    public void Read_token_by_token_it_is_what_all_tokens_together_decode_to(string style)
+    {
+        var tokenizer = TokenizerStyles.Load(style);
+        var anything = Gen.Int[0, tokenizer.VocabularySize + 3].Array[1, 30];
+        var texts = TextGen.Any.Select(text => tokenizer.Encode(text).Append(tokenizer.EndOfTextId).ToArray());
+        Gen.OneOf(anything, texts).Sample(ids =>
+        {
+            var text = new CompletionText(tokenizer, ["no such text"]);
+            var told = "";
+            for (var count = 1; count <= ids.Length; count++)
+            {
+                text.Read(ids[..count]);
+                Assert.Equal(tokenizer.Decode(ids[..count], skipSpecial: true), text.Value);
+                told += text.TakeCertain(isOver: count == ids.Length);
+            }
+            Assert.Equal(text.Value, told);
+        }, iter: 300, threads: 1);
+    }
+
+    [Theory]
+    [InlineData("gpt2")]
+    [InlineData("llama2")]
+    public void A_token_costs_the_same_wherever_it_stands(string style)
+    {
+        var tokenizer = TokenizerStyles.Load(style);
+        int[] ids = [.. Enumerable.Repeat(tokenizer.Encode("the \u65E5 x\n"), 5000).SelectMany(ids => ids)];
+        long Allocated(int tokens)
+        {
+            var text = new CompletionText(tokenizer, ["no such text"]);
+            var list = new List<int>();
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            foreach (var id in ids.Take(tokens))
+            {
+                list.Add(id);
+                text.Read(list);
+                text.TakeCertain(isOver: false);
+            }
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+        Allocated(100);
+        Assert.InRange(Allocated(20_000), 0, 12 * Allocated(2000));
+    }
+
     [Fact]
     public void Sampling_text_ends_at_stop_strings_and_tells_the_text()
     {
