@@ -12,7 +12,7 @@ internal static unsafe class VectorAttention<T>
     where T : unmanaged
 {
     /// <summary>So many products of two numbers or fewer are not worth a second thread.</summary>
-    private const long WorkOfOneThread = 1 << 19;
+    internal const long WorkOfOneThread = 1 << 19;
 
     /// <summary>Whether queries, keys and values lie as this reads them.</summary>
     public static bool Takes(Tensor query, Tensor key, Tensor value) =>
