@@ -18,13 +18,12 @@ public class TlDrTests
         Assert.Contains("0.5", SampleRun.Succeed("TlDr", "--help"), StringComparison.Ordinal);
     }
 
-    [Theory]
+    [SharedTheory("data/tldr")]
     [InlineData("openai_readme_examples.jsonl")]
     [InlineData("dlai_sample_preference.jsonl")]
     public void Published_comparisons_are_read(string file)
     {
-        if (Fixture.Shared("data", "tldr", file) is not { } path)
-            return; // the files lie beside some checkouts only
+        var path = Fixture.Shared("data", "tldr", file)!;
         using var output = new TemporaryFolder();
         SampleRun.Succeed("TlDr", "--train", path, "--steps", "1", "--output", output.Path);
         Assert.Single(File.ReadAllLines(output.File("metrics.jsonl")));

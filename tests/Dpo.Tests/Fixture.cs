@@ -7,6 +7,10 @@ internal static class Fixture
     public static string Path(params string[] parts) =>
         System.IO.Path.Combine([AppContext.BaseDirectory, "Fixtures", .. parts]);
 
+    /// <summary>Why a test of files under <c>../shared</c> is skipped; null where all of them are there.</summary>
+    public static string? Missing(IEnumerable<string> paths) =>
+        paths.FirstOrDefault(path => Shared(path.Split('/')) is null) is { } missing ? $"../shared/{missing} does not lie beside this checkout." : null;
+
     /// <summary>The path of a file or folder under the checkout's <c>../shared</c>, or null where it is absent.</summary>
     public static string? Shared(params string[] parts)
     {

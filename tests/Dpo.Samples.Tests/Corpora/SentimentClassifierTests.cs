@@ -43,12 +43,10 @@ public class SentimentClassifierTests
             $"{(positive ? 0 : count)} unfavourable ones.", e.Message);
     }
 
-    [Fact]
+    [SharedFact("data/imdb/imdb_train.jsonl.gz")]
     public void It_tells_real_reviews_apart()
     {
-        // The data lies beside only some checkouts.
-        if (Fixture.Shared("data", "imdb", "imdb_train.jsonl.gz") is not { } path)
-            return;
+        var path = Fixture.Shared("data", "imdb", "imdb_train.jsonl.gz")!;
         var reviews = ReviewFile.Read(path, new DataReport()).ToList();
         Assert.Equal(25000, reviews.Count);
         var classifier = SentimentClassifier.Train(reviews.Where((_, row) => row % 2 == 1));

@@ -52,12 +52,10 @@ public class HelpfulHarmlessTranscriptsTests
         }, iter: 200);
     }
 
-    [Fact]
+    [SharedFact("data/hh/helpful-base-test.jsonl.gz")]
     public void The_real_test_split_has_the_counted_rows()
     {
-        // The file lies beside the checkout, not in it.
-        if (Fixture.Shared("data", "hh", "helpful-base-test.jsonl.gz") is not { } path)
-            return;
+        var path = Fixture.Shared("data", "hh", "helpful-base-test.jsonl.gz")!;
         var report = new DataReport();
         var examples = HelpfulHarmlessTranscripts.Read(path, report).ToList();
         const string file = "helpful-base-test.jsonl.gz";

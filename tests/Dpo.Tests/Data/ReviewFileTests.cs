@@ -54,12 +54,10 @@ public class ReviewFileTests
         Assert.Equal($"{folder.Path}: there is no folder neg; give the aclImdb folder, or one with the folders neg and pos.", e.Message);
     }
 
-    [Fact]
+    [SharedFact("data/imdb/imdb_train.jsonl.gz")]
     public void The_real_training_split_is_read()
     {
-        // The file lies beside the checkout, not in it.
-        if (Fixture.Shared("data", "imdb", "imdb_train.jsonl.gz") is not { } path)
-            return;
+        var path = Fixture.Shared("data", "imdb", "imdb_train.jsonl.gz")!;
         var report = new DataReport();
         var positive = 0;
         foreach (var review in ReviewFile.Read(path, report, BadRows.Refuse))

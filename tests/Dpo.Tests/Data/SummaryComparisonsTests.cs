@@ -35,12 +35,10 @@ public class SummaryComparisonsTests
             report.ToString());
     }
 
-    [Fact]
+    [SharedFact("data/tldr")]
     public void The_real_samples_are_read()
     {
-        // The files lie beside the checkout, not in it.
-        if (Fixture.Shared("data", "tldr") is not { } folder)
-            return;
+        var folder = Fixture.Shared("data", "tldr")!;
         var report = new DataReport();
         var original = Assert.Single(SummaryComparisons.Read(Path.Combine(folder, "openai_readme_examples.jsonl"), report));
         Assert.StartsWith(

@@ -2,40 +2,38 @@ using System.Text.Json;
 
 namespace Dpo.Tests;
 
-/// <summary>A small model that was really trained, where it lies beside the repository.</summary>
+/// <summary>A small model that was really trained.</summary>
 public class StoriesTests
 {
-    private static string? Folder => Fixture.Shared("models", "stories260K");
+    private const string Model = "models/stories260K";
 
-    [Fact]
+    [SharedFact(Model)]
     public void Greedy_text_is_the_one_it_is_known_for()
     {
-        if (Folder is not { } folder)
-            return;
+        var folder = Fixture.Shared("models", "stories260K")!;
         using var model = CausalLanguageModel.Load(folder);
         var tokenizer = TextTokenizer.Load(folder);
         var readme = File.ReadAllText(Path.Combine(folder, "README.md"));
         var begin = readme.IndexOf("Once upon a time, there", StringComparison.Ordinal);
         var story = readme[begin..readme.IndexOf("```", begin, StringComparison.Ordinal)].TrimEnd();
 
-        var prompt = Prompt(tokenizer, "Once upon a time");
+        var prompt = tokenizer.EncodePrompt("Once upon a time");
         var expected = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "expected.json"))).RootElement.GetProperty("greedy");
         var sample = Assert.Single(Sampler.Sample(
-            model, [prompt], new() { MaxNewTokens = expected.GetProperty("ids").GetArrayLength() - prompt.Length, Temperature = 0 }, tokenizer));
+            model, [prompt], new() { MaxNewTokens = expected.GetProperty("ids").GetArrayLength() - prompt.Count, Temperature = 0 }, tokenizer));
         Assert.Equal(story["Once upon a time".Length..], sample.Text);
     }
 
     /// <summary>What is asked for is easily counted: the letter s. More of it must come out of prompts that were not trained on.</summary>
-    [Fact]
+    [SharedFact(Model, "data/stories/tinystories_1000.json")]
     public void DPO_moves_a_reward_on_prompts_it_has_not_seen()
     {
-        if (Folder is not { } folder || Fixture.Shared("data", "stories") is not { } stories)
-            return;
+        var (folder, stories) = (Fixture.Shared("models", "stories260K")!, Fixture.Shared("data", "stories", "tinystories_1000.json")!);
         using var pair = PolicyReferencePair.Load(folder);
         var policy = (Transformer)pair.Policy;
         var tokenizer = TextTokenizer.Load(folder);
-        var texts = JsonSerializer.Deserialize<string[]>(File.ReadAllText(Path.Combine(stories, "tinystories_1000.json")))!;
-        int[][] prompts = [.. texts.Take(192).Select(text => Prompt(tokenizer, text)[..8])];
+        var texts = JsonSerializer.Deserialize<string[]>(File.ReadAllText(stories))!;
+        int[][] prompts = [.. texts.Take(192).Select(text => (int[])[.. tokenizer.EncodePrompt(text).Take(8)])];
         IReadOnlyList<Generation> Samples(IReadOnlyList<int[]> of, int seed) => Sampler.Sample(
             policy, of, new() { MaxNewTokens = 32, SamplesPerPrompt = 4, EndOfTextIds = [1, 2], Seed = seed }, tokenizer);
         static double Reward(Generation sample) => sample.Text!.Count(letter => letter == 's');
@@ -62,6 +60,4 @@ public class StoriesTests
         var (gain, error) = (after.Average() - before.Average(), Math.Sqrt(Math.Pow(ErrorOfMean(before), 2) + Math.Pow(ErrorOfMean(after), 2)));
         Assert.True(gain > 4 * error, $"from {before.Average():0.00} to {after.Average():0.00}, standard error {error:0.00}");
     }
-
-    private static int[] Prompt(TextTokenizer tokenizer, string text) => [tokenizer.BeginningOfTextId!.Value, .. tokenizer.Encode(text)];
 }

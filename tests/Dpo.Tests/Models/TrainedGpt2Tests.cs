@@ -6,13 +6,11 @@ namespace Dpo.Tests;
 
 public class TrainedGpt2Tests
 {
-    /// <summary>A trained model whose logits another implementation recorded; lies beside some checkouts only, else nothing
-    /// is checked.</summary>
-    [Fact]
+    /// <summary>A trained model whose logits another implementation recorded.</summary>
+    [SharedFact("models/gpt-nano-sort")]
     public void Nano_sorts_logits_are_reproduced()
     {
-        if (Fixture.Shared("models", "gpt-nano-sort") is not { } folder)
-            return;
+        var folder = Fixture.Shared("models", "gpt-nano-sort")!;
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var stored = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "gpt-nano-sort-model.json"))).RootElement;

@@ -2,14 +2,13 @@ using System.Text.Json;
 
 namespace Dpo.Tests;
 
-/// <summary>Published tokenizers, which lie beside the checkout and not in it: tests of them pass where they are absent.</summary>
+/// <summary>Published tokenizers, which lie beside the checkout and not in it.</summary>
 public class PublishedTokenizersTests
 {
-    [Fact]
+    [SharedFact("tokenizers/gpt-neox-tokenizer.json")]
     public void Gpt_neox_gives_hugging_faces_ids()
     {
-        if (Fixture.Shared("tokenizers", "gpt-neox-tokenizer.json") is not { } file)
-            return;
+        var file = Fixture.Shared("tokenizers", "gpt-neox-tokenizer.json")!;
         using var folder = new TemporaryFolder();
         File.Copy(file, folder.File("tokenizer.json"));
         folder.Write("tokenizer_config.json", """{"eos_token": "<|endoftext|>"}""");
@@ -18,11 +17,10 @@ public class PublishedTokenizersTests
         Assert.Equal(50277, tokenizer.VocabularySize);
     }
 
-    [Fact]
+    [SharedFact("models/stories260K")]
     public void Stories260K_gives_the_ids_of_llama2c_and_hugging_face()
     {
-        if (Fixture.Shared("models", "stories260K") is not { } folder)
-            return;
+        var folder = Fixture.Shared("models", "stories260K")!;
         var tokenizer = TextTokenizer.Load(folder);
         Equal(tokenizer, "stories260k_cases.json");
         Assert.Equal((2, 1, 0), (tokenizer.EndOfTextId, tokenizer.BeginningOfTextId, tokenizer.PadId));
@@ -32,17 +30,16 @@ public class PublishedTokenizersTests
         foreach (var @case in cases)
         {
             var ids = @case.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()).ToList();
-            Assert.Equal(ids, tokenizer.Encode(@case.GetProperty("text").GetString()!).Prepend(tokenizer.BeginningOfTextId!.Value));
+            Assert.Equal(ids, tokenizer.EncodePrompt(@case.GetProperty("text").GetString()!));
             Assert.Equal(@case.GetProperty("decoded_skip_special").GetString(), tokenizer.Decode(ids, skipSpecial: true));
         }
         Assert.True(cases.Count >= 8);
     }
 
-    [Fact]
+    [SharedFact("models/stories260K")]
     public void A_text_without_words_is_encoded_as_a_whole_in_its_parts()
     {
-        if (Fixture.Shared("models", "stories260K") is not { } folder)
-            return;
+        var folder = Fixture.Shared("models", "stories260K")!;
         // A prompt and its completion are the same ids apart as together, where they part between words.
         var tokenizer = TextTokenizer.Load(folder);
         Assert.Equal(

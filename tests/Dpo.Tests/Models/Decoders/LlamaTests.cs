@@ -69,14 +69,13 @@ public class LlamaTests
         Assert.Equal(ArchitectureTests.Logits(model, [1, 2, 3]).ToDoubles(), ArchitectureTests.Logits(loaded, [1, 2, 3]).ToDoubles());
     }
 
-    /// <summary>A trained model, which lies beside some checkouts only, else nothing is checked.</summary>
-    [Theory]
+    /// <summary>A trained model.</summary>
+    [SharedTheory("models/stories260K")]
     [InlineData("config.json")]
     [InlineData("config_v4.json")]
     public void Stories260K_tells_its_story(string config)
     {
-        if (Fixture.Shared("models", "stories260K") is not { } source)
-            return;
+        var source = Fixture.Shared("models", "stories260K")!;
         using var folder = new TemporaryFolder();
         File.Copy(Path.Combine(source, config), folder.File("config.json"));
         File.Copy(Path.Combine(source, "model.safetensors"), folder.File("model.safetensors"));
