@@ -40,12 +40,14 @@ internal static class CliOption
 
     /// <summary>Whether prompts begin with the beginning-of-text token.</summary>
     public static Option<string> Bos() => Choice(
-        "--bos", "Whether prompts begin with the model's beginning-of-text token; auto: as its own tokenizer has it.", "auto", "on", "off");
+        "--bos", "Whether prompts begin with the model's beginning-of-text token; auto: as its own tokenizer has it.",
+        "auto", "on", "off");
 
     /// <summary>What a choice of <c>auto</c>, <c>on</c> or <c>off</c> asks for; null for the first.</summary>
     public static bool? ToBos(string? name, string? model) => (name, model) switch
     {
-        ("on", null) => throw new InvalidInputException("--bos on goes with --model: the model made here has no beginning-of-text token of its own."),
+        ("on", null) => throw new InvalidInputException(
+            "--bos on goes with --model: the model made here has no beginning-of-text token of its own."),
         ("on", _) => true,
         ("off", _) => false,
         _ => null,

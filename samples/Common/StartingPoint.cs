@@ -16,7 +16,8 @@ internal static class StartingPoint
     /// <param name="precision">Of matrix products.</param>
     /// <param name="device">Where the model computes.</param>
     public static (Transformer Model, TextTokenizer Tokenizer) Create(
-        string? folder, bool? bos, IEnumerable<string> texts, int maxLength, string maxLengthOption, int seed, Precision precision, torch.Device device)
+        string? folder, bool? bos, IEnumerable<string> texts, int maxLength, string maxLengthOption, int seed,
+        Precision precision, torch.Device device)
     {
         torch.manual_seed(seed);
         // Threads gain a model as small as the one made here nothing, and where another program runs they wait for each other.

@@ -94,7 +94,8 @@ internal sealed class TrainingCommand : RootCommand
         });
         foreach (var option in (Option[])
         [
-            model, bos, train, eval, columns, output, steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
+            model, bos, train, eval, columns, output,
+            steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
             weightDecay, maxLength, maxPromptLength, chatTemplate, maxGradNorm, detailedMetrics, moveReferenceEvery, moveReferenceBy, seed, noShuffle, precision, device, skipSft,
             loraRank, loraAlpha, loraTarget,
         ])
@@ -140,7 +141,8 @@ internal sealed class TrainingCommand : RootCommand
             throw new InvalidInputException("--move-reference-by goes with --move-reference-every.");
         var (lossNames, loss) = losses.Parse(parsed);
         var settings = new TrainingSettings(
-            parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)), parsed.GetValue(train), parsed.GetValue(eval), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
+            parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)),
+            parsed.GetValue(train), parsed.GetValue(eval), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
             loss, lossNames.Contains("kto"),
             parsed.GetValue(truncation) switch { "keep-start" => Truncation.KeepStart, "drop" => Truncation.Drop, _ => paperTruncation },
             parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),

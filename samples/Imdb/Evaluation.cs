@@ -20,7 +20,8 @@ internal sealed record Evaluation(
     double KlError)
 {
     /// <summary>Samples from the policy as it is now, and scores the samples.</summary>
-    public static Evaluation Measure(PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer, ImdbSettings settings,
+    public static Evaluation Measure(
+        PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer, ImdbSettings settings,
         CancellationToken cancellation)
     {
         var continuations = Sampling.Continue((Transformer)pair.Policy, tokenizer, prefixes, settings, cancellation);

@@ -23,8 +23,8 @@ internal sealed record ImdbSettings(
     torch.Device Device,
     int Seed)
 {
-    /// <summary>Tokens of the longest prefix and its continuation, and of the beginning of text that a model's tokenizer may put in
-    /// front.</summary>
+    /// <summary>Tokens of the longest prefix and its continuation, and of the beginning of text that a model's tokenizer may put
+    /// in front.</summary>
     public int MaxLength => (Model is null ? 0 : 1) + Reviews.LongestPrefix + MaxNewTokens;
 }
 
@@ -59,7 +59,8 @@ internal sealed class ImdbCommand : RootCommand
     {
         foreach (var option in (Option[])
         [
-            model, bos, data, columns, rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens, temperature,
+            model, bos, data, columns,
+            rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens, temperature,
             seed, precision, device,
         ])
             Options.Add(option);
@@ -97,7 +98,8 @@ internal sealed class ImdbCommand : RootCommand
             MaxGradNorm = fromScratch ? 1 : 10,
         };
         return new ImdbSettings(
-            parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)), parsed.GetValue(data), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(rewardModel), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
+            parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)),
+            parsed.GetValue(data), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(rewardModel), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
             parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000), parsed.GetValue(heldOut) ?? 500, parsed.GetValue(maxNewTokens) ?? 60,
             parsed.GetValue(temperature) ?? 1, CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed);
     }

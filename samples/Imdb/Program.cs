@@ -18,7 +18,8 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
 
     // A model of reviews: fine-tuned to continue a review from its first 2 to 8 tokens.
     var (model, tokenizer) = StartingPoint.Create(
-        settings.Model, settings.Bos, training.Select(review => review.Text), settings.MaxLength, "--max-new-tokens", settings.Seed, settings.Precision, settings.Device);
+        settings.Model, settings.Bos, training.Select(review => review.Text), settings.MaxLength, "--max-new-tokens",
+        settings.Seed, settings.Precision, settings.Device);
     using var policy = model;
     if (tokenizer.BeginningIds.Count > 0)
         Terminal.Line($"Every prefix begins with {tokenizer.Decode(tokenizer.BeginningIds)}.");

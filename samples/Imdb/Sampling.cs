@@ -18,6 +18,7 @@ internal static class Sampling
             BatchSize = BatchSize,
             Seed = settings.Seed,
         };
-        return [.. Sampler.Sample(model, prefixes, options, tokenizer, cancellation: cancellation).Select(generation => generation.Tokens)];
+        var sampled = Sampler.Sample(model, prefixes, options, tokenizer, cancellation: cancellation);
+        return [.. sampled.Select(generation => generation.Tokens)];
     }
 }

@@ -18,7 +18,8 @@ return command.Run(args, (settings, cancellation) =>
 
     // The model and its tokenizer, and the preferences as token ids.
     var (model, tokenizer) = StartingPoint.Create(
-        settings.Model, settings.Bos, Preferences.Texts(examples), settings.MaxLength, "--max-length", settings.Seed, settings.Precision, settings.Device);
+        settings.Model, settings.Bos, Preferences.Texts(examples), settings.MaxLength, "--max-length",
+        settings.Seed, settings.Precision, settings.Device);
     using var policy = model;
     if (settings.Lora is { } adapter)
         policy.AddLora(adapter);

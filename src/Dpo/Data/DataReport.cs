@@ -43,7 +43,8 @@ public sealed class DataReport
     /// <summary>Tokens that truncation took away, of prompts and completions.</summary>
     public long TokensCut { get; private set; }
 
-    /// <summary>What <see cref="ExampleTokenizer"/> put in front of every prompt, such as <c>&lt;s&gt;</c>; null for nothing.</summary>
+    /// <summary>What <see cref="ExampleTokenizer"/> put in front of every prompt, such as <c>&lt;s&gt;</c>; null for
+    /// nothing.</summary>
     public string? BeginningOfText { get; internal set; }
 
     /// <summary>Counts rows as read, of examples that no reader of this report's read.</summary>

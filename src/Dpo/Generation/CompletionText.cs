@@ -3,9 +3,9 @@ using System.Text;
 namespace Dpo;
 
 /// <summary>The text of a completion while its tokens arrive: finds stop strings, and says what of it is certain.</summary>
-/// <remarks>What a token stands for may depend on those before it, so some are decoded with it: those since the text was last settled,
-/// by a token that ends a character, and those of the piece before, which keep it from being the beginning of a text. So a token costs
-/// the same wherever it stands.</remarks>
+/// <remarks>What a token stands for may depend on those before it, so some are decoded with it: those since the text was last
+/// settled, by a token that ends a character, and those of the piece before, which keep it from being the beginning of a text. So
+/// a token costs the same wherever it stands.</remarks>
 /// <param name="tokenizer">What decodes the tokens.</param>
 /// <param name="stopStrings">The stop strings, none empty.</param>
 internal sealed class CompletionText(TextTokenizer tokenizer, IReadOnlyList<string> stopStrings)
@@ -16,8 +16,8 @@ internal sealed class CompletionText(TextTokenizer tokenizer, IReadOnlyList<stri
     private readonly StringBuilder text = new();
     private int given;
 
-    // The text up to the first is settled; it is that of the tokens up to the second. Decoding begins with the third token, and the
-    // first characters of what it gives are settled already.
+    // The text up to the first is settled; it is that of the tokens up to the second. Decoding begins with the third token, and
+    // the first characters of what it gives are settled already.
     private int settled, settledTokens, from, known;
     private bool isSettled;
 
@@ -56,7 +56,8 @@ internal sealed class CompletionText(TextTokenizer tokenizer, IReadOnlyList<stri
     {
         var first = Math.Max(0, settled - longestStop + 1);
         var changed = stopStrings.Count == 0 ? "" : text.ToString(first, text.Length - first);
-        var starts = stopStrings.Select(stop => changed.IndexOf(stop, StringComparison.Ordinal)).Where(start => start >= 0).ToArray();
+        var places = stopStrings.Select(stop => changed.IndexOf(stop, StringComparison.Ordinal));
+        int[] starts = [.. places.Where(start => start >= 0)];
         IsStopped = starts.Length > 0;
         if (IsStopped)
             text.Length = first + starts.Min();

@@ -1,7 +1,7 @@
 namespace Dpo;
 
-/// <summary>Which ids may be drawn where a tokenizer is known: those that it has a token for. A model's vocabulary is often padded with
-/// rows beyond them (Pythia has 50,304 for 50,277 tokens), and what is drawn there has no text.</summary>
+/// <summary>Which ids may be drawn where a tokenizer is known: those that it has a token for. A model's vocabulary is often
+/// padded with rows beyond them (Pythia has 50,304 for 50,277 tokens), and what is drawn there has no text.</summary>
 /// <param name="Count">No id from here on has a token.</param>
 /// <param name="Gaps">The ids before it that have none.</param>
 internal sealed record DrawableIds(int Count, IReadOnlyList<int> Gaps)

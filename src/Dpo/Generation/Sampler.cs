@@ -20,8 +20,8 @@ public static class Sampler
     /// <param name="model">The model. Its weights must not change meanwhile.</param>
     /// <param name="prompts">Prompts of one token or more, of any lengths.</param>
     /// <param name="options">How to draw and when to stop; the defaults where null.</param>
-    /// <param name="tokenizer">The model's tokenizer, where stop strings or text are wanted. Then no id is drawn that has no token, and
-    /// completions end where the model's files say.</param>
+    /// <param name="tokenizer">The model's tokenizer, where stop strings or text are wanted. Then no id is drawn that has no
+    /// token, and completions end where the model's files say.</param>
     /// <param name="onToken">Called for every token as soon as it is sampled: step by step, and within a step in the order of the
     /// result, for those of a batch that go on.</param>
     /// <param name="cancellation">Stops the sampling before its next step.</param>
@@ -54,7 +54,8 @@ public static class Sampler
             {
                 var batch = promptsAtOnce.SelectMany(prompt => samples.Select(sample =>
                     new SampledSequence(prompt, sample, prompts[prompt], options, endOfText, tokenizer, onToken))).ToArray();
-                Run(model, weights.Head, [.. promptsAtOnce.Select(prompt => prompts[prompt])], batch, options, drawable, cancellation);
+                IReadOnlyList<int>[] ofBatch = [.. promptsAtOnce.Select(prompt => prompts[prompt])];
+                Run(model, weights.Head, ofBatch, batch, options, drawable, cancellation);
                 foreach (var sequence in batch)
                     sequences[sequence.PromptIndex].Add(sequence);
             }
@@ -65,8 +66,8 @@ public static class Sampler
 
     /// <summary>Continues prompts that are text.</summary>
     /// <param name="model">The model. Its weights must not change meanwhile.</param>
-    /// <param name="tokenizer">The model's tokenizer. Special tokens spelled in a prompt stay text; what a prompt begins with is the
-    /// tokenizer's (<see cref="TextTokenizer.BeginningIds"/>), as it is in training data.</param>
+    /// <param name="tokenizer">The model's tokenizer. Special tokens spelled in a prompt stay text; what a prompt begins with is
+    /// the tokenizer's (<see cref="TextTokenizer.BeginningIds"/>), as it is in training data.</param>
     /// <param name="prompts">Prompts of one token or more, of any lengths.</param>
     /// <param name="options">How to draw and when to stop; the defaults where null.</param>
     /// <param name="onToken">Called for every token as soon as it is sampled, as in the other overload.</param>
@@ -111,8 +112,8 @@ public static class Sampler
     /// <param name="drawable">The ids that may be drawn; null for all.</param>
     /// <param name="cancellation">Looked at before every step.</param>
     private static void Run(
-        Transformer model, OutputHead head, IReadOnlyList<IReadOnlyList<int>> prompts, SampledSequence[] sequences, SamplingOptions options,
-        DrawableIds? drawable, CancellationToken cancellation)
+        Transformer model, OutputHead head, IReadOnlyList<IReadOnlyList<int>> prompts, SampledSequence[] sequences,
+        SamplingOptions options, DrawableIds? drawable, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
         var samples = sequences.Length / prompts.Count;

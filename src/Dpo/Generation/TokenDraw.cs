@@ -19,8 +19,8 @@ internal static class TokenDraw
     /// <param name="seen">The tokens that a repetition penalty falls on; one may occur more than once.</param>
     /// <param name="options">Penalty, temperature, top-k and top-p.</param>
     /// <param name="drawable">The ids that may be drawn; null for all.</param>
-    /// <returns>The drawn token, and its log-probability by all logits as they are given: a finite number unless the logits are no
-    /// distribution.</returns>
+    /// <returns>The drawn token, and its log-probability by all logits as they are given: a finite number unless the logits are
+    /// no distribution.</returns>
     public static (int Id, float LogProb) Draw(
         ReadOnlySpan<float> logits, float uniform, IEnumerable<int> seen, SamplingOptions options, DrawableIds? drawable = null)
     {

@@ -3,14 +3,15 @@ namespace Dpo;
 /// <summary>
 /// Turns examples into token ids, as the paper's code does: prompt and completions are tokenized apart, so that the prompt's
 /// ids are the same in front of every completion; the end-of-text token is put behind every completion once; a prompt begins with
-/// what the model's tokenizer puts there (<see cref="TextTokenizer.BeginningIds"/>: nothing for GPT-2, <c>&lt;s&gt;</c> for Llama);
-/// special tokens spelled in the text stay text.
+/// what the model's tokenizer puts there (<see cref="TextTokenizer.BeginningIds"/>: nothing for GPT-2, <c>&lt;s&gt;</c> for
+/// Llama); special tokens spelled in the text stay text.
 /// </summary>
 /// <remarks>
 /// <para>An example is too long where its prompt and the longest of its completions, end of text included, exceed
 /// <see cref="MaxLength"/> together. The paper's rule (<see cref="Truncation.PaperKeepPromptEnd"/> and
 /// <see cref="Truncation.PaperKeepPromptStart"/>) then cuts the prompt to <see cref="MaxPromptLength"/>, and where that is not
-/// enough, every completion to <c>MaxLength − MaxPromptLength</c> tokens. What a prompt begins with is kept where it is cut.</para>
+/// enough, every completion to <c>MaxLength − MaxPromptLength</c> tokens. What a prompt begins with is kept where it is
+/// cut.</para>
 /// <para>A conversation (<see cref="PreferenceExample.Conversation"/>) is written down by <see cref="ChatTemplate"/>: the prompt up to where
 /// the assistant's turn is opened, completions with what ends the turn, as TRL does. The end-of-text token is put
 /// behind them only where the template has nothing of its own there.</para>
@@ -86,10 +87,10 @@ public sealed class ExampleTokenizer
     /// <param name="report">Counts the example's rows where it is dropped.</param>
     /// <exception cref="InvalidInputException">The example is a conversation and there is no chat template, or the tokenizer lacks a special
     /// token of it.</exception>
-    /// <returns>The ids; null where the prompt has no token, not even a beginning of text, so that nothing predicts the first token of a
-    /// completion, or where the prompt alone is too long under <see cref="Truncation.KeepStart"/>, or anything is under
-    /// <see cref="Truncation.Drop"/>, or where truncation leaves no difference between the completions. Of several pairs those without a
-    /// difference are left out.</returns>
+    /// <returns>The ids; null where the prompt has no token, not even a beginning of text, so that nothing predicts the first
+    /// token of a completion, or where the prompt alone is too long under <see cref="Truncation.KeepStart"/>, or anything is
+    /// under <see cref="Truncation.Drop"/>, or where truncation leaves no difference between the completions. Of several pairs
+    /// those without a difference are left out.</returns>
     public TokenizedExample? Tokenize(PreferenceExample example, DataReport report)
     {
         ArgumentNullException.ThrowIfNull(example);
@@ -121,7 +122,7 @@ public sealed class ExampleTokenizer
         if (TooLong())
         {
             var room = MaxLength - (keepStart ? prompt.Count : MaxPromptLength);
-            completions = [.. completions.Select(completion => completion.Count <= room ? completion : [.. completion.Take(room)])];
+            completions = [.. completions.Select(ids => ids.Count <= room ? ids : [.. ids.Take(room)])];
         }
         var cut = whole - prompt.Count - completions.Sum(completion => completion.Count);
         PreferencePair[] pairs = [.. example.Pairs.Where(pair => !completions[pair.Chosen].SequenceEqual(completions[pair.Rejected]))];

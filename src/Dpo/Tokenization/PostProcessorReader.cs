@@ -2,9 +2,10 @@ using System.Text.Json;
 
 namespace Dpo;
 
-/// <summary>Finds the special tokens that a post-processor of <c>tokenizer.json</c> puts in front of a text. What it puts behind is left
-/// aside: completions end as <see cref="ExampleTokenizer"/> says.</summary>
-internal sealed class PostProcessorReader(TokenizerFolder folder, IReadOnlyDictionary<string, int> ids, IReadOnlyDictionary<int, string> tokens)
+/// <summary>Finds the special tokens that a post-processor of <c>tokenizer.json</c> puts in front of a text. What it puts behind
+/// is left aside: completions end as <see cref="ExampleTokenizer"/> says.</summary>
+internal sealed class PostProcessorReader(
+    TokenizerFolder folder, IReadOnlyDictionary<string, int> ids, IReadOnlyDictionary<int, string> tokens)
 {
     /// <summary>The ids, in the order in which they stand.</summary>
     /// <param name="steps">The post-processor's steps, each with its place in the file.</param>
@@ -13,7 +14,7 @@ internal sealed class PostProcessorReader(TokenizerFolder folder, IReadOnlyDicti
         [.. steps.Reverse().SelectMany(step => step.Step.Field("type").GetString() switch
         {
             "TemplateProcessing" => Template(step.Step, step.Path),
-            "BertProcessing" or "RobertaProcessing" => [Named(step.Step.Field("cls") is { ValueKind: JsonValueKind.Array } cls ? cls.EnumerateArray().FirstOrDefault() : default, step.Path + ".cls")],
+            "BertProcessing" or "RobertaProcessing" => [Named(First(step.Step.Field("cls")), step.Path + ".cls")],
             _ => [],
         })];
 
@@ -33,13 +34,21 @@ internal sealed class PostProcessorReader(TokenizerFolder folder, IReadOnlyDicti
                 continue;
             }
             foreach (var id in several.EnumerateArray())
-                yield return id.IsId(out var known) && tokens.ContainsKey(known) ? known : throw Wrong(place, name, "must have ids of the vocabulary in special_tokens");
+            {
+                yield return id.IsId(out var known) && tokens.ContainsKey(known)
+                    ? known
+                    : throw Wrong(place, name, "must have ids of the vocabulary in special_tokens");
+            }
         }
     }
 
-    private int Named(JsonElement name, string place) => name.ValueKind == JsonValueKind.String && ids.TryGetValue(name.GetString()!, out var id)
-        ? id
-        : throw Wrong(place, name, "must name a token of the vocabulary");
+    private static JsonElement First(JsonElement list) =>
+        list.ValueKind == JsonValueKind.Array ? list.EnumerateArray().FirstOrDefault() : default;
+
+    private int Named(JsonElement name, string place) =>
+        name.ValueKind == JsonValueKind.String && ids.TryGetValue(name.GetString()!, out var id)
+            ? id
+            : throw Wrong(place, name, "must name a token of the vocabulary");
 
     private InvalidInputException Wrong(string place, JsonElement value, string must) =>
         folder.Error(TokenizerFolder.TokenizerJson, $"{place} is {value.Quote()}, but it {must}");

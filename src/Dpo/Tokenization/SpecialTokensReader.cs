@@ -9,8 +9,10 @@ internal sealed class SpecialTokensReader(
     private const string EndOfText = "eos_token";
 
     // A tokenizer's own files come first; a model's may carry another model's ids along.
-    private readonly (string File, JsonElement Root)[] tokenizerFiles = Read(folder, TokenizerFolder.TokenizerConfig, TokenizerFolder.SpecialTokensMap);
-    private readonly (string File, JsonElement Root)[] modelFiles = Read(folder, TokenizerFolder.GenerationConfig, TokenizerFolder.Config);
+    private readonly (string File, JsonElement Root)[] tokenizerFiles =
+        Read(folder, TokenizerFolder.TokenizerConfig, TokenizerFolder.SpecialTokensMap);
+    private readonly (string File, JsonElement Root)[] modelFiles =
+        Read(folder, TokenizerFolder.GenerationConfig, TokenizerFolder.Config);
 
     private HashSet<string>? listed;
 
@@ -45,7 +47,8 @@ internal sealed class SpecialTokensReader(
     }
 
     /// <summary>Every id at which <c>generation_config.json</c>, or else <c>config.json</c>, has a model stop.</summary>
-    public IReadOnlyList<int> StopIds() => modelFiles.Select(file => Ids(file, EndOfText)).FirstOrDefault(stops => stops.Count > 0) ?? [];
+    public IReadOnlyList<int> StopIds() =>
+        modelFiles.Select(file => Ids(file, EndOfText)).FirstOrDefault(stops => stops.Count > 0) ?? [];
 
     /// <summary>What is put in front of a text: as <c>add_bos_token</c> says, or else the post-processor.</summary>
     /// <param name="beginning">The beginning-of-text token, where there is one.</param>
@@ -59,14 +62,15 @@ internal sealed class SpecialTokensReader(
             { ValueKind: JsonValueKind.False } => [],
             { ValueKind: JsonValueKind.True } when processed.Count == 0 => beginning is { } id
                 ? [id]
-                : throw folder.Error(file, $"{field} is true, but no file names a bos_token of the vocabulary; name one, or take {field} out"),
+                : throw folder.Error(
+                    file, $"{field} is true, but no file names a bos_token of the vocabulary; name one, or take {field} out"),
             { ValueKind: JsonValueKind.True or JsonValueKind.Undefined or JsonValueKind.Null } => processed,
             var value => throw folder.Error(file, $"{field} is {value.Quote()}, but it must be true or false"),
         };
     }
 
-    /// <summary>Whether an added token is special though its own flag does not say so: the tokenizer's other files list it, or it is
-    /// spelled as what marks the turns of a chat (<c>&lt;|im_start|&gt;</c>), which nobody's text may open or close.</summary>
+    /// <summary>Whether an added token is special though its own flag does not say so: the tokenizer's other files list it, or it
+    /// is spelled as what marks the turns of a chat (<c>&lt;|im_start|&gt;</c>), which nobody's text may open or close.</summary>
     public bool IsSpecial(string token) =>
         (token.StartsWith("<|", StringComparison.Ordinal) && token.EndsWith("|>", StringComparison.Ordinal))
         || (token.StartsWith("<\uFF5C", StringComparison.Ordinal) && token.EndsWith("\uFF5C>", StringComparison.Ordinal))
@@ -78,14 +82,19 @@ internal sealed class SpecialTokensReader(
         if (root.Field("additional_special_tokens") is { ValueKind: JsonValueKind.Array } more)
             tokens.AddRange(more.EnumerateArray());
         if (root.Field("added_tokens_decoder") is { ValueKind: JsonValueKind.Object } decoder)
-            tokens.AddRange(decoder.EnumerateObject().Select(token => token.Value).Where(token => token.Field("special").ValueKind == JsonValueKind.True));
+        {
+            var added = decoder.EnumerateObject().Select(token => token.Value);
+            tokens.AddRange(added.Where(token => token.Field("special").ValueKind == JsonValueKind.True));
+        }
         return tokens.Select(Content).Where(token => token.ValueKind == JsonValueKind.String).Select(token => token.GetString()!);
     }
 
-    private static (string, JsonElement)[] Read(TokenizerFolder folder, params string[] files) => [.. files.Select(file => (file, folder.Json(file) ?? default))];
+    private static (string, JsonElement)[] Read(TokenizerFolder folder, params string[] files) =>
+        [.. files.Select(file => (file, folder.Json(file) ?? default))];
 
     /// <summary>A token's text, which files give as it is or as a field of an object.</summary>
-    private static JsonElement Content(JsonElement value) => value.ValueKind == JsonValueKind.Object ? value.Field("content") : value;
+    private static JsonElement Content(JsonElement value) =>
+        value.ValueKind == JsonValueKind.Object ? value.Field("content") : value;
 
     private List<int> Ids((string Name, JsonElement Root) file, string role)
     {

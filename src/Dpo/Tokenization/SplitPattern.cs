@@ -10,9 +10,9 @@ namespace Dpo;
 /// plane (𝐀, 𠀀) is two surrogates and no letter, and the cut, hence the ids, would differ from those the model was trained on.
 /// What is understood is what these patterns are made of, see <see cref="SplitPatternParser"/>; the rest is refused there.</para>
 /// <para>As in Oniguruma, which Hugging Face's tokenizers use, the first alternative that matches is taken and repetition is
-/// greedy. Only single characters are repeated, so that depth does not grow with the text. Time grows with it alone: a text may take
-/// so many steps a character, of which the patterns of published tokenizers take a handful, and a pattern that goes back over the same
-/// text again and again is refused.</para>
+/// greedy. Only single characters are repeated, so that depth does not grow with the text. Time grows with it alone: a text may
+/// take so many steps a character, of which the patterns of published tokenizers take a handful, and a pattern that goes back
+/// over the same text again and again is refused.</para>
 /// </remarks>
 internal sealed class SplitPattern(SplitPattern.Node start)
 {
@@ -149,7 +149,8 @@ internal sealed class SplitPattern(SplitPattern.Node start)
     }
 
     private InvalidInputException TooManySteps(int length) => new(
-        $"{place} takes more than {StepsPerCharacter} steps a character on a text of {length} characters, because it tries the same ways again and again; take another pattern.");
+        $"{place} takes more than {StepsPerCharacter} steps a character on a text of {length} characters, " +
+        "because it tries the same ways again and again; take another pattern.");
 
     private static int Width(ReadOnlySpan<char> text, int at)
     {

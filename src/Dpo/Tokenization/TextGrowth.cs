@@ -1,7 +1,7 @@
 namespace Dpo;
 
-/// <summary>How long a text may become by what a tokenizer's file has done to it: six steps that write ten letters for one would make
-/// a gigabyte of a page.</summary>
+/// <summary>How long a text may become by what a tokenizer's file has done to it: six steps that write ten letters for one would
+/// make a gigabyte of a page.</summary>
 internal static class TextGrowth
 {
     // No published tokenizer more than trebles a text.
@@ -22,6 +22,10 @@ internal static class TextGrowth
     public static void Check(long length, long limit, string step)
     {
         if (length > limit)
-            throw new InvalidInputException($"{step} makes {length} characters of a text that may become {limit}; a tokenizer's steps lengthen a text {Most}-fold at most.");
+        {
+            throw new InvalidInputException(
+                $"{step} makes {length} characters of a text that may become {limit}; " +
+                $"a tokenizer's steps lengthen a text {Most}-fold at most.");
+        }
     }
 }

@@ -12,12 +12,12 @@ namespace Dpo;
 /// <remarks>
 /// <para>Every text can be encoded, and <see cref="Decode"/> gives the text back: exactly, unless the tokenizer normalizes (then
 /// what Unicode's form C makes of it), or marks words (then a text may lose a space at its beginning). No token is added in front or
-/// behind by <see cref="Encode(string, bool, bool)"/>; <see cref="EncodePrompt(string)"/> begins with the tokens that the model's own
-/// tokenizer puts in front of a text, such as Llama's <c>&lt;s&gt;</c>. What stands behind a completion is decided by
+/// behind by <see cref="Encode(string, bool, bool)"/>; <see cref="EncodePrompt(string)"/> begins with the tokens that the model's
+/// own tokenizer puts in front of a text, such as Llama's <c>&lt;s&gt;</c>. What stands behind a completion is decided by
 /// <see cref="ExampleTokenizer"/>.</para>
 /// <para>A <i>special token</i> such as <c>&lt;|endoftext|&gt;</c> stands for something that is not text. Someone else's text may
-/// spell it all the same, so <see cref="Encode(string, bool, bool)"/> makes ordinary ids of it unless asked otherwise. Special are the
-/// tokens that any of the files says are, and those spelled <c>&lt;|…|&gt;</c>, which mark the turns of chats.</para>
+/// spell it all the same, so <see cref="Encode(string, bool, bool)"/> makes ordinary ids of it unless asked otherwise. Special
+/// are the tokens that any of the files says are, and those spelled <c>&lt;|…|&gt;</c>, which mark the turns of chats.</para>
 /// <para>Ids are those of Hugging Face's tokenizers on every machine; what <c>tokenizer.json</c> asks for and is not implemented is
 /// refused. Safe for use by several threads.</para>
 /// </remarks>
@@ -79,7 +79,8 @@ public sealed class TextTokenizer
         {
             false => [],
             true when definition.BeginningIds.Count == 0 => [BeginningOfTextId ?? throw new InvalidInputException(
-                $"{files.Folder}: prompts were to begin with the beginning-of-text token, but the tokenizer's files name none (bos_token); leave that to its default.")],
+                $"{files.Folder}: prompts were to begin with the beginning-of-text token, but the tokenizer's files name none " +
+                "(bos_token); leave that to its default.")],
             _ => definition.BeginningIds,
         };
         PadId = definition.PadId;
@@ -97,8 +98,9 @@ public sealed class TextTokenizer
     /// files name none. Whether it is put there, <see cref="BeginningIds"/> says.</summary>
     public int? BeginningOfTextId { get; }
 
-    /// <summary>What every prompt begins with (<see cref="EncodePrompt(string)"/>): what the model's own tokenizer puts in front of a text
-    /// (<c>add_bos_token</c>, or else the post-processor), unless <see cref="Load"/> was told otherwise. Empty for GPT-2.</summary>
+    /// <summary>What every prompt begins with (<see cref="EncodePrompt(string)"/>): what the model's own tokenizer puts in front
+    /// of a text (<c>add_bos_token</c>, or else the post-processor), unless <see cref="Load"/> was told otherwise. Empty for
+    /// GPT-2.</summary>
     public IReadOnlyList<int> BeginningIds { get; }
 
     /// <summary>The id that fills rows up to equal length (<c>pad_token</c>); null where the files name none.</summary>
@@ -108,7 +110,7 @@ public sealed class TextTokenizer
     public int VocabularySize { get; }
 
     /// <summary>What it is known by in files of its ids.</summary>
-    internal TokenizerIdentity Identity => TokenizerIdentity.Of(_files.Folder, TokenizerReader.Read(_files));
+    internal TokenizerIdentity Identity => TokenizerIdentity.Of(_files.Folder, TokenizerReader.Read(_files), BeginningIds);
 
     /// <summary>
     /// Loads the tokenizer of a model folder: <c>tokenizer.json</c>, or GPT-2's older <c>vocab.json</c> and
@@ -120,9 +122,9 @@ public sealed class TextTokenizer
     /// </remarks>
     /// <param name="folder">The model folder; or the model's name on the Hugging Face hub, where <c>hf download</c> has put it into
     /// the local cache.</param>
-    /// <param name="bos">Whether prompts begin with the beginning-of-text token. Null, the default: as the model's own tokenizer has it,
-    /// with for Llama, Mistral and Gemma, without for GPT-2, Pythia and Qwen. It is not written by <see cref="Save"/>: whoever loads the
-    /// saved files says it again.</param>
+    /// <param name="bos">Whether prompts begin with the beginning-of-text token. Null, the default: as the model's own tokenizer
+    /// has it, with for Llama, Mistral and Gemma, without for GPT-2, Pythia and Qwen. It is not written by <see cref="Save"/>:
+    /// whoever loads the saved files says it again.</param>
     /// <exception cref="InvalidInputException">A file is missing or malformed, or asks for what is not implemented; the
     /// message names the file and the field. Or <paramref name="bos"/> is true, and there is no such token.</exception>
     public static TextTokenizer Load(string folder, bool? bos = null)
@@ -185,13 +187,13 @@ public sealed class TextTokenizer
         return ids;
     }
 
-    /// <summary>Encodes a text that a completion is to follow: <see cref="BeginningIds"/>, and the text's own ids. Data, sampling and
-    /// log-probabilities see a prompt alike because all of them encode it by this.</summary>
+    /// <summary>Encodes a text that a completion is to follow: <see cref="BeginningIds"/>, and the text's own ids. Data, sampling
+    /// and log-probabilities see a prompt alike because all of them encode it by this.</summary>
     /// <param name="text">Any text; special tokens spelled in it stay text.</param>
     public IReadOnlyList<int> EncodePrompt(string text) => [.. BeginningIds, .. Encode(text)];
 
-    /// <summary>Encodes messages that a completion is to follow. Where the template wrote <see cref="BeginningIds"/> itself, they are not
-    /// put in front again.</summary>
+    /// <summary>Encodes messages that a completion is to follow. Where the template wrote <see cref="BeginningIds"/> itself, they
+    /// are not put in front again.</summary>
     /// <param name="segments">The rendered messages.</param>
     /// <exception cref="InvalidInputException">The tokenizer has no such special token.</exception>
     public IReadOnlyList<int> EncodePrompt(IReadOnlyList<ChatSegment> segments)
@@ -207,8 +209,8 @@ public sealed class TextTokenizer
     /// <remarks>A token may hold a part of a character. What is left incomplete becomes U+FFFD, one for every maximal
     /// beginning of a character and one for every stray byte; where a tokenizer falls back to bytes, one for every byte of a row
     /// of them that is not UTF-8 as a whole. Tokenizers that put a word mark in front of a text take one space from its beginning,
-    /// so a completion is best decoded with its prompt. An id that no token has, as in the rows that many models pad their vocabulary
-    /// with, has no text.</remarks>
+    /// so a completion is best decoded with its prompt. An id that no token has, as in the rows that many models pad their
+    /// vocabulary with, has no text.</remarks>
     /// <param name="ids">Ids from 0.</param>
     /// <param name="skipSpecial">Whether special tokens are left out of the text.</param>
     /// <exception cref="ArgumentOutOfRangeException">An id is negative.</exception>
@@ -238,7 +240,8 @@ public sealed class TextTokenizer
 
     /// <summary>Whether no later token changes the text up to this one, unless a character is incomplete.</summary>
     internal bool EndsPiece(int id) => _pipeline.IsByteLevel
-        || (_pipeline.DecodesPiecewise && HasToken(id) && !_special.Contains(id) && DecoderStep.ByteFallback.ByteOf(_tokens[id]) is null);
+        || (_pipeline.DecodesPiecewise && HasToken(id) && !_special.Contains(id)
+            && DecoderStep.ByteFallback.ByteOf(_tokens[id]) is null);
 
     private int Special(string token) => _addedIds.TryGetValue(token, out var id)
         ? id
@@ -313,7 +316,8 @@ public sealed class TextTokenizer
         // The empty text would be found everywhere, and nothing be passed by it.
         return _pipeline.Normalize(token.Content, TextPlace.Beginning) is { Length: > 0 } text
             ? text
-            : throw _files.Error(TokenizerFolder.TokenizerJson, $"added_tokens holds '{token.Content}', of which the normalizer leaves nothing");
+            : throw _files.Error(
+                TokenizerFolder.TokenizerJson, $"added_tokens holds '{token.Content}', of which the normalizer leaves nothing");
     }
 
     /// <summary>

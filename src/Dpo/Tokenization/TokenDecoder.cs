@@ -15,7 +15,8 @@ internal abstract record DecoderStep(string Place)
     /// <summary>Replaces a text within every token.</summary>
     internal sealed record Replace(string Place, string Pattern, string Content) : DecoderStep(Place)
     {
-        public override long LengthAfter(List<string> tokens) => tokens.Sum(token => TextGrowth.AfterReplace(token, Pattern, Content));
+        public override long LengthAfter(List<string> tokens) =>
+            tokens.Sum(token => TextGrowth.AfterReplace(token, Pattern, Content));
 
         public override List<string> Apply(List<string> tokens) =>
             tokens.ConvertAll(token => token.Replace(Pattern, Content, StringComparison.Ordinal));

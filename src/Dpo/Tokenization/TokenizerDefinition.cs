@@ -43,7 +43,9 @@ internal sealed record TokenizerPipeline(
     /// <summary>Whether the decoder makes the same text of tokens whatever follows: once they are one text, nothing longer than a
     /// character is looked for in it.</summary>
     public bool DecodesPiecewise { get; } = Decoder?.SkipWhile(step => step is not DecoderStep.Fuse)
-        .All(step => step is DecoderStep.Fuse or DecoderStep.Strip or DecoderStep.Metaspace or DecoderStep.Replace { Pattern.Length: 1 }) ?? true;
+        .All(step =>
+            step is DecoderStep.Fuse or DecoderStep.Strip or DecoderStep.Metaspace
+                or DecoderStep.Replace { Pattern.Length: 1 }) ?? true;
 
     public string Normalize(string text, TextPlace place)
     {

@@ -6,12 +6,12 @@ namespace Dpo;
 
 /// <summary>What a tokenizer is known by where its ids are kept.</summary>
 /// <param name="Name">The folder it was loaded from, for people.</param>
-/// <param name="Digest">SHA-256 of its tokens with their ids, its merges and the id that ends a text, however its files are
-/// written down.</param>
+/// <param name="Digest">SHA-256 of its tokens with their ids, its merges, and the ids that begin a prompt and end a text, however
+/// its files are written down.</param>
 internal sealed record TokenizerIdentity(string Name, string Digest)
 {
-    /// <summary>The identity of what a tokenizer's files say.</summary>
-    public static TokenizerIdentity Of(string name, TokenizerDefinition definition)
+    /// <summary>The identity of what a tokenizer's files say, and of what prompts begin with.</summary>
+    public static TokenizerIdentity Of(string name, TokenizerDefinition definition, IReadOnlyList<int> beginningIds)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         void Append(params ReadOnlySpan<string> texts)
@@ -35,6 +35,7 @@ internal sealed record TokenizerIdentity(string Name, string Digest)
         foreach (var token in definition.AddedTokens.OrderBy(token => token.Id))
             Append(Text(token.Id), token.Content, token.Special ? "special" : "ordinary");
         Append("end", Text(definition.EndOfTextId));
+        Append("beginning", string.Join(' ', beginningIds.Select(Text)));
         return new TokenizerIdentity(name, Convert.ToHexStringLower(hash.GetHashAndReset()));
     }
 }

@@ -173,7 +173,8 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
             var literal = Literal(step, path);
             return literal.Length <= SplitPattern.Longest
                 ? SplitPattern.Literal(literal).At(Place($"{path}.pattern.String"))
-                : throw folder.Error(File, $"{path}.pattern.String has {literal.Length} characters; at most {SplitPattern.Longest} are taken");
+                : throw folder.Error(
+                    File, $"{path}.pattern.String has {literal.Length} characters; at most {SplitPattern.Longest} are taken");
         }
         RequireFields(pattern, $"{path}.pattern", "Regex");
         try
@@ -210,8 +211,11 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
         RequireFields(element, path, "type", list);
         if (element.Field(list) is not { ValueKind: JsonValueKind.Array } steps)
             throw folder.Error(File, $"{path}.{list} is {element.Field(list).Quote()}, but it must be of the kind Array");
-        List<(JsonElement, string)> all = [.. steps.EnumerateArray().SelectMany((step, index) => Steps(step, $"{path}.{list}[{index}]", list))];
-        return all.Count <= MostSteps ? all : throw folder.Error(File, $"{path} has {all.Count} steps; at most {MostSteps} are taken");
+        List<(JsonElement, string)> all =
+            [.. steps.EnumerateArray().SelectMany((step, index) => Steps(step, $"{path}.{list}[{index}]", list))];
+        return all.Count <= MostSteps
+            ? all
+            : throw folder.Error(File, $"{path} has {all.Count} steps; at most {MostSteps} are taken");
     }
 
     /// <summary>A step's file and place, for messages that come later.</summary>

@@ -58,7 +58,8 @@ internal sealed class TokenizerReader
                 continue;
             merges.Add(SplitMerge(TokenizerFolder.MergesText, $"line {i + 1}", line.Split(' ')));
         }
-        return Define(TokenizerFolder.MergesText, TokenizerPipeline.Gpt2, [], merges, [], _ids.TryGetValue(EndOfText, out var id) ? id : null);
+        int? fallBack = _ids.TryGetValue(EndOfText, out var id) ? id : null;
+        return Define(TokenizerFolder.MergesText, TokenizerPipeline.Gpt2, [], merges, [], fallBack);
     }
 
     private TokenizerDefinition Define(
@@ -75,7 +76,8 @@ internal sealed class TokenizerReader
         foreach (var token in added.Values.Where(token => !token.Special && specials.IsSpecial(token.Content)).ToArray())
             added[token.Content] = token with { Special = true };
         var beginningIds = specials.Beginning(beginning, processed);
-        foreach (var id in beginningIds.Cast<int?>().Concat([endOfText, beginning, pad, specials.Find("unk_token")]).OfType<int>())
+        int?[] named = [endOfText, beginning, pad, specials.Find("unk_token")];
+        foreach (var id in named.OfType<int>().Concat(beginningIds))
         {
             var token = added.GetValueOrDefault(_tokens[id]) ?? new AddedToken(_tokens[id], id, Special: true);
             added[token.Content] = token with { Special = true };

@@ -118,6 +118,9 @@ public class BeginningOfTextTests
 
         Assert.Equal("<|pad|>", report.BeginningOfText);
         Assert.Contains("\nevery prompt begins with <|pad|>\n", DataDescription.Of([example], report) + "\n", StringComparison.Ordinal);
+        // A file of tokens is of the tokenizer that put the same in front.
+        Assert.Equal(tokenizer.Identity.Digest, Load(Template, bos: true).Identity.Digest);
+        Assert.NotEqual(tokenizer.Identity.Digest, Load(Template, bos: false).Identity.Digest);
         var without = new DataReport();
         new ExampleTokenizer(Load(null)).Tokenize(new PreferenceExample("The film", " was good", " was bad"), without);
         Assert.Null(without.BeginningOfText);
