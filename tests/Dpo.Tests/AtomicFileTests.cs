@@ -12,7 +12,8 @@ public sealed class AtomicFileTests : IDisposable
         folder.Dispose();
     }
 
-    /// <summary>Wherever the disk is full, what lay there before is untouched and nothing lies beside it.</summary>
+    /// <summary>Wherever the disk is full, what lay there before is untouched and nothing lies beside it, but what a computation of
+    /// the reference has so far, which the next one goes on with.</summary>
     [Theory]
     [InlineData("train.tokens")]
     [InlineData("reference.safetensors")]
@@ -29,7 +30,7 @@ public sealed class AtomicFileTests : IDisposable
             AtomicFile.Through = stream => new QuotaStream(stream, written => left -= written, () => left);
             Assert.Equal("No space left on device.", Assert.Throws<IOException>(() => Write(name, seed: 2)).Message);
             Assert.Equal(before, File.ReadAllBytes(path));
-            Assert.Equal(files, Directory.GetFileSystemEntries(folder.Path));
+            Assert.Equal(files, Directory.GetFileSystemEntries(folder.Path).Where(entry => !entry.EndsWith(".partial", StringComparison.Ordinal)));
         }
 
         AtomicFile.Through = null;
