@@ -11,10 +11,10 @@ internal static class OutputFolder
     private static readonly string[] modelFiles =
     [
         "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json", "tokenizer.json",
-        "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja",
+        "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json",
     ];
 
-    private static readonly string[] folders = [Interruption.CheckpointFolder, "adapter"];
+    private static readonly string[] folders = [Interruption.CheckpointFolder, "adapter", "additional_chat_templates"];
 
     /// <summary>Runs a program that alone writes to a folder, where that holds no other run. One that failed before it wrote anything
     /// leaves no folder behind.</summary>
