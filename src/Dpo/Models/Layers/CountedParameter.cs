@@ -15,7 +15,7 @@ internal static class CountedParameter
     {
         using var noGrad = no_grad();
         using var one = empty([1, 1], values.dtype, values.device);
-        using var module = nn.Embedding_from_pretrained(one, freeze: !isTrained);
+        using var module = nn.Embedding_from_pretrained(one, freeze: !isTrained, device: values.device);
         var parameter = module.weight!;
         parameter.set_(values);
         values.Dispose();
