@@ -10,9 +10,16 @@ internal abstract class ParquetLeaf(string name, int column, int definition, int
 {
     private const int BatchSize = 1024;
 
+    private static readonly MemoryPool Memory = MemoryPool.GetDefaultMemoryPool();
+
+    /// <summary>The bytes that Arrow has allocated, for whatever purpose.</summary>
+    public static long MemoryInUse => Memory.BytesAllocated;
+
     private readonly short[] definitions = new short[BatchSize];
     private readonly short[] repetitions = new short[BatchSize];
     private ColumnReader? reader;
+    private long mostMemory;
+    private long memoryBefore;
     private int count;
     private int entry;
 
@@ -37,8 +44,13 @@ internal abstract class ParquetLeaf(string name, int column, int definition, int
     }
 
     /// <summary>Begins the column's entries in a row group.</summary>
-    public void Begin(RowGroupReader group)
+    /// <param name="group">The row group.</param>
+    /// <param name="before">What was in use before the file was read.</param>
+    /// <param name="most">The most bytes that pages may take, of all columns together: a page of one letter over and over takes next to
+    /// nothing in the file.</param>
+    public void Begin(RowGroupReader group, long before, long most)
     {
+        (memoryBefore, mostMemory) = (before, most);
         reader?.Dispose();
         reader = group.Column(column);
         Fill();
@@ -82,6 +94,8 @@ internal abstract class ParquetLeaf(string name, int column, int definition, int
         if (entries == 0 || read.ContainsAnyExceptInRange((short)0, (short)Level)
             || repetitions.AsSpan(0, entries).ContainsAnyExceptInRange((short)0, (short)repetition) || read.Count((short)Level) != values)
             throw new InvalidDataException($"the column '{Name}' has pages that do not hold its entries");
+        if (MemoryInUse - memoryBefore > mostMemory)
+            throw new InvalidDataException($"its pages take more than {mostMemory:N0} bytes of memory");
         count = entries;
     }
 

@@ -12,6 +12,10 @@ internal static partial class ParquetRows
     /// thousandfold, so that a few bytes do not make work for days.</summary>
     private const long Expansion = 1000;
 
+    /// <summary>Pages of usual writers take a few megabytes; those of all columns in memory take no more than this, or a hundredfold of the
+    /// file.</summary>
+    private const long MostMemory = 256 << 20;
+
     /// <summary>The rows of the files, one file after the other.</summary>
     /// <param name="files">The files.</param>
     /// <param name="names">Which columns are read; others may be large.</param>
@@ -24,6 +28,7 @@ internal static partial class ParquetRows
         var columns = Guard(path, "read as Parquet", () => Columns(path, reader.FileMetaData.Schema, names));
         ParquetLeaf[] leaves = [.. columns.SelectMany(column => column.Leaves)];
         using var closing = new Closing(leaves);
+        var memory = ParquetLeaf.MemoryInUse;
         var json = new ArrayBufferWriter<byte>();
         using var writer = new Utf8JsonWriter(json);
         var (row, written) = (0L, 0L);
@@ -34,7 +39,7 @@ internal static partial class ParquetRows
             Guard(path, $"read on in its row group {index + 1}", () =>
             {
                 foreach (var leaf in leaves)
-                    leaf.Begin(group);
+                    leaf.Begin(group, memory, Math.Max(MostMemory, 100 * stream.Length));
                 return true;
             });
             for (var end = row + group.MetaData.NumRows; row < end;)

@@ -204,6 +204,30 @@ public sealed class ParquetFormsTests : IDisposable
     }
 
     [Fact]
+    public void Pages_that_swell_in_every_column_are_refused_at_a_bound()
+    {
+        var path = folder.File("swollen.parquet");
+        string[] names = ["prompt", "chosen", "rejected", "score_chosen", "score_rejected"];
+        using (var file = new ParquetFileWriter(path, [.. names.Select(name => (Column)new Column<byte[]>(name))], Compression.Zstd))
+        {
+            using (var group = file.AppendRowGroup())
+            {
+                var text = new byte[100_000_000];
+                foreach (var _ in names)
+                {
+                    using var writer = group.NextColumn().LogicalWriter<byte[]>();
+                    writer.WriteBatch([text]);
+                }
+            }
+            file.Close();
+        }
+        Assert.InRange(new FileInfo(path).Length, 1, 200_000);
+        Assert.Equal(
+            $"{path}: the file cannot be read on in its row group 1 (its pages take more than 268,435,456 bytes of memory); give a whole Parquet file.",
+            Refused(path));
+    }
+
+    [Fact]
     public void A_pipe_is_no_data()
     {
         if (OperatingSystem.IsWindows())
