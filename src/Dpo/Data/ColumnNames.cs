@@ -6,6 +6,9 @@ internal sealed class ColumnNames
 {
     private const string Prompt = "prompt";
 
+    /// <summary>The column in which Alpaca's form has earlier turns of a chat.</summary>
+    public const string History = "history";
+
     /// <summary>The column that holds what is said to the model before the prompt, where it is a text.</summary>
     public const string System = "system";
 
@@ -77,7 +80,7 @@ internal sealed class ColumnNames
     {
         var isRead = fields.Where(field => field != Prompt).SelectMany(Of).ToHashSet(StringComparer.Ordinal);
         var prompt = fields.Contains(Prompt) ? OfPrompt(present.Contains) : [];
-        isRead.UnionWith(prompt);
+        isRead.UnionWith(prompt.Append(History));
         var mayHide = prompt.Count == 0 && !NamesPrompt && Of("chosen").Any(present.Contains) && fields.Contains("chosen");
         return present.Where(column => mayHide || isRead.Contains(column));
     }

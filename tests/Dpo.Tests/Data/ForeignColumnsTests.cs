@@ -68,6 +68,19 @@ public sealed class ForeignColumnsTests : IDisposable
         Assert.Equal($"{path}:1: {reason}; correct the row, or let bad rows be skipped.", e.Message);
     }
 
+    [Fact]
+    public void Earlier_turns_beside_the_prompt_are_not_lost_in_silence()
+    {
+        const string row = """{"instruction": "And 2?", "history": [["1?", "One."]], "chosen": "Two.", "rejected": "Three."}""";
+        var path = folder.Write("train.jsonl", $"{row}\n{row.Replace("[[\"1?\", \"One.\"]]", "[]", StringComparison.Ordinal)}\n");
+        var report = new DataReport();
+        Assert.Equal("And 2?", Assert.Single(PreferenceFile.Read(path, report)).Prompt);
+        Assert.Equal(
+            "read 2 rows; used 1; dropped 1: 'history' holds earlier turns, which are not read (give chats as lists of messages, or name the prompt's column) (train.jsonl:1)",
+            report.ToString());
+        Assert.Equal(2, PreferenceFile.Read(path, report, BadRows.Refuse, new Dictionary<string, string> { ["prompt"] = "instruction" }).Count());
+    }
+
     [Theory]
     [InlineData("""{"prompt_id": "a b c", "source": "of old", "model": "a b", "reason": "it is better", "n": 3, "chosen": "Why? b", "rejected": "Why? c"}""")]
     [InlineData("""{"Frage": "Why?", "x": "", "lang": "de", "chosen": "Why? b", "rejected": "Why? c"}""")]
