@@ -22,6 +22,7 @@ public enum Precision
 public abstract class Transformer : CausalLanguageModel
 {
     private LoraAdapter? adapter;
+    private int? vocabularySize;
 
     /// <summary>Names the model, as <see cref="nn.Module"/> asks for.</summary>
     private protected Transformer(string name, ModelConfig config)
@@ -47,7 +48,7 @@ public abstract class Transformer : CausalLanguageModel
     public abstract int LayerCount { get; }
 
     /// <summary>Entries of the vocabulary: V.</summary>
-    public int VocabularySize => (int)PlainHead.Weight!.shape[0];
+    public int VocabularySize => vocabularySize ??= (int)PlainHead.Weight!.shape[0];
 
     /// <inheritdoc/>
     public sealed override OutputHead Head => OwnHead switch
@@ -249,6 +250,7 @@ public abstract class Transformer : CausalLanguageModel
     /// <summary>Has the configuration say how many rows the embeddings have, where they were exchanged for others.</summary>
     internal void NoteVocabularySize()
     {
+        vocabularySize = null;
         if (Config.Int("vocab_size") != VocabularySize)
             Config = Config.With("vocab_size", VocabularySize);
     }

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Dpo.Tests;
@@ -102,6 +103,23 @@ public sealed class ModelTypeTests : IDisposable
         adapted.Save(folder.Path);
         using var saved = CausalLanguageModel.Load(folder.Path);
         Assert.Equal(LoraModels.LogProbs(saved), LoraModels.LogProbs(rounded));
+    }
+
+    /// <summary>Memory of another device is not here to test with; a tensor without memory shows that a module's move takes each along.</summary>
+    [Fact]
+    public void Matrices_in_another_type_and_a_head_that_was_untied_move_with_the_model()
+    {
+        using var model = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"), dtype: ScalarType.BFloat16);
+        model.AddLora(new LoraOptions { TargetModules = ["c_attn", "lm_head"] });
+        var before = model.named_parameters().ToDictionary(named => named.name, named => (named.parameter.dtype, named.parameter.requires_grad));
+        Assert.Contains("lm_head.weight", before.Keys);
+        model.to(META);
+        Assert.Equal(DeviceType.META, model.Head.Weight!.device.type);
+        Assert.All(model.named_parameters(), named =>
+        {
+            Assert.Equal(DeviceType.META, named.parameter.device.type);
+            Assert.Equal(before[named.name], (named.parameter.dtype, named.parameter.requires_grad));
+        });
     }
 
     [Fact]

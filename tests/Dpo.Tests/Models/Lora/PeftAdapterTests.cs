@@ -143,6 +143,31 @@ public sealed class PeftAdapterTests : IDisposable
         Assert.Equal(LoraModels.LogProbs(model), LoraModels.LogProbs(loaded));
     }
 
+    [Theory]
+    [InlineData("llama", "head adapted")]
+    [InlineData("gpt2", "head adapted")]
+    [InlineData("gemma2", "both saved")]
+    public void Samples_are_those_of_the_whole_model(string family, string kind)
+    {
+        var adapter = new Adapter(this, family, kind);
+        adapter.Write(folder.File("adapter"));
+        using var expected = adapter.WholeModel(folder.File("whole"));
+        using var model = LoraModels.Load(family);
+        model.LoadAdapter(folder.File("adapter"));
+        var tokenizer = TextTokenizer.Load(Fixture.Path("models", family));
+        foreach (var merged in (bool[])[false, true])
+        {
+            if (merged)
+                model.MergeAdapter();
+            Assert.Equal(Sampled(expected), Sampled(model));
+        }
+        model.Precision = Precision.BFloat16;
+        Assert.Equal(8, Sampled(model).Length);
+
+        int[] Sampled(Transformer from) =>
+            [.. Sampler.Sample(from, tokenizer, ["Once upon a time"], new SamplingOptions { Temperature = 0, MaxNewTokens = 8, EndOfTextIds = [] }).Single().Tokens];
+    }
+
     [Fact]
     public void An_adapter_in_torchs_format_is_read()
     {
