@@ -130,4 +130,21 @@ public class TensorCountTests
     {
         TensorCount.AssertFlat(() => new Gpt2(TrainerTests.Shape).Dispose());
     }
+
+    [Fact]
+    public void Making_a_model_draws_nothing_from_the_processs_random_generator()
+    {
+        byte[] State()
+        {
+            using var state = Generator.Default.get_state();
+            return state.bytes.ToArray();
+        }
+        var before = State();
+        using (new Gpt2(TrainerTests.Shape))
+        {
+        }
+        foreach (var folder in (string[])["gpt2", "llama", "gemma2"])
+            CausalLanguageModel.Load(Fixture.Path("models", folder)).Dispose();
+        Assert.Equal(before, State());
+    }
 }

@@ -59,7 +59,8 @@ public class LoraTrainingTests
 
         AssertStartsAtZero(steps[0]);
         // Small, because the frozen output head is that of a new model.
-        Assert.True(steps[^1]["rewards/margins"] > 0.005, $"margin {steps[^1]["rewards/margins"]}");
+        var margin = steps.TakeLast(5).Average(step => step["rewards/margins"]);
+        Assert.True(margin > 0.005, $"margin {margin}");
         Assert.Equal(reference, Reference(pair));
         Assert.NotEqual(reference, LogProbs(model));
         foreach (var (name, values) in LoraModels.Values(model))

@@ -142,7 +142,8 @@ public class LossFamilyTests
         using var pair = new PolicyReferencePair(new LogitsModel(module));
         using var trainer = new DpoTrainer(pair, Named(name).Create(), TrainerTests.Options with { Steps = 1, MicroBatchSize = microBatchSize, BatchSize = 100 });
         trainer.Train(Data(4, labelled: false));
-        Assert.Equal(calls, module.Calls);
+        // Once before, it was asked for the size of its vocabulary.
+        Assert.Equal(calls, module.Calls - 1);
     }
 
     [Fact]

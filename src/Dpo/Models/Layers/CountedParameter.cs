@@ -14,8 +14,9 @@ internal static class CountedParameter
     public static Parameter Of(Tensor values, bool isTrained = true)
     {
         using var noGrad = no_grad();
-        using var one = empty([1, 1], values.dtype, values.device);
-        using var module = nn.Embedding_from_pretrained(one, freeze: !isTrained, device: values.device);
+        // A table without rows: the module draws values for what it has, out of the process's random generator, before it takes these.
+        using var nothing = empty([0, 1], values.dtype, values.device);
+        using var module = nn.Embedding_from_pretrained(nothing, freeze: !isTrained, device: values.device);
         var parameter = module.weight!;
         parameter.set_(values);
         values.Dispose();

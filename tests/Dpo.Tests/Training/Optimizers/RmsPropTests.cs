@@ -80,7 +80,7 @@ public class RmsPropTests
         var (inLarger, surroundings) = OptimizerRun.InLargerTensors(alone);
         foreach (var parameters in (Parameter[][])[alone, inOne, inLarger])
         {
-            using var optimizer = Optimizers.Create(parameters, new() { Optimizer = kind, WeightDecay = kind == OptimizerKind.AdamW ? 0.1 : 0 });
+            using var optimizer = Optimizers.Create(parameters, new() { Optimizer = kind, LearningRate = 1e-3, WeightDecay = kind == OptimizerKind.AdamW ? 0.1 : 0 });
             OptimizerRun.Steps(optimizer, parameters, 0, 3);
         }
         OptimizerRun.AssertSame(alone, inOne, 1e-6);
