@@ -44,6 +44,19 @@ public class HelpfulHarmlessTests
     }
 
     [Fact]
+    public void A_loss_that_does_without_a_reference_trains_without_one()
+    {
+        using var output = new TemporaryFolder();
+        SampleRun.Succeed("HelpfulHarmless",
+            "--model", Fixture.Path("models", "gpt2"), "--train", Fixture.Path("trajectories", "train.jsonl"), "--eval", Fixture.Path("trajectories", "train.jsonl"),
+            "--output", output.Path, "--skip-sft", "--steps", "2", "--batch-size", "4", "--max-length", "64", "--loss", "simpo");
+        Assert.Equal(2, Lines(output.Path).Length);
+        Assert.All(
+            File.ReadAllLines(output.File("samples.jsonl")),
+            line => Assert.Equal(["step", "prompt", "policy"], JsonDocument.Parse(line).RootElement.EnumerateObject().Select(property => property.Name)));
+    }
+
+    [Fact]
     public void On_nothing_it_makes_a_model_and_data_and_the_same_seed_gives_the_same_bytes()
     {
         using var first = new TemporaryFolder();

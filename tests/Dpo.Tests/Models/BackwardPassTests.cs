@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -101,5 +102,26 @@ public class BackwardPassTests
         Assert.Equal([3, 3, 3], weight.grad!.ToDoubles());
         autograd.grad([loss], [weight]);
         Assert.False(pass.GoesEverywhere);
+    }
+
+    /// <summary>2²⁴ + 1 rounds to 2²⁴: two ones that are added where the gradient is are lost, their sum is not.</summary>
+    [Fact]
+    public void Backward_adds_to_an_embeddings_own_gradient_without_a_second_one()
+    {
+        using var scope = NewDisposeScope();
+        using var embedding = new EmbeddingTable(7, 5);
+        double Added(Func<Tensor> vectors)
+        {
+            using var large = 16777216.0.ToScalar();
+            embedding.Weight.grad = full([7, 5], large, float32, CPU);
+            vectors().sum().backward();
+            return embedding.Weight.grad![3, 0].item<float>() - 16777216.0;
+        }
+        Assert.Equal(2, Added(() => embedding.Forward(tensor([3L, 3L]))));
+        Assert.Equal(0, Added(() =>
+        {
+            using var pass = new BackwardPass();
+            return pass.Over(embedding.Forward(tensor([3L, 3L])));
+        }));
     }
 }
