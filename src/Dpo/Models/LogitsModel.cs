@@ -36,8 +36,9 @@ public sealed class LogitsModel : CausalLanguageModel
         var logits = module.call(sequences);
         if (!(logits.shape is [var count, var length, > 0] && count == padded.Count && length == padded.Length && is_floating_point(logits)))
             throw new InvalidOperationException(
-                $"{module.GetType().Name} was given ids [{padded.Count}, {padded.Length}] and answered with {logits.dtype} [{string.Join(", ", logits.shape)}]; what a " +
-                $"LogitsModel wraps answers with logits [{padded.Count}, {padded.Length}, V], a number for every entry of the vocabulary.");
+                $"{module.GetType().Name} was given ids [{padded.Count}, {padded.Length}] and answered with {logits.dtype} " +
+                $"[{string.Join(", ", logits.shape)}]; what a LogitsModel wraps answers with logits [{padded.Count}, {padded.Length}, V], " +
+                "a number for every entry of the vocabulary.");
         return logits.flatten(0, 1).index_select(0, tensor(padded.FlatOfRow, device: ids.device));
     }
 }

@@ -31,7 +31,8 @@ public sealed class DpoTrainer : Trainer
         ILogger? logger = null)
         : base(
             new PreferenceObjective(
-                (pair ?? throw new ArgumentNullException(nameof(pair))).Policy, pair, loss ??= new DpoLoss(), (options ??= new TrainingOptions()).For(optimizer)),
+                (pair ?? throw new ArgumentNullException(nameof(pair))).Policy, pair, loss ??= new DpoLoss(),
+                (options ??= new TrainingOptions()).For(optimizer)),
             optimizer, logger)
     {
         pair.RequireTrainedAsCopied();
@@ -55,7 +56,8 @@ public sealed class DpoTrainer : Trainer
         ILogger? logger = null)
         : base(
             new PreferenceObjective(
-                PolicyReferencePair.InMode(policy ?? throw new ArgumentNullException(nameof(policy))), pair: null, WithoutReference(loss), (options ??= new TrainingOptions()).For(optimizer)),
+                PolicyReferencePair.InMode(policy ?? throw new ArgumentNullException(nameof(policy))), pair: null, WithoutReference(loss),
+                (options ??= new TrainingOptions()).For(optimizer)),
             optimizer, logger) =>
         RequireReferenceToMove(loss, options);
 
@@ -64,7 +66,8 @@ public sealed class DpoTrainer : Trainer
         ArgumentNullException.ThrowIfNull(loss);
         return loss.UsesReference
             ? throw new ArgumentException(
-                $"{loss.GetType().Name} compares the policy with a reference; make a PolicyReferencePair of the policy, and the trainer of that.", nameof(loss))
+                $"{loss.GetType().Name} compares the policy with a reference; make a PolicyReferencePair of the policy, and the trainer " +
+                "of that.", nameof(loss))
             : loss;
     }
 

@@ -51,7 +51,8 @@ public sealed class SampleComparison
     /// <summary>Refuses a model that cannot continue the prompts, now and not at the first evaluation, hours later.</summary>
     private Transformer Check(CausalLanguageModel model)
     {
-        var transformer = model as Transformer ?? throw new ArgumentException($"A {model.GetType().Name} cannot be sampled from; only a Transformer can.");
+        var transformer = model as Transformer
+            ?? throw new ArgumentException($"A {model.GetType().Name} cannot be sampled from; only a Transformer can.");
         Sampler.Check(transformer, prompts, options, tokenizer);
         return transformer;
     }

@@ -39,8 +39,8 @@ internal sealed class TrainedParameters
         string[] changes = [.. news.Take(1), .. gone.Take(1)];
         var more = news.Length + gone.Length - changes.Length;
         throw new InvalidOperationException(
-            $"What is trained changed after the {since} was made: {string.Join(", ", changes)}{(more > 0 ? $", and {more} more" : "")}; add or load adapters, " +
-            $"freeze weights and move the model before the {since} is made.");
+            $"What is trained changed after the {since} was made: {string.Join(", ", changes)}" +
+            $"{(more > 0 ? $", and {more} more" : "")}; add or load adapters, freeze weights and move the model before the {since} is made.");
     }
 
     /// <summary>Refuses an optimizer that would miss a parameter, or update one twice.</summary>
@@ -51,12 +51,13 @@ internal sealed class TrainedParameters
         var twice = optimizer.parameters().FirstOrDefault(parameter => !held.Add(TensorMemory.Identity(parameter)));
         if (twice is not null)
             throw new ArgumentException(
-                "The optimizer holds a parameter twice and would update it twice in every step; give it the model's parameters(), which has a tied weight once.",
+                "The optimizer holds a parameter twice and would update it twice in every step; give it the model's parameters(), " +
+                "which has a tied weight once.",
                 nameof(optimizer));
         if (then.FirstOrDefault(trained => !held.Contains(trained.Identity)) is { Name: { } missing })
             throw new ArgumentException(
-                $"The optimizer does not hold {missing}, which is trained; make it of all parameters that require a gradient, after adapters were added and the " +
-                "model was moved, and freeze what is not to change.", nameof(optimizer));
+                $"The optimizer does not hold {missing}, which is trained; make it of all parameters that require a gradient, " +
+                "after adapters were added and the model was moved, and freeze what is not to change.", nameof(optimizer));
     }
 
     /// <summary>Two parameters over one memory would each be counted, copied and updated by itself. On other devices than the CPU
@@ -68,8 +69,8 @@ internal sealed class TrainedParameters
             .GroupBy(trained => Address(trained.Parameter)).Where(group => group.Count() > 1))
         {
             throw new InvalidOperationException(
-                $"The parameters {string.Join(" and ", shared.Select(trained => trained.Name))} share their memory but not their gradient; tie weights by giving the " +
-                "modules the same parameter.");
+                $"The parameters {string.Join(" and ", shared.Select(trained => trained.Name))} share their memory but not their " +
+                "gradient; tie weights by giving the modules the same parameter.");
         }
 
         static unsafe nint Address(Tensor tensor) => (nint)TensorMemory.Start<byte>(tensor);
