@@ -58,8 +58,8 @@ public class LoraTrainingTests
         var steps = Train(pair, training with { Optimizer = optimizer });
 
         AssertStartsAtZero(steps[0]);
-        // Small, because the frozen output head is that of a new model.
-        var margin = steps.TakeLast(5).Average(step => step["rewards/margins"]);
+        // Small, because the frozen output head is that of a new model; of ten steps, since dropout moves that of one by as much.
+        var margin = steps.TakeLast(10).Average(step => step["rewards/margins"]);
         Assert.True(margin > 0.005, $"margin {margin}");
         Assert.Equal(reference, Reference(pair));
         Assert.NotEqual(reference, LogProbs(model));
