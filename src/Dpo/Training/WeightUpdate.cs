@@ -40,20 +40,19 @@ internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimize
         optimizer.step();
         values["grad_norm"] = gradNorm;
         values["learning_rate"] = learningRate;
+        Dispose();
         using (no_grad())
             sum = stack(objective.Parameters.Select(parameter => parameter.sum(float32))).sum().DetachFromDisposeScope();
         made = $"The update of step {step + 1}, at a learning rate of {learningRate:g3} and a gradient norm of {gradNorm:g3}";
         return values;
     }
 
-    /// <summary>Refuses what the last update made of the weights, unless that was seen to be finite.</summary>
+    /// <summary>Refuses what the last update made of the weights, where that is not finite.</summary>
     /// <param name="lastGood">The checkpoint to name; null where there is none.</param>
     /// <exception cref="NotFiniteNumberException">A weight is not finite.</exception>
     public void RequireFinite(string? lastGood)
     {
-        var isFinite = sum is null || float.IsFinite(sum.item<float>());
-        Dispose();
-        if (!isFinite)
+        if (sum is not null && !float.IsFinite(sum.item<float>()))
             throw new NotFiniteNumberException(
                 $"{made}, left weights that are not finite. The largest: {LargestWeights.Of(objective.Model)}. A smaller learning rate may help." + LastGood(lastGood));
     }
