@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Dpo;
 
 /// <summary>One update of the weights: gradients, clipping, learning rate, the optimizer's step; and a look at what came of it.</summary>
-/// <remarks>The sum of all weights is finite only if each of them is. It is computed on the device behind the update, and read once
-/// the device is through with the next batch, for whose loss one waits anyway.</remarks>
+/// <remarks>The sum of all weights is finite only if each of them is. It is computed on the device behind the update. On a GPU it is read
+/// once the device is through with the next batch, for whose loss one waits anyway; on the CPU there is nothing to wait for.</remarks>
 internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimizer, LearningRates rates) : IDisposable
 {
     private Tensor? sum;
@@ -40,10 +40,11 @@ internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimize
         optimizer.step();
         values["grad_norm"] = gradNorm;
         values["learning_rate"] = learningRate;
-        Dispose();
+        made = $"The update of step {step + 1}, at a learning rate of {learningRate:g3} and a gradient norm of {gradNorm:g3}";
         using (no_grad())
             sum = stack(objective.Parameters.Select(parameter => parameter.sum(float32))).sum().DetachFromDisposeScope();
-        made = $"The update of step {step + 1}, at a learning rate of {learningRate:g3} and a gradient norm of {gradNorm:g3}";
+        if (objective.Model.Device.type == TorchSharp.DeviceType.CPU)
+            RequireFinite(lastGood);
         return values;
     }
 
@@ -52,7 +53,9 @@ internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimize
     /// <exception cref="NotFiniteNumberException">A weight is not finite.</exception>
     public void RequireFinite(string? lastGood)
     {
-        if (sum is not null && !float.IsFinite(sum.item<float>()))
+        var isFinite = sum is null || float.IsFinite(sum.item<float>());
+        Dispose();
+        if (!isFinite)
             throw new NotFiniteNumberException(
                 $"{made}, left weights that are not finite. The largest: {LargestWeights.Of(objective.Model)}. A smaller learning rate may help." + LastGood(lastGood));
     }
