@@ -21,7 +21,10 @@ internal sealed class CompanionFiles
     {
         var templates = Path.Combine(folder, TemplatesFolder);
         string[] more = Directory.Exists(templates) ? Directory.GetFiles(templates, "*.jinja") : [];
-        return Read(folder, ["chat_template.jinja", "chat_template.json", "tokenizer.model", .. more.Select(file => Path.Combine(TemplatesFolder, Path.GetFileName(file)))]);
+        return Read(folder,
+        [
+            "chat_template.jinja", "chat_template.json", "tokenizer.model", .. more.Select(file => Path.Combine(TemplatesFolder, Path.GetFileName(file))),
+        ]);
     }
 
     /// <summary>Those of the weights: how to generate with them, and the terms of their use.</summary>

@@ -55,7 +55,13 @@ public sealed class ModelTypeTests : IDisposable
             return;
         var config = new LlamaConfig
         {
-            VocabularySize = 8192, HiddenSize = 1024, InnerSize = 2816, LayerCount = 3, HeadCount = 8, MaxPositions = 128, TieWordEmbeddings = false,
+            VocabularySize = 8192,
+            HiddenSize = 1024,
+            InnerSize = 2816,
+            LayerCount = 3,
+            HeadCount = 8,
+            MaxPositions = 128,
+            TieWordEmbeddings = false,
         };
         using (var scope = NewDisposeScope())
         using (var made = new Llama(config))

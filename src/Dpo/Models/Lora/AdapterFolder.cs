@@ -55,7 +55,8 @@ internal static class AdapterFolder
             ["target_modules"] = Targets(adapter),
             ["fan_in_fan_out"] = adapter.Layers.Any(layer => layer.Layer.IsTransposed),
             ["bias"] = biases.Single(item => item.Value == options.Bias).Key,
-            ["modules_to_save"] = options.ModulesToSave.Count > 0 ? new JsonArray([.. options.ModulesToSave.Select(name => JsonValue.Create(name))]) : null,
+            ["modules_to_save"] = options.ModulesToSave.Count > 0
+                ? new JsonArray([.. options.ModulesToSave.Select(name => JsonValue.Create(name))]) : null,
             ["init_lora_weights"] = true,
         };
         if (options.RankPattern.Count > 0)
@@ -207,12 +208,17 @@ internal static class AdapterFolder
             Alpha = alpha,
             UseRsLora = config.Bool("use_rslora", false),
             Dropout = dropout,
-            RankPattern = Pattern<int>(config, "rank_pattern", value => value.TryGetInt32(out var rank) && rank is >= 1 and <= ModelConfig.Largest ? rank : null, "whole numbers from 1 on"),
-            AlphaPattern = Pattern<double>(config, "alpha_pattern", value => value.TryGetDouble(out var own) && own > 0 && float.IsFinite((float)own) ? own : null, "numbers above 0"),
+            RankPattern = Pattern<int>(config, "rank_pattern",
+                value => value.TryGetInt32(out var rank) && rank is >= 1 and <= ModelConfig.Largest ? rank : null, "whole numbers from 1 on"),
+            AlphaPattern = Pattern<double>(config, "alpha_pattern",
+                value => value.TryGetDouble(out var own) && own > 0 && float.IsFinite((float)own) ? own : null, "numbers above 0"),
             ModulesToSave = config.Has("modules_to_save")
-                ? [.. config.Strings("modules_to_save").Where(module => module == model.HeadName || model.named_parameters().Any(named => LoraPlan.IsOf(module, named.name)))]
+                ? [.. config.Strings("modules_to_save").Where(module => module == model.HeadName
+                    || model.named_parameters().Any(named => LoraPlan.IsOf(module, named.name)))]
                 : [],
-            Bias = biases.TryGetValue(config.String("bias", "none"), out var bias) ? bias : throw config.Wrong("bias", "Dpo implements none, all, lora_only for adapters"),
+            Bias = biases.TryGetValue(config.String("bias", "none"), out var bias)
+                ? bias
+                : throw config.Wrong("bias", "Dpo implements none, all, lora_only for adapters"),
         };
         string[] read =
         [

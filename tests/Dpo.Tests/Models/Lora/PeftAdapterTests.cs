@@ -278,8 +278,15 @@ public sealed class PeftAdapterTests : IDisposable
             var targets = new JsonArray(end);
             Config = new JsonObject
             {
-                ["peft_type"] = "LORA", ["task_type"] = "CAUSAL_LM", ["r"] = 2, ["lora_alpha"] = 8.0, ["use_rslora"] = kind == "rslora pattern",
-                ["target_modules"] = targets, ["bias"] = "none", ["modules_to_save"] = null, ["base_model_name_or_path"] = "x/y",
+                ["peft_type"] = "LORA",
+                ["task_type"] = "CAUSAL_LM",
+                ["r"] = 2,
+                ["lora_alpha"] = 8.0,
+                ["use_rslora"] = kind == "rslora pattern",
+                ["target_modules"] = targets,
+                ["bias"] = "none",
+                ["modules_to_save"] = null,
+                ["base_model_name_or_path"] = "x/y",
             };
             if (kind is "head adapted" or "head and embeddings")
             {

@@ -1,7 +1,7 @@
-using System.Text.RegularExpressions;
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
+using System.Text.RegularExpressions;
 using CsCheck;
 using TorchSharp;
 using static TorchSharp.torch;
