@@ -20,9 +20,7 @@ public class TensorCountTests
             memory.Add(Environment.WorkingSet);
         }));
         // The first steps make the optimizer's state and warm the allocators up.
-        // The last step is told once its weights were looked at; of the others a sum is still to be read.
-        Assert.Equal(tensors[29], tensors[^2]);
-        Assert.Equal(tensors[29] - 1, tensors[^1]);
+        Assert.Equal(tensors[29], tensors[^1]);
         Assert.True(memory[^1] < memory[29] + (64 << 20), $"{memory[29]} grew to {memory[^1]}");
     }
 
@@ -40,7 +38,7 @@ public class TensorCountTests
         using var trainer = new DpoTrainer(pair, LossFamilyTests.Named(name).Create(), TrainerTests.Options with { Steps = 8, MicroBatchSize = 3 });
         var tensors = new List<long>();
         trainer.Train(data, data, new TrainerTests.Callback(_ => tensors.Add(Tensor.TotalCount)));
-        Assert.Equal(tensors[3], tensors[^2]);
+        Assert.Equal(tensors[3], tensors[^1]);
     }
 
     [Theory]
