@@ -13,7 +13,7 @@ public class OptimizerResourceTests
         var parameters = OptimizerRun.Parameters();
         TensorCount.AssertFlat(() =>
         {
-            using var optimizer = Optimizers.Create(parameters, new() { Optimizer = kind });
+            using var optimizer = Optimizers.Create(parameters, new() { Optimizer = kind, LearningRate = 1e-3 });
             OptimizerRun.Steps(optimizer, parameters, 0, 1);
             var before = Tensor.TotalCount;
             OptimizerRun.Steps(optimizer, parameters, 1, 5);

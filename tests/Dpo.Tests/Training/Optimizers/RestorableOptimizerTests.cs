@@ -6,7 +6,7 @@ namespace Dpo.Tests;
 public class RestorableOptimizerTests
 {
     private static RestorableOptimizer Make(OptimizerKind kind, IReadOnlyList<Parameter> parameters) =>
-        Optimizers.Create(parameters, new() { Optimizer = kind, WeightDecay = kind == OptimizerKind.AdamW ? 0.1 : 0 });
+        Optimizers.Create(parameters, new() { Optimizer = kind, LearningRate = 1e-6, WeightDecay = kind == OptimizerKind.AdamW ? 0.1 : 0 });
 
     [Theory]
     [InlineData(OptimizerKind.RmsProp)]
