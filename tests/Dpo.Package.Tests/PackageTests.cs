@@ -38,6 +38,16 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
     }
 
     [Fact]
+    public void Parts_of_a_researcher_s_own_are_written_against_the_package_alone()
+    {
+        var consumer = library.CreateConsumer("own-parts");
+        File.Copy(Path.Combine(AppContext.BaseDirectory, "OwnParts", "Program.cs"), Path.Combine(consumer.Folder, "Program.cs"), overwrite: true);
+        Assert.Equal(
+            "module: the loss fell\nmodel: the loss fell\npair loss: the loss fell\npreference loss: the loss fell\n",
+            consumer.DotNet("run", "-c", "Release").Succeeded());
+    }
+
+    [Fact]
     public void A_program_published_with_its_runtime_runs()
     {
         var consumer = library.CreateConsumer("self-contained");

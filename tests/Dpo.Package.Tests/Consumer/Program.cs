@@ -31,7 +31,7 @@ foreach (var batch in data.Batches(size: 2, seed: 0))
         var tokens = part.To(policy.Device);
         var (logProbs, reference) = pair.LogProbs(tokens);
         var (losses, rewards) = dpo.call(logProbs.Sums, reference.Sums, tokens.Chosen, tokens.Rejected);
-        (losses.sum() / batch.PairCount).backward();
+        losses.sum().DividedBy(batch.PairCount).backward();
     }
     BackwardFailure.Rethrow(); // an exception cannot leave a backward pass; gradients would be incomplete
     optimizer.step();
