@@ -166,7 +166,7 @@ internal sealed class TrainingCommand : RootCommand
         return new LoraOptions
         {
             Rank = rank,
-            Alpha = alpha ?? 2 * rank,
+            Alpha = alpha ?? 2.0 * rank,
             TargetModules = (target ?? LoraOptions.AllLinear).Split(',', StringSplitOptions.TrimEntries),
             Seed = parsed.GetValue(seed) ?? 0,
         };

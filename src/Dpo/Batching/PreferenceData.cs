@@ -104,6 +104,28 @@ public sealed class PreferenceData : IDisposable
         return PreferenceBatch.Pack(order, index => (0, sizes[index]), int.MaxValue, size);
     }
 
+    /// <summary>How many batches some epochs have.</summary>
+    /// <exception cref="InvalidInputException">More than a run can have steps.</exception>
+    internal int CountBatches(int size, int? seed, int epochs, CancellationToken cancellation)
+    {
+        var ofFirst = Plan(size, seed, 0).Count();
+        var count = 0L;
+        // Where the order is always the same, or nothing depends on it, every epoch has as many.
+        if (seed is null || weights!.All(weight => weight == weights![0]))
+            count = (long)epochs * ofFirst;
+        else
+        {
+            for (var epoch = 0; epoch < epochs && count <= int.MaxValue; epoch++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                count += Plan(size, seed, epoch).Count();
+            }
+        }
+        return count <= int.MaxValue
+            ? (int)count
+            : throw new InvalidInputException($"{epochs} epochs are more than {int.MaxValue} steps; give fewer epochs, or a number of steps.");
+    }
+
     /// <summary>Reads a batch that was planned.</summary>
     internal PreferenceBatch Load(IReadOnlyList<int> indices) => new([.. indices.Select(index => source[index])]);
 

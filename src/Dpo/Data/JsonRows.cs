@@ -38,6 +38,11 @@ internal static class JsonRows
                 throw new InvalidInputException(
                     $"{path}:{lines.Number}: the line goes on with the row in front of it; give one JSON object a line, or one array of objects.");
             }
+            if (first is null && lines.Line.Span.TrimEnd(" \t"u8) is [.., (byte)'}', (byte)','])
+            {
+                throw new InvalidInputException(
+                    $"{path}:{lines.Number}: the row ends with a comma, as in an array without its brackets; put [ and ] around the rows, or leave the commas out.");
+            }
             first = first is null && IsOpen(lines.Line.Span) == true ? lines.Line.ToArray() : [];
             yield return new JsonRow(lines.Line, path, lines.Number);
         }

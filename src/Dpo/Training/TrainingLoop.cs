@@ -37,7 +37,7 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
         // Of the batches that are counted, or made before the run goes on, no example is read.
         var batches = Enumerable.Range(0, options.Steps is null ? options.Epochs : int.MaxValue)
             .SelectMany(epoch => data.Plan(options.BatchSize, seed, epoch));
-        var totalSteps = options.Steps ?? batches.Count();
+        var totalSteps = options.Steps ?? data.CountBatches(options.BatchSize, seed, options.Epochs, cancellation);
         logger.LogInformation("Training on {Examples} examples for {Steps} steps.", data.Examples.Count, totalSteps);
         rates.Require(totalSteps, logger);
 

@@ -172,6 +172,15 @@ public sealed class DataFormsTests : IDisposable
     }
 
     [Fact]
+    public void Rows_with_commas_between_them_and_no_brackets_are_refused()
+    {
+        var path = folder.Write("train.jsonl", $"{Row},\n{Row}, \n{Row}\n");
+        Assert.Equal(
+            $"{path}:1: the row ends with a comma, as in an array without its brackets; put [ and ] around the rows, or leave the commas out.",
+            Assert.Throws<InvalidInputException>(() => PreferenceJsonLines.Read(path, new DataReport()).ToList()).Message);
+    }
+
+    [Fact]
     public void Rows_of_no_known_form_are_skipped_and_counted()
     {
         var path = folder.Write("train.jsonl", $"{{}}\n{{\"x\": 1}}\n[1]\n{{\"prompt\": \"p\"\n{Row}\n{{}}\n");
