@@ -22,7 +22,7 @@ internal sealed class GrowingFile(string path, long kept = 0) : IDisposable
     public void RequireThere()
     {
         if (stream is not null && (new FileInfo(path) is not { Exists: true } file || file.Length != stream.Position))
-            throw new IOException($"{path} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.");
+            throw Gone();
     }
 
     /// <summary>Closes it.</summary>
@@ -30,9 +30,19 @@ internal sealed class GrowingFile(string path, long kept = 0) : IDisposable
 
     private FileStream Open()
     {
-        var opened = new FileStream(path, kept == 0 ? FileMode.Create : FileMode.Open, FileAccess.Write, FileShare.Read, bufferSize: 0);
-        opened.SetLength(kept);
-        opened.Position = kept;
-        return opened;
+        try
+        {
+            var opened = new FileStream(path, kept == 0 ? FileMode.Create : FileMode.Open, FileAccess.Write, FileShare.Read, bufferSize: 0);
+            opened.SetLength(kept);
+            opened.Position = kept;
+            return opened;
+        }
+        catch (Exception e) when (e is DirectoryNotFoundException or FileNotFoundException)
+        {
+            throw Gone(e);
+        }
     }
+
+    private IOException Gone(Exception? because = null) => new(
+        $"{path} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.", because);
 }

@@ -89,4 +89,16 @@ public sealed class MetricsFileFaultTests : IDisposable
     [InlineData("NaN")]
     public void A_step_that_is_none_is_refused(string step) =>
         Assert.False(IsTaken(System.Text.Encoding.UTF8.GetBytes(System.Text.Encoding.UTF8.GetString(whole).Replace("\"step\":2,", $"\"step\":{step},", StringComparison.Ordinal))));
+
+    /// <summary>Before anything was written as well: files are made when the first step is reported.</summary>
+    [Fact]
+    public void A_folder_that_is_gone_at_the_first_step_is_said_to_be_gone()
+    {
+        var gone = Directory.CreateDirectory(folder.File("gone")).FullName;
+        using var file = new MetricsFile(gone);
+        Directory.Delete(gone, recursive: true);
+        Assert.Equal(
+            $"{Path.Combine(gone, "metrics.jsonl")} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.",
+            Assert.Throws<IOException>(() => file.Report(Next)).Message);
+    }
 }
