@@ -28,6 +28,7 @@ internal static class JsonRows
         }
         var lines = new LineReader(window);
         byte[]? first = null;
+        int? comma = null; // the line of the first row, where it ends with one
         while (lines.Next())
         {
             if (lines.Line.Span.IndexOfAnyExcept(" \t"u8) < 0)
@@ -38,11 +39,12 @@ internal static class JsonRows
                 throw new InvalidInputException(
                     $"{path}:{lines.Number}: the line goes on with the row in front of it; give one JSON object a line, or one array of objects.");
             }
-            if (first is null && lines.Line.Span.TrimEnd(" \t"u8) is [.., (byte)'}', (byte)','])
+            if (comma is { } at && lines.Line.Span.TrimStart(" \t"u8) is [(byte)'{', ..])
             {
                 throw new InvalidInputException(
-                    $"{path}:{lines.Number}: the row ends with a comma, as in an array without its brackets; put [ and ] around the rows, or leave the commas out.");
+                    $"{path}:{at}: the row ends with a comma, as in an array without its brackets; put [ and ] around the rows, or leave the commas out.");
             }
+            comma = first is null && lines.Line.Span.TrimEnd(" \t"u8) is [.., (byte)'}', (byte)','] ? lines.Number : null;
             first = first is null && IsOpen(lines.Line.Span) == true ? lines.Line.ToArray() : [];
             yield return new JsonRow(lines.Line, path, lines.Number);
         }

@@ -159,7 +159,7 @@ public sealed class PreferenceFuzzTests : IDisposable
         catch (InvalidInputException e)
         {
             Assert.Matches(
-                $"^{Regex.Escape(path)}(: there is no row that can be read( \\(read .+\\))?; give rows with |:[0-9]+: the (line goes on with|rows cannot be read on))",
+                $"^{Regex.Escape(path)}(: there is no row that can be read( \\(read .+\\))?; give rows with |:[0-9]+: the (line goes on with|rows cannot be read on|row ends with a comma))",
                 e.Message);
             return null;
         }
