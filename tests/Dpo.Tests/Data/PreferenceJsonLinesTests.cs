@@ -91,6 +91,9 @@ public class PreferenceJsonLinesTests
                     var start = Math.Min(at, line.Length);
                     line = line[..start] + text + line[Math.Min(start + length, line.Length)..];
                 }
+                // What begins as an array is no row: where it does not end as one, the file is refused (DataFormsTests).
+                if (line.TrimStart().StartsWith('['))
+                    return;
                 // Half a surrogate pair becomes bytes that are no UTF-8.
                 File.WriteAllBytes(path, Encoding.UTF8.GetBytes(line.Replace('\n', ' ')).Select(b => b == 0xBD ? (byte)0xFF : b).ToArray());
                 Counted(report => PreferenceJsonLines.Read(path, report));
