@@ -91,24 +91,30 @@ public class PreferenceJsonLinesTests
                     var start = Math.Min(at, line.Length);
                     line = line[..start] + text + line[Math.Min(start + length, line.Length)..];
                 }
-                // What begins as an array is no row: where it does not end as one, the file is refused (DataFormsTests).
-                if (line.TrimStart().StartsWith('['))
-                    return;
                 // Half a surrogate pair becomes bytes that are no UTF-8.
                 File.WriteAllBytes(path, Encoding.UTF8.GetBytes(line.Replace('\n', ' ')).Select(b => b == 0xBD ? (byte)0xFF : b).ToArray());
-                Counted(report => PreferenceJsonLines.Read(path, report));
-                Counted(report => HelpfulHarmlessTranscripts.Read(path, report));
-                Counted(report => SummaryComparisons.Read(path, report));
-                Counted(report => ReviewFile.Read(path, report));
+                var isArray = line.TrimStart(' ', '\t', '\r', '\n').StartsWith('[');
+                Counted(isArray, report => PreferenceJsonLines.Read(path, report));
+                Counted(isArray, report => HelpfulHarmlessTranscripts.Read(path, report));
+                Counted(isArray, report => SummaryComparisons.Read(path, report));
+                Counted(isArray, report => ReviewFile.Read(path, report));
             },
             iter: 2000, threads: 1);
     }
 
-    private static void Counted<T>(Func<DataReport, IEnumerable<T>> read)
+    private static void Counted<T>(bool isArray, Func<DataReport, IEnumerable<T>> read)
     {
         var report = new DataReport();
-        var used = read(report).Count();
-        Assert.Equal(report.Read, used + report.Dropped);
-        Assert.InRange(report.Read, 0, 1);
+        try
+        {
+            var used = read(report).Count();
+            Assert.Equal(report.Read, used + report.Dropped);
+            Assert.InRange(report.Read, 0, 1);
+        }
+        // Damage that puts a bracket in front makes an array of it, which is refused as a whole where it is not closed.
+        catch (InvalidInputException e) when (isArray)
+        {
+            Assert.Matches(@":[0-9]+: the rows cannot be read on \(", e.Message);
+        }
     }
 }
