@@ -107,27 +107,29 @@ public class PreferenceDataTests
 
     /// <summary>Examples of one pair each, and of several, whose batches depend on the order.</summary>
     [Theory]
-    [InlineData(1)]
-    [InlineData(3)]
-    public void Batches_of_several_epochs_are_counted_as_they_are_planned(int pairs)
+    [InlineData(1, false)]
+    [InlineData(4, true)]
+    public void Batches_of_several_epochs_are_counted_as_they_are_planned(int pairs, bool vary)
     {
-        var data = new PreferenceData(Enumerable.Range(0, 23).Select(index => new TokenizedExample(
-            [1], [[2], [3]], [.. Enumerable.Repeat(new PreferencePair(0, 1), 1 + index % pairs)])));
+        var data = WithPairs(pairs);
+        int Planned(int? seed, int epoch) => data.Plan(5, seed, epoch).Count();
+        Assert.Equal(vary, Enumerable.Range(0, 30).Select(epoch => Planned(7, epoch)).Distinct().Count() > 1);
         foreach (var seed in (int?[])[null, 7])
-            Assert.Equal(
-                Enumerable.Range(0, 4).Sum(epoch => data.Plan(5, seed, epoch).Count()), data.CountBatches(5, seed, 4, default));
+            Assert.Equal(Enumerable.Range(0, 30).Sum(epoch => Planned(seed, epoch)), data.CountBatches(5, seed, 30, default));
     }
 
     [Fact]
     public void More_batches_than_a_run_has_steps_are_refused_at_once_and_counting_is_cancelled()
     {
-        static PreferenceData Data(int pairs) => new(Enumerable.Range(0, 23).Select(index => new TokenizedExample(
-            [1], [[2], [3]], [.. Enumerable.Repeat(new PreferencePair(0, 1), 1 + index % pairs)])));
         Assert.Equal(
             "2147483647 epochs are more than 2147483647 steps; give fewer epochs, or a number of steps.",
-            Assert.Throws<InvalidInputException>(() => Data(1).CountBatches(5, 7, int.MaxValue, default)).Message);
+            Assert.Throws<InvalidInputException>(() => WithPairs(1).CountBatches(5, 7, int.MaxValue, default)).Message);
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
-        Assert.Throws<OperationCanceledException>(() => Data(3).CountBatches(5, 7, int.MaxValue, cancelled.Token));
+        Assert.Throws<OperationCanceledException>(() => WithPairs(4).CountBatches(5, 7, int.MaxValue, cancelled.Token));
     }
+
+    /// <summary>23 examples of 1 to so many pairs.</summary>
+    private static PreferenceData WithPairs(int most) => new(Enumerable.Range(0, 23).Select(index => new TokenizedExample(
+        [1], [[2], [3]], [.. Enumerable.Repeat(new PreferencePair(0, 1), 1 + index % most)])));
 }
