@@ -88,12 +88,22 @@ internal sealed class ColumnNames
     /// <summary>Whether a column is known by its name.</summary>
     public bool IsField(string column) => Prompts.Any(columns => columns.Contains(column)) || fields.SelectMany(Of).Contains(column);
 
+    /// <summary>The columns that the user named.</summary>
+    public IEnumerable<string> Named => named.Values.SelectMany(columns => columns);
+
     /// <summary>Refuses a table without a column that the user named.</summary>
     public void RequireIn(string path, IReadOnlyCollection<string> present)
     {
-        if (named.Values.SelectMany(columns => columns).FirstOrDefault(column => !present.Contains(column)) is { } missing)
+        if (Named.FirstOrDefault(column => !present.Contains(column)) is { } missing)
             throw new InvalidInputException($"{path}: the file has no column '{missing}', which was named; it has {Quoted(present)}.");
     }
+
+    /// <summary>What is said where no row of a file has anything in a column that the user named.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="column">The column.</param>
+    /// <param name="present">What the first row has.</param>
+    public static InvalidInputException Nowhere(string path, string column, IEnumerable<string> present) =>
+        new($"{path}: no row has anything in the column '{column}', which was named; the first row has {Quoted(present)}.");
 
     private static string Quoted(IEnumerable<string> names) => string.Join(", ", names.Select(name => $"'{name}'"));
 }

@@ -69,6 +69,9 @@ internal static class JsonRows
         where T : class
     {
         var index = 0L;
+        // A name that is spelt wrong would else go unnoticed where the field need not be there.
+        var missing = columns.Named.ToHashSet(StringComparer.Ordinal);
+        (string Path, string[] Columns)? first = null;
         foreach (var row in rows)
         {
             var mark = new RowMark(reading, index++);
@@ -76,7 +79,12 @@ internal static class JsonRows
             T? value = null;
             try
             {
-                value = Parse(row.Json, root => parse(new DataRow(root, columns, row), mark));
+                value = Parse(row.Json, root =>
+                {
+                    first ??= (row.Path, [.. root.EnumerateObject().Select(field => field.Name)]);
+                    missing.RemoveWhere(column => root.TryField(column, out _));
+                    return parse(new DataRow(root, columns, row), mark);
+                });
             }
             catch (BadRowException e)
             {
@@ -85,6 +93,8 @@ internal static class JsonRows
             if (value is not null)
                 yield return value;
         }
+        if (first is var (path, present) && missing.Count > 0)
+            throw ColumnNames.Nowhere(path, missing.First(), present);
     }
 
     /// <summary>Parses one row, or throws <see cref="BadRowException"/> whatever the bytes are.</summary>

@@ -98,7 +98,12 @@ public sealed class ForeignColumnsTests : IDisposable
         Assert.Equal(("f", "a", "b"), (pair.Prompt, pair.Completions[0], pair.Completions[1]));
         Assert.Equal([2f, 1f], pair.Scores);
         Assert.Equal("f\ng", Assert.Single(Read("""{"system": "s", "a": "f", "b": "g", "c": "x", "chosen": "a", "rejected": "b"}""", ("prompt", "a+b"))).Prompt);
-        Assert.Equal("f", Assert.Single(Read("""{"a": "f", "chosen": "a", "rejected": "b"}""", ("prompt", "a+b"))).Prompt);
+        // A row may do without a part that others have.
+        Assert.Equal(["f", "f\ng"], Read(
+            """
+            {"a": "f", "chosen": "a", "rejected": "b"}
+            {"a": "f", "b": "g", "chosen": "a", "rejected": "b"}
+            """, ("prompt", "a+b")).Select(example => example.Prompt));
         Assert.Equal([true], Assert.Single(Read("""{"prompt": "p", "text": "a", "good": 1}""", ("completion", "text"), ("label", "good"))).Labels);
         var chat = Assert.Single(Read($$"""{"turns": [{{User}}], "chosen": [{{Good}}], "rejected": [{{Bad}}]}""", ("prompt", "turns")));
         Assert.Equal("q", chat.Conversation!.Prompt[0].Content);
@@ -116,10 +121,15 @@ public sealed class ForeignColumnsTests : IDisposable
     [Fact]
     public void A_column_that_is_named_must_be_there_and_a_field_one_of_the_formats()
     {
-        var path = folder.Write("train.jsonl", """{"question": "q", "chosen": "a", "rejected": "b"}""");
+        var path = folder.Write("train.jsonl", """{"question": "q", "chosen": "a", "rejected": "b", "score_chosen": null}""");
         var report = new DataReport();
-        Assert.Empty(PreferenceFile.Read(path, report, columns: new Dictionary<string, string> { ["prompt"] = "frage" }));
-        Assert.Equal("read 1 rows; used 0; dropped 1: no field 'frage' (train.jsonl:1)", report.ToString());
+        foreach (var (field, column, missing) in ((string, string, string)[])
+            [("prompt", "frage", "frage"), ("prompt", "question+frage", "frage"), ("score_chosen", "score_chosen", "score_chosen")])
+        {
+            Assert.Equal(
+                $"{path}: no row has anything in the column '{missing}', which was named; the first row has 'question', 'chosen', 'rejected', 'score_chosen'.",
+                Assert.Throws<InvalidInputException>(() => PreferenceFile.Read(path, report, columns: new Dictionary<string, string> { [field] = column }).ToList()).Message);
+        }
         var e = Assert.Throws<InvalidInputException>(() => PreferenceFile.Read(path, report, columns: new Dictionary<string, string> { ["promt"] = "question" }));
         Assert.StartsWith("The columns' names say what 'promt' is called, but rows have no such field; they have 'prompt', 'chosen', ", e.Message, StringComparison.Ordinal);
     }
