@@ -38,7 +38,7 @@ public interface IPairLoss : IPreferenceLoss
         ? Losses(PairsOf(part)).sum().DividedBy(batch.Pairs)
         : throw new InvalidInputException(
             "A batch holds no pair of a chosen and a rejected completion, so a loss of pairs has nothing to learn from it; " +
-            "SftTrainer trains on completions alone.");
+            "labelled completions are what the loss 'kto' takes, and SftTrainer trains on completions alone.");
 
     Tensor IPreferenceLoss.Rewards(PreferenceLogProbs part) =>
         (UsesReference ? part.LogRatios : part.Policy.Sums / part.Policy.Counts).Times(Beta).detach();
