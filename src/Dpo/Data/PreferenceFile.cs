@@ -24,7 +24,7 @@ public static class PreferenceFile
     /// <param name="columns">Under which names the file has fields, where it has them under others; see
     /// <see cref="PreferenceJsonLines.Read"/>.</param>
     /// <exception cref="InvalidInputException">The file cannot be read, is in no known format, <paramref name="columns"/> names a field that
-    /// no form has, or a bad row is refused.</exception>
+    /// no form has, or a column that has nothing in any row (seen at the end of the file), or a bad row is refused.</exception>
     public static IEnumerable<PreferenceExample> Read(
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null) =>
         Read(path, JsonRows.Of(path), ColumnNames.OfPreferences(columns), report, badRows);

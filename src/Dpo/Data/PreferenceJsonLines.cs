@@ -41,7 +41,7 @@ public static class PreferenceJsonLines
     /// columns make the prompt together, each on a line of its own: <c>{"prompt": "instruction+input"}</c>. A field that is named
     /// <c>""</c> is not there: a prompt is then what the completions have in common, whatever other columns hold.</param>
     /// <exception cref="InvalidInputException">While reading: the file cannot be read, a row exceeds 64 MiB, or a bad row is
-    /// refused. At once: <paramref name="columns"/> names a field that no form has.</exception>
+    /// refused; at its end: no row has anything in a column that <paramref name="columns"/> names. At once: <paramref name="columns"/> names a field that no form has.</exception>
     public static IEnumerable<PreferenceExample> Read(
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null) =>
         JsonRows.Read(JsonRows.Of(path), ColumnNames.OfPreferences(columns), report, badRows, Parse);
