@@ -5,11 +5,25 @@ namespace Dpo.Benchmarks;
 /// product, for every token that goes through it. Norms, activations and softmax are not counted.
 /// </summary>
 /// <remarks>
-/// Linear layers: 2·12·L·D² a token. Output head: 2·V·D a token. Attention: 4·L·D for every token that a token sees, itself
+/// Linear layers: 2 a token and weight. Output head: 2·V·D a token. Attention: 4·L·width for every token that a token sees, itself
 /// included. A backward pass costs twice its forward pass.
 /// </remarks>
-internal sealed class FlopCount(Gpt2Config shape)
+/// <param name="layers">L.</param>
+/// <param name="layerWeights">Weights of a layer's matrices: 12·D² of GPT-2's.</param>
+/// <param name="attentionWidth">Heads · head size of the queries.</param>
+/// <param name="headWeights">V·D.</param>
+internal sealed class FlopCount(double layers, double layerWeights, double attentionWidth, double headWeights)
 {
+    public FlopCount(Gpt2Config shape)
+        : this(shape.LayerCount, 12.0 * shape.HiddenSize * shape.HiddenSize, shape.HiddenSize, (double)shape.VocabularySize * shape.HiddenSize)
+    {
+    }
+
+    public FlopCount(LlamaConfig shape)
+        : this(shape.LayerCount, WeightsOf(shape), shape.HiddenSize, (double)shape.VocabularySize * shape.HiddenSize)
+    {
+    }
+
     /// <summary>Each prompt once, no padding, and the head only on the tokens that predict one of a completion.</summary>
     public double Useful(IEnumerable<PairLengths> batch) => batch.Sum(pair => Forward(
         tokens: pair.UsefulTokens - 2,
@@ -30,9 +44,15 @@ internal sealed class FlopCount(Gpt2Config shape)
         seen: Seen(pair.Prompt + pair.Chosen - 1) + Seen(pair.Prompt + pair.Rejected - 1)));
 
     private double Forward(double tokens, double headTokens, double seen) =>
-        (24.0 * shape.LayerCount * shape.HiddenSize * shape.HiddenSize * tokens)
-        + (2.0 * shape.VocabularySize * shape.HiddenSize * headTokens)
-        + (4.0 * shape.LayerCount * shape.HiddenSize * seen);
+        (2 * layers * layerWeights * tokens) + (2 * headWeights * headTokens) + (4 * layers * attentionWidth * seen);
+
+    /// <summary>Queries and output, keys and values, and the three matrices of the feed-forward layer.</summary>
+    private static double WeightsOf(LlamaConfig shape)
+    {
+        double width = shape.HiddenSize;
+        var shared = (double)(shape.KeyValueHeadCount ?? shape.HeadCount) / shape.HeadCount;
+        return (width * width * (2 + (2 * shared))) + (3 * width * shape.InnerSize);
+    }
 
     private static double Seen(double length) => length * (length + 1) / 2;
 

@@ -11,6 +11,7 @@ var command = new RootCommand("Measures what a step of DPO costs, against the al
     SplitCommand.Create(),
     LoraCommand.Create(),
     GenerateCommand.Create(),
+    DeviceCommand.Create(),
     ChildProcess.Command<StepRequest, Measurement>(StepCommand.Child, StepWorker.Run),
     ChildProcess.Command<GemmRequest, double>(GemmPeak.Child, GemmPeak.Measure),
     ChildProcess.Command<HeadRequest, Measurement>(HeadCommand.Child, HeadCommand.Measure),
@@ -19,6 +20,10 @@ var command = new RootCommand("Measures what a step of DPO costs, against the al
     ChildProcess.Command<GenerateRequest, GenerateMeasurement>(GenerateCommand.Child, GenerateCommand.Measure),
     ChildProcess.Command<SplitRequest, Measurement>(SplitCommand.Child, SplitCommand.Measure),
     ChildProcess.Command<OptimizerRequest, Measurement>(OptimizerCommand.Child, OptimizerCommand.Measure),
+    ChildProcess.Command<DeviceCommand.CheckRequest, Check[]>(DeviceCommand.CheckChild, DeviceCommand.RunChecks),
+    ChildProcess.Command<DevicePeak.Request, double>(DevicePeak.Child, DevicePeak.Measure),
+    ChildProcess.Command<DeviceSpeedRequest, DeviceSpeedMeasurement>(DeviceSpeed.Child, DeviceSpeed.Measure),
+    ChildProcess.Command<DeviceGenerationRequest, double>(DeviceGeneration.Child, DeviceGeneration.Measure),
     ChildProcess.Command<LoraRequest, Measurement>(LoraCommand.Child, LoraWorker.Run),
 };
 return SampleProgram.Run(command, args);

@@ -53,6 +53,9 @@ internal sealed class Workload
             new TokenizedExample(Ids(pair.Prompt), [Ids(pair.Chosen), Ids(pair.Rejected)], [new PreferencePair(0, 1)]))]);
     }
 
+    /// <summary>Batches of generated pairs.</summary>
+    public static PairLengths[][] Generate(int batch, int batches) => [.. Generate(batch * batches, new Random(Seed)).Chunk(batch)];
+
     private static PairLengths[] Read(string file, string folder)
     {
         var report = new DataReport();
