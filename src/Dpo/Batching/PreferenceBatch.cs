@@ -99,10 +99,10 @@ public sealed class PreferenceBatch
             example.Prompt.Concat(example.Completions.SelectMany(ids => ids.Take(ids.Count - 1))));
         var targets = Examples.SelectMany(example => example.Completions.SelectMany(ids => ids));
 
-        Tensor Ids(IEnumerable<int> ids) => tensor(ids.Select(id => (long)id).ToArray(), device: device);
+        Tensor Ids(IEnumerable<int> ids) => DeviceCopy.Of([.. ids.Select(id => (long)id)], device);
         return new BatchTensors(
             Ids(rows), layout, Ids(targets), PreferenceTensors.Of(Examples, device),
-            ReferencePerToken() is { } perToken ? tensor(perToken, device: device) : null);
+            ReferencePerToken() is { } perToken ? DeviceCopy.Of(perToken, device) : null);
     }
 
     private float[]? ReferencePerToken()

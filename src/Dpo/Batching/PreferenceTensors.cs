@@ -52,9 +52,9 @@ public sealed record PreferenceTensors(
                 mismatched.Add(index);
         }
 
-        Tensor Indices(List<long> indices) => tensor(indices.ToArray(), device: device);
+        Tensor Indices(List<long> indices) => DeviceCopy.Of([.. indices], device);
         return new PreferenceTensors(
             Indices(chosen), Indices(rejected), [.. rankings.Select(same => Indices(same.Value).view(-1, same.Key))],
-            Indices(desirable), Indices(undesirable), Indices(mismatched), scores is null ? null : tensor(scores.ToArray(), device: device));
+            Indices(desirable), Indices(undesirable), Indices(mismatched), scores is null ? null : DeviceCopy.Of([.. scores], device));
     }
 }

@@ -94,6 +94,12 @@ public abstract class Transformer : CausalLanguageModel
     /// <summary>The sliding windows that layers attend through, each once; none where all see their whole past.</summary>
     internal virtual IEnumerable<int> Windows => [];
 
+    /// <summary>Entries of an attention head.</summary>
+    internal abstract int HeadSize { get; }
+
+    /// <summary>Whether attention scores have a soft cap.</summary>
+    internal virtual bool CapsScores => false;
+
     /// <summary>The data type of activations that enter a matrix product.</summary>
     internal ScalarType ComputeType => Precision == Precision.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
 
@@ -124,7 +130,9 @@ public abstract class Transformer : CausalLanguageModel
     /// <summary>The attention that suits the device; it belongs to the current dispose scope.</summary>
     internal Attention AttentionOver(SequenceLayout layout, Device device) => device.type == TorchSharp.DeviceType.CPU
         ? new SharedPromptAttention(layout, device, Windows)
-        : new BucketedAttention(layout, device, ComputeType, Windows);
+        : !CapsScores && FlashAttention.Takes(device, ComputeType, HeadSize)
+            ? new FlashAttention(layout, device)
+            : new BucketedAttention(layout, device, ComputeType, Windows);
 
     /// <summary>
     /// Writes <c>config.json</c> and <c>model.safetensors</c> (fp32) as transformers loads them, and what else came with the model

@@ -9,22 +9,20 @@ internal static class SharedPromptMask
     /// <summary>The window of a layer that has none.</summary>
     public const int NoWindow = int.MaxValue;
 
-    /// <summary>True where the row may see the column, <c>[rows, rows]</c>, of the current dispose scope.</summary>
-    public static Tensor Visible(ExampleLengths example, int window, Device device)
+    /// <summary>What attention adds to the scores of examples that are padded to one width, of the current dispose scope.</summary>
+    /// <param name="owner">Whose every cell is, <c>[E, W]</c>, int64: 0 of its prompt, which is visible to all that come later; a completion's
+    /// share a number, padding, which comes last, another.</param>
+    /// <param name="position">The position of every cell in its sequence, <c>[E, W]</c>, int64.</param>
+    /// <param name="window">How many positions a row sees, itself included; <see cref="NoWindow"/> for all.</param>
+    /// <param name="dtype">The data type of the scores.</param>
+    /// <returns><c>[E, 1, W, W]</c>, rows by columns. Every row sees itself, so that its softmax is defined.</returns>
+    public static Tensor Of(Tensor owner, Tensor position, int window, ScalarType dtype)
     {
         using var scope = NewDisposeScope();
-        // Rows of a completion share a number; the prompt's number, 0, is visible to all that come later.
-        var owners = new List<long>(Enumerable.Repeat(0L, example.PromptLength));
-        foreach (var (index, length) in example.CompletionLengths.Index())
-            owners.AddRange(Enumerable.Repeat(index + 1L, length - 1));
-        var owner = tensor(owners.ToArray(), device: device);
-        var visible = owner.unsqueeze(1).eq(owner).logical_or(owner.logical_not()).tril();
-        if (window < example.LongestSequence)
-        {
-            var position = tensor(new SequenceLayout([example]).Positions, device: device);
-            visible = visible.logical_and((position.unsqueeze(1) - position).Below(window));
-        }
-        return visible.MoveToOuterDisposeScope();
+        var visible = owner.unsqueeze(2).eq(owner.unsqueeze(1)).logical_or(owner.logical_not().unsqueeze(1)).tril();
+        if (window != NoWindow)
+            visible = visible.logical_and((position.unsqueeze(2) - position.unsqueeze(1)).Below(window));
+        return Additive(visible, dtype).unsqueeze(1).MoveToOuterDisposeScope();
     }
 
     /// <summary>0 where visible and −∞ where not, as attention adds it to its scores.</summary>

@@ -51,6 +51,10 @@ public abstract class RotaryDecoder : Transformer
 
     internal sealed override IEnumerable<int> Windows => config.Windows.OfType<int>().Distinct();
 
+    internal sealed override int HeadSize => config.HeadSize;
+
+    internal sealed override bool CapsScores => config.Attention.SoftCap is not null;
+
     internal sealed override bool IsDerived(string tensor) =>
         tensor.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || (lm_head is null && tensor == "lm_head.weight");
 

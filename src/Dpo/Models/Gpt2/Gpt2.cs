@@ -55,6 +55,8 @@ public sealed class Gpt2 : Transformer
     /// <inheritdoc/>
     public override int LayerCount => config.LayerCount;
 
+    internal override int HeadSize => config.HiddenSize / config.HeadCount;
+
     internal override string BodyPrefix => "transformer.";
 
     internal override string HeadName => "lm_head";

@@ -33,6 +33,8 @@ public sealed class GptNeoX : Transformer
     /// <inheritdoc/>
     public override int LayerCount => config.LayerCount;
 
+    internal override int HeadSize => config.HiddenSize / config.HeadCount;
+
     internal override string BodyPrefix => "gpt_neox.";
 
     internal override string HeadName => "embed_out";

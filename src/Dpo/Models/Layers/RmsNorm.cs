@@ -27,7 +27,9 @@ internal sealed class RmsNorm : nn.Module
     public Tensor Forward(Tensor x)
     {
         x = x.to(float32);
-        var normal = x * x.Squared().mean([-1L], keepdim: true).Plus(epsilon).rsqrt();
-        return normal * (aroundOne ? weight.Plus(1) : weight);
+        var gain = aroundOne ? weight.Plus(1) : weight;
+        if (x.device_type == TorchSharp.DeviceType.CUDA)
+            return FusedRmsNorm.Apply(x, gain, epsilon);
+        return x * x.Squared().mean([-1L], keepdim: true).Plus(epsilon).rsqrt() * gain;
     }
 }

@@ -38,7 +38,7 @@ internal sealed class RotaryEmbedding
     public Rotation At(Tensor positions)
     {
         using var scope = NewDisposeScope();
-        var angles = positions.to(float32).view(-1, 1, 1) * tensor(frequencies, device: positions.device);
+        var angles = positions.to(float32).view(-1, 1, 1) * DeviceCopy.Of(frequencies, positions.device);
         return new Rotation(angles.cos().MoveToOuterDisposeScope(), angles.sin().MoveToOuterDisposeScope(), pairs);
     }
 }

@@ -46,7 +46,7 @@ public class AttentionTests
 
             var expected = Run((query, key, value) => WrittenOut(Visible(layout, style.Window), query, key, value, style));
             foreach (var attention in (Attention[])[
-                new SharedPromptAttention(layout, CPU, Windows), new BucketedAttention(layout, CPU, float32, Windows)])
+                new SharedPromptAttention(layout, CPU, Windows), new BucketedAttention(layout, CPU, float32, Windows), new FlashInTurn(layout)])
             {
                 Assert.Equal(layout.Positions, attention.Positions.data<long>().ToArray());
                 var actual = Run((query, key, value) => attention.Attend(0, query, key, value, style));
