@@ -66,6 +66,42 @@ public class ChunkedHeadTests
         AssertNear(expected, actual, 1e-5);
     }
 
+    /// <summary>Blocks as on a GPU: some, in several pieces of rows and targets, and as few as there can be.</summary>
+    [Theory]
+    [InlineData(false, null, false, 1 << 19)]
+    [InlineData(true, 5.0, false, 1 << 19)]
+    [InlineData(true, null, true, 1 << 28)]
+    [InlineData(false, 5.0, true, 1 << 28)]
+    public void Large_blocks_give_the_same(bool bias, double? softCap, bool lowRank, long memory)
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias);
+        var adapter = lowRank ? randn([Vocabulary, 4], generator: new Generator(2)).requires_grad_() : null;
+        foreach (var type in (ScalarType[])[ScalarType.Float32, ScalarType.BFloat16])
+        {
+            var blocks = HeadBlocks.Within(memory, Vocabulary, Width);
+            var before = ChunkedHead.BlocksComputed;
+            var actual = Run(blocks);
+            var count = (Rows + blocks.Rows - 1) / blocks.Rows * ((Vocabulary + blocks.Columns - 1) / blocks.Columns);
+            Assert.Equal(2 * count, ChunkedHead.BlocksComputed - before);
+            AssertNear(Run(HeadBlocks.OfCpu), actual, type == ScalarType.Float32 ? 1e-5 : 3e-3);
+
+            double[][] Run(HeadBlocks blocks)
+            {
+                adapter?.grad?.zero_();
+                var statistics = new RowStatistics(Rows, CPU, squares: true, details: true);
+                var results = problem.Run(p =>
+                {
+                    var states = lowRank ? cat([p.Hidden, p.Hidden.narrow(1, 0, 4)], 1) : p.Hidden;
+                    var head = new OutputHead(p.Weight, p.Bias, softCap) { LowRank = adapter };
+                    return ChunkedHead.LogProbs(head, states.to(type), p.Predicting, p.TargetRows, p.TargetIds, blocks, statistics);
+                });
+                Tensor[] others = [statistics.LogSquaredProbs!, statistics.Entropies!, statistics.MeanLogits!, .. lowRank ? [adapter!.grad!.flatten()] : (Tensor[])[]];
+                return [.. results, .. others.Select(values => values.ToDoubles())];
+            }
+        }
+    }
+
     [Theory]
     [InlineData(false, null)]
     [InlineData(true, 5.0)]
