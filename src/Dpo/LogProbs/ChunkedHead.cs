@@ -13,11 +13,10 @@ namespace Dpo;
 /// </remarks>
 internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
 {
-    // 512 rows and 2,048 columns are enough for the matrix product's full speed, and the block's 4 MB stay in the cache for the
-    // element-wise work. Hidden states are copied together for a few blocks, so that a weight is cast once for all of them.
-    private const int BlockRows = 512;
-    private const int BlockColumns = 2048;
-    private const int GatheredRows = 4 * BlockRows;
+    private static long blocksComputed;
+
+    /// <summary>Blocks computed so far, forward and backward, by all heads: what launches are counted by.</summary>
+    internal static long BlocksComputed => Interlocked.Read(ref blocksComputed);
 
     public override string Name => nameof(ChunkedHead);
 
@@ -27,25 +26,28 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     /// <param name="predicting">Those that predict something, each once, <c>[R]</c>, int64.</param>
     /// <param name="rows">Every target's entry of <paramref name="predicting"/>, <c>[M]</c>, int64.</param>
     /// <param name="targets">The target tokens, <c>[M]</c>, int64.</param>
+    /// <param name="blocks">How the work is cut.</param>
     /// <param name="statistics">Where it is given, what it asks for of every entry of <paramref name="predicting"/> is written into
     /// it.</param>
     public static Tensor LogProbs(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, RowStatistics? statistics = null)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, HeadBlocks blocks, RowStatistics? statistics = null)
     {
         return is_grad_enabled()
             ? apply(
-                hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!, head.LowRank!, BackwardPass.Current!)
-            : Forward(head, hidden, predicting, rows, targets, statistics).LogProbs;
+                hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!, head.LowRank!, BackwardPass.Current!, blocks)
+            : Forward(head, hidden, predicting, rows, targets, blocks, statistics).LogProbs;
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         var (hidden, predicting, rows, targets) = ((Tensor)vars[0], (Tensor)vars[4], (Tensor)vars[5], (Tensor)vars[6]);
         var head = new OutputHead((Tensor)vars[1], (Tensor?)vars[2], (double?)vars[3]) { LowRank = (Tensor?)vars[8] };
-        var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets, (RowStatistics?)vars[7]);
+        var blocks = (HeadBlocks)vars[10];
+        var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets, blocks, (RowStatistics?)vars[7]);
         ctx.save_for_backward([hidden, predicting, rows, targets, logSumExp]);
         ctx.save_data(nameof(OutputHead), head);
         ctx.save_data(nameof(BackwardPass), vars[9]);
+        ctx.save_data(nameof(HeadBlocks), blocks);
         return logProbs;
     }
 
@@ -56,28 +58,29 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var saved = ctx.get_saved_variables();
             var head = (OutputHead)ctx.get_data(nameof(OutputHead));
             var pass = (BackwardPass?)ctx.get_data(nameof(BackwardPass));
-            var (hidden, weight, bias, lowRank) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output, pass);
-            return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null, lowRank, null);
+            var blocks = (HeadBlocks)ctx.get_data(nameof(HeadBlocks));
+            var (hidden, weight, bias, lowRank) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output, blocks, pass);
+            return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null, lowRank, null, null);
         }
         catch (Exception e)
         {
             BackwardFailure.Keep(e);
-            return [null!, null!, null!, null!, null!, null!, null!, null!, null!, null!];
+            return [null!, null!, null!, null!, null!, null!, null!, null!, null!, null!, null!];
         }
     }
 
     private static (Tensor LogProbs, Tensor LogSumExp) Forward(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, RowStatistics? statistics)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, HeadBlocks blocks, RowStatistics? statistics)
     {
         using var scope = NewDisposeScope();
         var logSumExp = empty(predicting.shape, float32, hidden.device);
-        ForEachPiece(predicting, GatheredRows, (first, some) =>
+        ForEachPiece(predicting, blocks.GatheredRows, (first, some) =>
         {
             // The lowest number and not −∞: a block of nothing but −∞, of entries that are ruled out, is so far below it as well.
             var maximum = empty(some.shape, float32, hidden.device).FillInPlace(float.MinValue);
             var sum = zeros_like(maximum);
             var running = statistics?.Start(some.shape[0], hidden.device);
-            ForEachBlock(head, hidden.index_select(0, some), block =>
+            ForEachBlock(head, hidden.index_select(0, some), blocks, block =>
             {
                 // The sum of exponentials so far is kept relative to the largest logit so far.
                 var (maximumSoFar, sumSoFar) = (maximum.narrow(0, block.Row, block.Rows), sum.narrow(0, block.Row, block.Rows));
@@ -96,7 +99,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         });
 
         var logProbs = empty_like(targets, float32);
-        ForEachPiece(targets, BlockRows, (first, some) =>
+        ForEachPiece(targets, blocks.Targets, (first, some) =>
         {
             var itsRows = rows.narrow(0, first, some.shape[0]);
             var logits = TargetLogits(head, hidden, predicting.index_select(0, itsRows), some);
@@ -106,7 +109,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     }
 
     private static (Tensor? Hidden, Tensor? Weight, Tensor? Bias, Tensor? LowRank) Backward(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradient, BackwardPass? pass)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradient,
+        HeadBlocks blocks, BackwardPass? pass)
     {
         using var scope = NewDisposeScope();
         var (sumOfHidden, sumOfWeight, sumOfBias) = (SumIfWanted(hidden), SumIfWanted(head.Weight), SumIfWanted(head.Bias));
@@ -115,31 +119,38 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var width = head.Weight!.shape[1];
 
         var rowGradient = zeros_like(logSumExp).AddRowsInPlace(rows, gradient).neg_();
-        ForEachPiece(predicting, GatheredRows, (first, some) =>
+        ForEachPiece(predicting, blocks.GatheredRows, (first, some) =>
         {
+            // A row's gradient is a factor of all its logits': it scales what is as wide as the states, and not the block.
+            var ofRows = rowGradient.narrow(0, first, some.shape[0]).unsqueeze(1);
             var states = hidden.detach().index_select(0, some);
+            var scaled = ofWeight is null && ofLowRank is null ? null : (states * ofRows).to(states.dtype);
             var ofStates = ofHidden is null ? null : zeros(states.shape, float32, states.device);
-            ForEachBlock(head, states, block =>
+            ForEachBlock(head, states, blocks, block =>
             {
                 var slope = head.Slope(block.Logits);
-                var ofLogits = block.Logits.sub_(logSumExp.narrow(0, first + block.Row, block.Rows).unsqueeze(1)).exp_()
-                    .mul_(rowGradient.narrow(0, first + block.Row, block.Rows).unsqueeze(1));
+                var logs = block.Logits.sub_(logSumExp.narrow(0, first + block.Row, block.Rows).unsqueeze(1));
+                // Where nothing else is made of the probabilities, they are written in the products' type at once.
+                var probabilities = MixedPrecision.Exponentials(logs, slope is null && ofBias is null ? states.dtype : float32);
                 if (slope is not null)
-                    ofLogits.mul_(slope);
-                ofBias?.narrow(0, block.Column, block.Columns).AddInPlace(ofLogits.sum([0L]));
-                ofLogits = ofLogits.to(hidden.dtype);
+                    probabilities.mul_(slope);
+                if (ofBias is not null)
+                    MixedPrecision.AddProduct(
+                        ofBias.narrow(0, block.Column, block.Columns).unsqueeze(1), probabilities.t(), ofRows.narrow(0, block.Row, block.Rows));
+                var ofLogits = probabilities.to(states.dtype);
                 if (ofStates is not null)
-                    AddProduct(ofStates.narrow(0, block.Row, block.Rows), ofLogits, block.Weight);
-                var itsStates = states.narrow(0, block.Row, block.Rows);
+                    MixedPrecision.AddProduct(ofStates.narrow(0, block.Row, block.Rows), ofLogits, block.Weight);
+                var itsStates = scaled?.narrow(0, block.Row, block.Rows);
                 if (ofWeight is not null)
-                    AddProduct(ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates.narrow(1, 0, width));
+                    MixedPrecision.AddProduct(ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates!.narrow(1, 0, width));
                 if (ofLowRank is not null)
-                    AddProduct(ofLowRank.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates.narrow(1, width, ofLowRank.shape[1]));
+                    MixedPrecision.AddProduct(
+                        ofLowRank.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates!.narrow(1, width, ofLowRank.shape[1]));
             });
-            ofHidden?.AddRowsInPlace(some, ofStates!);
+            ofHidden?.AddRowsInPlace(some, ofStates!.mul_(ofRows));
         });
 
-        ForEachPiece(targets, BlockRows, (first, some) =>
+        ForEachPiece(targets, blocks.Targets, (first, some) =>
         {
             var ofLogits = gradient.narrow(0, first, some.shape[0]);
             var itsStates = predicting.index_select(0, rows.narrow(0, first, some.shape[0]));
@@ -165,33 +176,34 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var logits = products.sum(1);
         if (head.Bias is not null)
             logits.AddInPlace(head.Bias.detach().index_select(0, targets));
-        return head.Cap(logits);
+        return Cap(head, logits);
     }
 
     /// <summary>Visits all blocks of the logits of <paramref name="states"/>, in fp32 and free to be overwritten. A column of
     /// blocks shares one piece of the weight, so that the whole weight is read, and cast, once.</summary>
-    private static void ForEachBlock(OutputHead head, Tensor states, Action<Block> visit)
+    private static void ForEachBlock(OutputHead head, Tensor states, HeadBlocks blocks, Action<Block> visit)
     {
-        for (long column = 0; column < head.Weight!.shape[0]; column += BlockColumns)
+        for (long column = 0; column < head.Weight!.shape[0]; column += blocks.Columns)
         {
             using var columnScope = NewDisposeScope();
-            var columns = Math.Min(BlockColumns, head.Weight.shape[0] - column);
+            var columns = Math.Min(blocks.Columns, head.Weight.shape[0] - column);
             var weight = head.Columns(all => all.detach().narrow(0, column, columns), states.dtype);
             var bias = head.Bias?.detach().narrow(0, column, columns);
-            for (long row = 0; row < states.shape[0]; row += BlockRows)
+            for (long row = 0; row < states.shape[0]; row += blocks.Rows)
             {
                 using var blockScope = NewDisposeScope();
-                var rows = Math.Min(BlockRows, states.shape[0] - row);
-                var logits = states.narrow(0, row, rows).mm(weight.t()).to(float32);
+                var rows = Math.Min(blocks.Rows, states.shape[0] - row);
+                var logits = MixedPrecision.Product(states.narrow(0, row, rows), weight.t());
                 if (bias is not null)
                     logits.AddInPlace(bias);
-                visit(new Block(row, rows, column, columns, head.Cap(logits), weight));
+                Interlocked.Increment(ref blocksComputed);
+                visit(new Block(row, rows, column, columns, Cap(head, logits), weight));
             }
         }
     }
 
     /// <summary>Visits a list piece by piece, each with the index of its first entry.</summary>
-    private static void ForEachPiece(Tensor list, int size, Action<long, Tensor> visit)
+    private static void ForEachPiece(Tensor list, long size, Action<long, Tensor> visit)
     {
         for (long first = 0; first < list.shape[0]; first += size)
         {
@@ -200,14 +212,9 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         }
     }
 
-    /// <summary>sum += left · right, with an fp32 sum whatever the factors' precision.</summary>
-    private static void AddProduct(Tensor sum, Tensor left, Tensor right)
-    {
-        if (left.dtype == sum.dtype)
-            sum.addmm_(left, right, beta: 1, alpha: 1);
-        else
-            sum.AddInPlace(left.mm(right));
-    }
+    /// <summary>Applies the soft cap, in place.</summary>
+    private static Tensor Cap(OutputHead head, Tensor logits) =>
+        head.SoftCap is { } cap ? logits.DivideInPlace(cap).tanh_().MultiplyInPlace(cap) : logits;
 
     private readonly record struct Block(long Row, long Rows, long Column, long Columns, Tensor Logits, Tensor Weight);
 }

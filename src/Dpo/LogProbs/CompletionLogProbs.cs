@@ -13,21 +13,25 @@ public sealed class CompletionLogProbs
     /// sums to the bit.</summary>
     /// <param name="perToken">See <see cref="PerToken"/>.</param>
     /// <param name="offsets">See <see cref="Offsets"/>; every completion has at least one token.</param>
+    /// <exception cref="ArgumentException">The offsets are not those of as many tokens.</exception>
     public CompletionLogProbs(Tensor perToken, IReadOnlyList<int> offsets)
     {
         ArgumentNullException.ThrowIfNull(perToken);
         ArgumentNullException.ThrowIfNull(offsets);
-        var counts = offsets.Zip(offsets.Skip(1), (begin, end) => (long)(end - begin)).ToArray();
+        float[] counts = [.. offsets.Zip(offsets.Skip(1), (begin, end) => end - begin)];
+        if (offsets is not [0, .., var last] || !perToken.shape.SequenceEqual([last]) || counts.Any(count => count < 1))
+            throw new ArgumentException(
+                $"Offsets go from 0, ascending, to the number of tokens; the tokens are [{string.Join(", ", perToken.shape)}].", nameof(offsets));
         PerToken = perToken;
-        Sums = stack(perToken.split(counts).Select(completion => completion.sum()));
-        Counts = tensor(counts, float32, perToken.device);
+        Sums = SegmentSums.Of(perToken, [.. offsets.Select(offset => (long)offset)]);
+        Counts = DeviceCopy.Of(counts, perToken.device);
         Offsets = offsets;
     }
 
     /// <summary>log p of every completion token given what precedes it, <c>[M]</c>, completion after completion.</summary>
     public Tensor PerToken { get; }
 
-    /// <summary>The log-probability of every completion, <c>[S]</c>.</summary>
+    /// <summary>The log-probability of every completion, <c>[S]</c>: added up in float64, so that it depends on no other's.</summary>
     public Tensor Sums { get; }
 
     /// <summary>Tokens of every completion, <c>[S]</c>, fp32.</summary>
@@ -63,8 +67,8 @@ public sealed class CompletionLogProbs
         using var pass = new BackwardPass();
         var layout = batch.Layout;
         var hidden = model.call(batch.Ids, layout);
-        var predicting = tensor(layout.PredictingRows, device: batch.Ids.device);
-        var rows = tensor(layout.PredictionOfToken, device: batch.Ids.device);
+        var predicting = DeviceCopy.Of(layout.PredictingRows, batch.Ids.device);
+        var rows = DeviceCopy.Of(layout.PredictionOfToken, batch.Ids.device);
         Tensor perToken;
         RowStatistics? ofRows;
         if (model.Head.Weight is null)
@@ -76,7 +80,9 @@ public sealed class CompletionLogProbs
         else
         {
             ofRows = logSquaredProbs || statistics ? new RowStatistics(predicting.shape[0], hidden.device, logSquaredProbs, statistics) : null;
-            perToken = ChunkedHead.LogProbs(model.Head, hidden, predicting, rows, batch.Targets, ofRows);
+            var head = model.Head;
+            var blocks = HeadBlocks.Of(hidden.device, head.Weight, model.LogitsMemory);
+            perToken = ChunkedHead.LogProbs(head, hidden, predicting, rows, batch.Targets, blocks, ofRows);
         }
         return new(pass.Over(perToken), layout.CompletionOffsets)
         {

@@ -23,6 +23,20 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     /// <summary>What turns a hidden state into logits.</summary>
     public abstract OutputHead Head { get; }
 
+    /// <summary>How many bytes of fp32 logits <see cref="CompletionLogProbs"/> keep alive at once on a GPU, in the forward and in the backward
+    /// pass, 1 or more; 256 MB (2²⁸) by default. With more, the head takes fewer launches, until all rows fit; a few temporary tensors
+    /// of that size come on top. No result depends on it but by rounding. It says nothing on the CPU, whose blocks are those that fit its
+    /// cache, nor where the hidden states are the logits.</summary>
+    public long LogitsMemory
+    {
+        get;
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            field = value;
+        }
+    } = 1L << 28;
+
     /// <summary>
     /// Loads a model folder in Hugging Face's layout: <c>config.json</c> and <c>model.safetensors</c>, or the older
     /// <c>pytorch_model.bin</c>, of which nothing is executed; either may be several files with an index. Weights are stored

@@ -28,5 +28,12 @@ public sealed record OutputHead(Tensor? Weight, Tensor? Bias = null, double? Sof
     internal Tensor Cap(Tensor logits) => SoftCap is { } cap ? logits.DividedBy(cap).tanh().Times(cap) : logits;
 
     /// <summary>How fast a capped logit grows with the logit before the cap, 1 − (x / cap)²; null where there is no cap.</summary>
-    internal Tensor? Slope(Tensor capped) => SoftCap is { } cap ? capped.DividedBy(cap).Squared().OneMinus() : null;
+    internal Tensor? Slope(Tensor capped)
+    {
+        if (SoftCap is not { } cap)
+            return null;
+        // As large as the logits, and so in place.
+        var shares = capped.DividedBy(cap);
+        return shares.mul_(shares).neg_().AddInPlace(1.0);
+    }
 }

@@ -61,9 +61,45 @@ public class ChunkedHeadTests
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias);
         var expected = problem.Run(p => p.Whole(softCap));
-        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight, p.Bias, softCap), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds));
+        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight, p.Bias, softCap), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds, HeadBlocks.OfCpu));
         Numbers.AssertClose(expected[0], actual[0], 1e-5, "log-probabilities");
         AssertNear(expected, actual, 1e-5);
+    }
+
+    /// <summary>Blocks as on a GPU: some, in several pieces of rows and targets, and as few as there can be.</summary>
+    [Theory]
+    [InlineData(false, null, false, 1 << 19)]
+    [InlineData(true, 5.0, false, 1 << 19)]
+    [InlineData(true, null, true, 1 << 28)]
+    [InlineData(false, 5.0, true, 1 << 28)]
+    public void Large_blocks_give_the_same(bool bias, double? softCap, bool lowRank, long memory)
+    {
+        using var scope = NewDisposeScope();
+        var problem = Problem.Random(bias);
+        var adapter = lowRank ? randn([Vocabulary, 4], generator: new Generator(2)).requires_grad_() : null;
+        foreach (var type in (ScalarType[])[ScalarType.Float32, ScalarType.BFloat16])
+        {
+            var blocks = HeadBlocks.Within(memory, Vocabulary, Width);
+            var before = ChunkedHead.BlocksComputed;
+            var actual = Run(blocks);
+            var count = (Rows + blocks.Rows - 1) / blocks.Rows * ((Vocabulary + blocks.Columns - 1) / blocks.Columns);
+            Assert.Equal(2 * count, ChunkedHead.BlocksComputed - before);
+            AssertNear(Run(HeadBlocks.OfCpu), actual, type == ScalarType.Float32 ? 1e-5 : 3e-3);
+
+            double[][] Run(HeadBlocks blocks)
+            {
+                adapter?.grad?.zero_();
+                var statistics = new RowStatistics(Rows, CPU, squares: true, details: true);
+                var results = problem.Run(p =>
+                {
+                    var states = lowRank ? cat([p.Hidden, p.Hidden.narrow(1, 0, 4)], 1) : p.Hidden;
+                    var head = new OutputHead(p.Weight, p.Bias, softCap) { LowRank = adapter };
+                    return ChunkedHead.LogProbs(head, states.to(type), p.Predicting, p.TargetRows, p.TargetIds, blocks, statistics);
+                });
+                Tensor[] others = [statistics.LogSquaredProbs!, statistics.Entropies!, statistics.MeanLogits!, .. lowRank ? [adapter!.grad!.flatten()] : (Tensor[])[]];
+                return [.. results, .. others.Select(values => values.ToDoubles())];
+            }
+        }
     }
 
     [Theory]
@@ -84,7 +120,7 @@ public class ChunkedHeadTests
         void AssertStatistics(bool squares, bool details, out Tensor logProbs)
         {
             var statistics = new RowStatistics(Rows, CPU, squares, details);
-            logProbs = ChunkedHead.LogProbs(head, problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds, statistics);
+            logProbs = ChunkedHead.LogProbs(head, problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds, HeadBlocks.OfCpu, statistics);
             Tensor?[] actual = [statistics.LogSquaredProbs, statistics.Entropies, statistics.MeanLogits, statistics.Likeliest];
             Assert.Equal([squares, details, details, details], actual.Select(values => values is not null));
             foreach (var (index, values) in actual.Index().Where(item => item.Item is not null))
@@ -98,7 +134,7 @@ public class ChunkedHeadTests
         AssertStatistics(squares: false, details: true, out _);
         using var whole = RowStatistics.Of(logits.to(float32), squares: true, details: true).Likeliest;
         Assert.Equal(expected[3], whole!.ToDoubles());
-        var without = problem.Run(p => ChunkedHead.LogProbs(head, p.Hidden, p.Predicting, p.TargetRows, p.TargetIds));
+        var without = problem.Run(p => ChunkedHead.LogProbs(head, p.Hidden, p.Predicting, p.TargetRows, p.TargetIds, HeadBlocks.OfCpu));
         AssertNear(without, problem.Run(_ => withGradients), 0);
         using var noGrad = no_grad();
         AssertStatistics(squares: true, details: true, out var withoutGradients);
@@ -110,7 +146,7 @@ public class ChunkedHeadTests
     {
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias: true);
-        Tensor Compute() => ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds);
+        Tensor Compute() => ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds, HeadBlocks.OfCpu);
         var expected = Compute().ToDoubles();
         using var noGrad = no_grad();
         Assert.Equal(expected, Compute().ToDoubles());
@@ -122,7 +158,7 @@ public class ChunkedHeadTests
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias: false);
         var expected = problem.Run(p => p.Whole(null));
-        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight), p.Hidden.to(bfloat16), p.Predicting, p.TargetRows, p.TargetIds));
+        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight), p.Hidden.to(bfloat16), p.Predicting, p.TargetRows, p.TargetIds, HeadBlocks.OfCpu));
         AssertNear(expected, actual, 0.02);
         Assert.NotEqual(expected[0], actual[0]);
     }
@@ -145,7 +181,7 @@ public class ChunkedHeadTests
         long[] rows = [0, 0, 0, 1, 1, 1, 2, 2], targets = [17, 4321, 5, 17, 4321, 5, 17, 4000];
         var exact = hidden.to(float64).mm(weight.to(float64).t()).log_softmax(1);
         double[] expected = [.. rows.Zip(targets, (row, target) => exact[row, target].item<double>())];
-        var actual = ChunkedHead.LogProbs(new(weight), hidden.to(bfloat16), arange(3), tensor(rows), tensor(targets));
+        var actual = ChunkedHead.LogProbs(new(weight), hidden.to(bfloat16), arange(3), tensor(rows), tensor(targets), HeadBlocks.OfCpu);
         Numbers.AssertClose([-0.31326, -1.31326], expected[..2], 1e-4, "what they should be");
         Numbers.AssertClose(expected, actual.ToDoubles(), 2e-5, "log-probabilities");
         Numbers.AssertClose(-Math.Log(Vocabulary), actual[6].item<float>(), 1e-6, "all equal");
@@ -158,8 +194,8 @@ public class ChunkedHeadTests
         var problem = Problem.Random(bias: true);
         var actual = problem.Run(p =>
         {
-            var first = ChunkedHead.LogProbs(new(p.Weight, p.Bias), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds);
-            return first + ChunkedHead.LogProbs(new(p.Weight * 2, p.Bias! * 2), p.Hidden * 0.5f, p.Predicting, p.TargetRows, p.TargetIds);
+            var first = ChunkedHead.LogProbs(new(p.Weight, p.Bias), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds, HeadBlocks.OfCpu);
+            return first + ChunkedHead.LogProbs(new(p.Weight * 2, p.Bias! * 2), p.Hidden * 0.5f, p.Predicting, p.TargetRows, p.TargetIds, HeadBlocks.OfCpu);
         });
         var expected = problem.Run(p =>
         {
@@ -176,7 +212,7 @@ public class ChunkedHeadTests
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias: true);
         problem.Weight.requires_grad = false;
-        ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds).sum().backward();
+        ChunkedHead.LogProbs(new(problem.Weight, problem.Bias), problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds, HeadBlocks.OfCpu).sum().backward();
         Assert.Null(problem.Weight.grad);
         Assert.NotNull(problem.Hidden.grad);
         Assert.NotNull(problem.Bias!.grad);
@@ -187,7 +223,7 @@ public class ChunkedHeadTests
     {
         using var scope = NewDisposeScope();
         var problem = Problem.Random(bias: false);
-        var values = ChunkedHead.LogProbs(new(problem.Weight), problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds);
+        var values = ChunkedHead.LogProbs(new(problem.Weight), problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds, HeadBlocks.OfCpu);
         using (no_grad())
             problem.Weight.set_(ones(3, Width)); // too few entries for the targets
         values.sum().backward();
@@ -212,7 +248,7 @@ public class ChunkedHeadTests
             problem.TargetIds.remainder_(begin);
         var statistics = new RowStatistics(Rows, CPU, squares: true, details: true);
         var expected = problem.Run(p => p.Whole(null));
-        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight, p.Bias), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds, statistics));
+        var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight, p.Bias), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds, HeadBlocks.OfCpu, statistics));
         Numbers.AssertClose(expected[0], actual[0], 1e-5, "log-probabilities");
         AssertNear(expected, actual, 1e-5);
 
@@ -239,7 +275,7 @@ public class ChunkedHeadTests
         var weight = zeros([Vocabulary, 1], float32, CPU);
         weight[7, 0] = 1 + 1f / 1024;
         var hidden = full([1, 1], 60, type, CPU);
-        var actual = ChunkedHead.LogProbs(new(weight), hidden, zeros(1, int64), zeros(2, int64), tensor([7L, 4000L])).ToDoubles();
+        var actual = ChunkedHead.LogProbs(new(weight), hidden, zeros(1, int64), zeros(2, int64), tensor([7L, 4000L]), HeadBlocks.OfCpu).ToDoubles();
         Assert.Equal(0, actual[0]);
         Assert.Equal(-(float)gap, actual[1]);
     }
