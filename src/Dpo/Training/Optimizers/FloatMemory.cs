@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Dpo;
@@ -16,7 +15,7 @@ internal readonly unsafe struct FloatMemory
 
     /// <summary>Whether a tensor is a run of 32-bit floats in CPU memory, and not empty.</summary>
     public static bool Holds(Tensor tensor) =>
-        tensor.device_type == DeviceType.CPU && tensor.dtype == float32 && tensor.is_contiguous() && tensor.numel() > 0;
+        !DeviceStrategies.AreFor(tensor.device) && tensor.dtype == float32 && tensor.is_contiguous() && tensor.numel() > 0;
 
     public Span<float> Slice(Chunk chunk) => new(start + chunk.Start, chunk.Length);
 
