@@ -13,7 +13,8 @@ internal readonly unsafe struct FloatMemory
     /// <param name="tensor">One that <see cref="Holds"/> says yes to.</param>
     public FloatMemory(Tensor tensor) => start = TensorMemory.Start<float>(tensor);
 
-    /// <summary>Whether a tensor is a run of 32-bit floats in CPU memory, and not empty.</summary>
+    /// <summary>Whether a tensor is a run of 32-bit floats in CPU memory, and not empty; no to everything where the CPU is to work as
+    /// other devices do (<see cref="DeviceStrategies"/>).</summary>
     public static bool Holds(Tensor tensor) =>
         !DeviceStrategies.AreFor(tensor.device) && tensor.dtype == float32 && tensor.is_contiguous() && tensor.numel() > 0;
 

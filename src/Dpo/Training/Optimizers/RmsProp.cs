@@ -8,7 +8,7 @@ namespace Dpo;
 
 /// <summary>
 /// RMSprop (Hinton's lecture 6) with α 0.99, ε 1e-8, no momentum, not centred: <c>v = αv + (1 − α)g²</c>, <c>p −= lr · g / (√v + ε)</c>.
-/// PyTorch's defaults and results, in one pass over memory on a CPU.
+/// PyTorch's defaults and results, in one pass over memory on a CPU; elsewhere in a handful of operations for all parameters.
 /// </summary>
 /// <remarks>
 /// State: one buffer of each parameter's size and data type. The result does not depend on the number of threads, which is
@@ -19,7 +19,7 @@ public sealed class RmsProp : RestorableOptimizer
     private const double Alpha = 0.99;
     private const double Epsilon = 1e-8;
 
-    // A few operations for many parameters, for which TorchSharp has no bindings.
+    // Five operations for many parameters, for which TorchSharp has no bindings.
     private static readonly jit.CompilationUnit script = jit.compile(
         """
         def step(params: List[Tensor], grads: List[Tensor], square_avgs: List[Tensor], lr: float) -> Optional[Tensor]:
@@ -40,7 +40,8 @@ public sealed class RmsProp : RestorableOptimizer
     {
     }
 
-    /// <summary>Bounds what an update without SIMD allocates: the square roots of so many elements.</summary>
+    /// <summary>Bounds what an update without SIMD allocates: the square roots of so many elements, 256 MiB of fp32. Smaller parameters are
+    /// updated together, a larger one in pieces.</summary>
     internal long ElementsAtOnce { get; init; } = 1 << 26;
 
     private protected override IReadOnlyList<string> StateNames { get; } = ["square_avg"];
