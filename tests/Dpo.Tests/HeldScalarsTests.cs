@@ -80,7 +80,7 @@ public sealed class HeldScalarsTests : IDisposable
             from method in Methods(library)
             from called in Calls(method)
             where makers.Contains(called)
-            // The fused AdamW gives its script scalars that it holds.
+            // The optimizers give their scripts scalars that they hold.
             where !called.Contains("CompilationUnit::invoke(", StringComparison.Ordinal)
             select $"{method.FullName} calls {called}";
         Assert.Empty(unheld);

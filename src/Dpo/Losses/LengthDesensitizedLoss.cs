@@ -37,29 +37,28 @@ public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : IPair
     public PairLogProbs PairsOf(PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);
-        var (offsets, dtype, device) = (part.Policy.Offsets, part.Policy.PerToken.dtype, part.Policy.PerToken.device);
-        var (chosen, rejected) = (part.Preferences.Chosen.cpu().data<long>().ToArray(), part.Preferences.Rejected.cpu().data<long>().ToArray());
-        int Length(long completion) => offsets[(int)completion + 1] - offsets[(int)completion];
+        var (offsets, device) = (part.Policy.Offsets, part.Policy.PerToken.device);
+        var lengths = offsets.Zip(offsets.Skip(1), (begin, end) => (long)(end - begin)).ToArray();
+        var begins = DeviceCopy.Of([.. offsets.SkipLast(1).Select(offset => (long)offset)], device);
+        var counts = DeviceCopy.Of(lengths, device);
+        var places = HeldScalars.Range(lengths.Max(), device);
 
-        // Every pair's tokens end to end: where each lies, and what it counts.
-        (Tensor Tokens, Tensor Weights, long[] Counts) Lay(long[] own, long[] other)
+        // Every pair's tokens in a row, as long as the longest completion: where each lies, whether it is in the other completion's
+        // length too, and whether it is there at all.
+        (Tensor Tokens, Tensor Shared, Tensor Own) Lay(Tensor own, Tensor other)
         {
-            var (tokens, weights) = (new List<long>(), new List<double>());
-            foreach (var (completion, shorter) in own.Zip(own.Zip(other, (one, two) => Math.Min(Length(one), Length(two)))))
-            {
-                for (var token = 0; token < Length(completion); token++)
-                {
-                    tokens.Add(offsets[(int)completion] + token);
-                    weights.Add(token < shorter ? 1 : Alpha);
-                }
-            }
-            return (tensor(tokens.ToArray(), device: device), tensor(weights.ToArray(), dtype, device), [.. own.Select(completion => (long)Length(completion))]);
+            Tensor Column(Tensor ofCompletions, Tensor completions) => ofCompletions.index_select(0, completions).unsqueeze(1);
+            var length = Column(counts, own);
+            var tokens = Column(begins, own).Plus(minimum(places, length.Minus(1)));
+            return (tokens, places.lt(Column(counts, other)), places.lt(length));
         }
-        Tensor Sums(Tensor perToken, (Tensor Tokens, Tensor Weights, long[] Counts) laid) => laid.Counts.Length == 0
-            ? perToken.new_empty(0)
-            : stack((perToken.index_select(0, laid.Tokens) * laid.Weights).split(laid.Counts).Select(tokens => tokens.sum()));
+        Tensor Sums(Tensor perToken, (Tensor Tokens, Tensor Shared, Tensor Own) laid)
+        {
+            var values = perToken.index_select(0, laid.Tokens.flatten()).view(laid.Tokens.shape);
+            return where(laid.Own, where(laid.Shared, values, values.Times(Alpha)), zeros_like(values)).sum(1);
+        }
 
-        var (ofChosen, ofRejected) = (Lay(chosen, rejected), Lay(rejected, chosen));
+        var (ofChosen, ofRejected) = (Lay(part.Preferences.Chosen, part.Preferences.Rejected), Lay(part.Preferences.Rejected, part.Preferences.Chosen));
         return loss.PairsOf(part) with
         {
             PolicyChosen = Sums(part.Policy.PerToken, ofChosen),

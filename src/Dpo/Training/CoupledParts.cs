@@ -14,8 +14,8 @@ internal static class CoupledParts
     /// <param name="parts">The parts, in order. One that exceeds <see cref="TrainingOptions.MicroBatchTokens"/> is cut further.</param>
     /// <param name="counts">What the whole batch, or all held-out data, holds.</param>
     /// <param name="train">Whether gradients are added to the parameters'.</param>
-    /// <returns>The metrics.</returns>
-    public static double[] Run(Objective objective, IReadOnlyList<PreferenceBatch> parts, PreferenceCounts counts, bool train)
+    /// <returns>The metrics, as <see cref="Objective.Summable"/> makes them; a tensor of the current dispose scope.</returns>
+    public static Tensor Run(Objective objective, IReadOnlyList<PreferenceBatch> parts, PreferenceCounts counts, bool train)
     {
         using var scope = NewDisposeScope();
         var device = objective.Model.Device;
@@ -49,6 +49,6 @@ internal static class CoupledParts
                 (again.PerToken * policy.PerToken.grad!).sum().backward();
             }
         }
-        return Objective.Values(metrics);
+        return Objective.Summable(metrics).MoveToOuterDisposeScope();
     }
 }

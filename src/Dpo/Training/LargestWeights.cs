@@ -13,14 +13,19 @@ internal static class LargestWeights
     public static string Of(CausalLanguageModel model)
     {
         using var noGradients = no_grad();
-        var magnitudes = model.named_parameters().Select(named =>
-        {
-            using var scope = NewDisposeScope();
-            return (Name: named.name, Largest: named.parameter.abs().max().to(float64).item<double>());
-        });
+        using var scope = NewDisposeScope();
+        var named = model.named_parameters();
+        var largest = HostRead.Of([.. named.Select(weight => Largest(weight.parameter))]);
+        var magnitudes = named.Zip(largest, (weight, magnitude) => (Name: weight.name, Largest: magnitude));
         return string.Join(", ", magnitudes
             .OrderByDescending(entry => double.IsFinite(entry.Largest) ? entry.Largest : double.PositiveInfinity)
             .Take(Listed)
             .Select(entry => string.Create(CultureInfo.InvariantCulture, $"{entry.Name} up to {entry.Largest:g4}")));
+    }
+
+    private static Tensor Largest(Tensor weight)
+    {
+        using var scope = NewDisposeScope();
+        return weight.abs().max().MoveToOuterDisposeScope();
     }
 }

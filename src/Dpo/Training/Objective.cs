@@ -76,44 +76,49 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     /// 1 do not.</summary>
     protected virtual int Count(string metric, PreferenceCounts whole) => 1;
 
-    /// <summary>Adds the gradients of a batch's loss to the parameters'.</summary>
-    /// <returns>The batch's metrics, <c>loss</c> among them.</returns>
-    public Dictionary<string, double> Train(PreferenceBatch batch)
-    {
-        var whole = batch.Counts;
-        return Named(whole, Run(batch, whole, train: true, CancellationToken.None));
-    }
+    /// <summary>Adds the gradients of a batch's loss to the parameters'. Nothing waits for the device.</summary>
+    /// <returns>The batch's metrics, for <see cref="HostRead"/> and <see cref="Named"/>; a tensor of the current dispose scope.</returns>
+    public Tensor Train(PreferenceBatch batch) => Run(batch, batch.Counts, train: true, CancellationToken.None);
 
-    /// <summary>Measures data, without gradients.</summary>
+    /// <summary>Measures data, without gradients. The device is waited for once, at the end.</summary>
     /// <param name="data">The data.</param>
     /// <param name="cancellation">Ends it between two micro-batches.</param>
     /// <returns>The averages over all of it.</returns>
     public Dictionary<string, double> Evaluate(PreferenceData data, CancellationToken cancellation)
     {
         using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
         var whole = data.Counts;
-        return Named(whole, data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellation)).Aggregate(Add));
+        return Named(whole, HostRead.Of(Sum(data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellation)))));
     }
 
-    private double[] Run(PreferenceBatch batch, PreferenceCounts whole, bool train, CancellationToken cancellation)
+    /// <summary>Names the metrics of a whole.</summary>
+    /// <param name="whole">What it holds.</param>
+    /// <param name="sums">What <see cref="Measure"/> gave for its parts, summed up.</param>
+    /// <returns>The averages, <c>loss</c> among them.</returns>
+    public Dictionary<string, double> Named(PreferenceCounts whole, IEnumerable<double> sums) =>
+        MetricNames(whole).Zip(sums).Where(metric => metric.First is not null)
+            .ToDictionary(metric => metric.First!, metric => metric.Second / Count(metric.First!, whole));
+
+    private Tensor Run(PreferenceBatch batch, PreferenceCounts whole, bool train, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         PreferenceBatch[] parts = [.. batch.Split(options.MicroBatchTokens, options.MicroBatchSize)];
         // What a loss must be given at once: the batch, where it couples that; else a part, which may still be too large to be
         // computed at once: many completions that preferences join.
         IEnumerable<PreferenceBatch[]> taken = IsBatchCoupled ? [parts] : parts.Select(part => new[] { part });
-        return taken.Select(together => together.Sum(part => part.Slices(options.MicroBatchTokens).Count()) > 1
+        return Sum(taken.Select(together => together.Sum(part => part.Slices(options.MicroBatchTokens).Count()) > 1
             ? CoupledParts.Run(this, together, whole, train)
-            : Whole(together[0])).Aggregate(Add);
+            : Whole(together[0])));
 
-        double[] Whole(PreferenceBatch part)
+        Tensor Whole(PreferenceBatch part)
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var (loss, metrics) = Measure(LogProbs(part.To(model.Device)), whole);
             if (train)
                 loss.backward();
-            return Values(metrics);
+            return Summable(metrics).MoveToOuterDisposeScope();
         }
     }
 
@@ -129,14 +134,18 @@ internal abstract class Objective(CausalLanguageModel model, TrainingOptions opt
     public CompletionLogProbs Policy(BatchTensors part) =>
         CompletionLogProbs.Compute(model, part, UsesLogSquaredProbs, options.DetailedMetrics);
 
-    /// <summary>Metrics out of their tensor.</summary>
-    public static double[] Values(Tensor metrics) => [.. metrics.cpu().data<float>().Select(value => (double)value)];
+    /// <summary>Metrics of a part as they are added up, on their device.</summary>
+    public static Tensor Summable(Tensor metrics) => metrics.to(HostRead.Precision(metrics.device));
 
-    private static double[] Add(double[] sums, double[] values) => [.. sums.Zip(values, (sum, value) => sum + value)];
-
-    private Dictionary<string, double> Named(PreferenceCounts whole, double[] sums) =>
-        MetricNames(whole).Zip(sums).Where(metric => metric.First is not null)
-            .ToDictionary(metric => metric.First!, metric => metric.Second / Count(metric.First!, whole));
+    /// <summary>Adds up the metrics of parts as they are computed; two at a time are alive.</summary>
+    private static Tensor Sum(IEnumerable<Tensor> parts) => parts.Aggregate((sum, part) =>
+    {
+        using var scope = NewDisposeScope();
+        var both = sum.Plus(part).MoveToOuterDisposeScope();
+        sum.Dispose();
+        part.Dispose();
+        return both;
+    });
 
     private static TrainedParameters SomethingTrained(CausalLanguageModel model) =>
         new TrainedParameters(model) is { All.Count: > 0 } trained

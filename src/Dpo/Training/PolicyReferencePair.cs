@@ -168,7 +168,7 @@ public sealed class PolicyReferencePair : IDisposable
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         foreach (var (values, trained) in reference is null ? weights.Select(weight => (weight.Initial, (Tensor)weight.Trained)) : BothModels(reference))
-            values.lerp_(trained.to(values.dtype), tensor(share, device: values.device));
+            values.lerp_(trained.to(values.dtype), zeros([], values.dtype, values.device).FillInPlace(share));
         hasMoved = true;
     }
 

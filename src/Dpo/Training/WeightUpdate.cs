@@ -3,11 +3,12 @@ using static TorchSharp.torch;
 namespace Dpo;
 
 /// <summary>One update of the weights: gradients, clipping, learning rate, the optimizer's step; and a look at what came of it.</summary>
-/// <remarks>The sum of all weights is finite only if each of them is. It is computed on the device behind the update. On a GPU it is read
-/// once the device is through with the next batch, for whose loss one waits anyway; on the CPU there is nothing to wait for.</remarks>
+/// <remarks>The device is waited for once in a step, when the gradient is there: for its norm, for the metrics, and on a GPU for what the
+/// update before left of the weights (<see cref="WeightCheck"/>). On the CPU there is nothing to wait for, and weights are looked at behind
+/// their update.</remarks>
 internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimizer, LearningRates rates) : IDisposable
 {
-    private Tensor? sum;
+    private Tensor? unread;
     private string made = "";
 
     /// <summary>Makes the update.</summary>
@@ -26,10 +27,13 @@ internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimize
         // Users' optimizers may leave behind handles to gradients and intermediate values; state they keep out of the scope.
         using var scope = NewDisposeScope();
         optimizer.zero_grad();
-        var values = objective.Train(batch);
+        var metrics = objective.Train(batch);
         BackwardFailure.Rethrow();
-        RequireFinite(lastGood);
-        var gradNorm = GradientNorm.Clip(objective.Parameters, options.MaxGradNorm);
+        var norm = GradientNorm.Clip(objective.Parameters, options.MaxGradNorm);
+        var read = HostRead.Of(unread is null ? [metrics, norm] : [metrics, norm, unread]);
+        var (values, gradNorm) = (objective.Named(batch.Counts, read), read[metrics.numel()]);
+        if (unread is not null)
+            RequireFinite(read[^1], lastGood);
         if (!double.IsFinite(values["loss"]) || !double.IsFinite(gradNorm))
             throw new NotFiniteNumberException(
                 $"Step {step + 1} has loss {values["loss"]} and gradient norm {gradNorm}; the update was not made. Its examples: " +
@@ -41,30 +45,34 @@ internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimize
         values["grad_norm"] = gradNorm;
         values["learning_rate"] = learningRate;
         made = $"The update of step {step + 1}, at a learning rate of {learningRate:g3} and a gradient norm of {gradNorm:g3}";
-        using (no_grad())
-            sum = stack(objective.Parameters.Select(parameter => parameter.sum(float32))).sum().DetachFromDisposeScope();
-        if (objective.Model.Device.type == TorchSharp.DeviceType.CPU)
+        unread = WeightCheck.Of(objective.Parameters).DetachFromDisposeScope();
+        if (!DeviceStrategies.AreFor(objective.Model.Device))
             RequireFinite(lastGood);
         return values;
     }
 
-    /// <summary>Refuses what the last update made of the weights, where that is not finite.</summary>
+    /// <summary>Refuses what the last update made of the weights, where that is not finite and was not looked at yet.</summary>
     /// <param name="lastGood">The checkpoint to name; null where there is none.</param>
     /// <exception cref="NotFiniteNumberException">A weight is not finite.</exception>
     public void RequireFinite(string? lastGood)
     {
-        var isFinite = sum is null || float.IsFinite(sum.item<float>());
+        if (unread is not null)
+            RequireFinite(HostRead.Of(unread).Single(), lastGood);
+    }
+
+    private void RequireFinite(double weights, string? lastGood)
+    {
         Dispose();
-        if (!isFinite)
+        if (!double.IsFinite(weights))
             throw new NotFiniteNumberException(
                 $"{made}, left weights that are not finite. The largest: {LargestWeights.Of(objective.Model)}. A smaller learning rate may help." + LastGood(lastGood));
     }
 
-    /// <summary>Frees the sum.</summary>
+    /// <summary>Frees what was not read.</summary>
     public void Dispose()
     {
-        sum?.Dispose();
-        sum = null;
+        unread?.Dispose();
+        unread = null;
     }
 
     private static string LastGood(string? checkpoint) => checkpoint is null ? "" : $" The last good checkpoint is {checkpoint}.";

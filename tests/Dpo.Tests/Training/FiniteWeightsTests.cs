@@ -1,3 +1,4 @@
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Dpo.Tests;
@@ -65,6 +66,58 @@ public sealed class FiniteWeightsTests : IDisposable
         Assert.Equal(step - 1, reported);
         using var model = CausalLanguageModel.Load(Checkpoints.Latest(folder.Path)!);
         Assert.All(model.parameters(), parameter => Assert.All(parameter.detach().flatten().ToDoubles(), value => Assert.True(double.IsFinite(value))));
+    }
+
+    /// <summary>Nobody waits for what an update left unless something follows it: it is read with the next step's loss.</summary>
+    [Theory]
+    [InlineData(3, 3)]
+    [InlineData(4, 3)]
+    [InlineData(6, 5)]
+    public void On_a_device_an_update_is_looked_at_before_what_follows_it(int step, int reported)
+    {
+        using var strategies = DeviceStrategies.OnCpu();
+        var last = 0;
+        var message = Failure(
+            TrainerTests.Options with
+            {
+                Steps = 6,
+                BatchSize = 5,
+                Schedule = (at, _) => at == step - 1 ? 1e41 : 1,
+                Checkpoints = new() { Folder = folder.Path, Every = 2 },
+            },
+            report: at => last = at.Step);
+        Assert.StartsWith($"The update of step {step}, ", message, StringComparison.Ordinal);
+        Assert.EndsWith($"The last good checkpoint is {folder.File($"step-{(step - 1) / 2 * 2:000000}")}.", message, StringComparison.Ordinal);
+        Assert.Equal(reported, last);
+    }
+
+    /// <summary>One number in any place of any parameter shows, on a CPU and on a device.</summary>
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    [InlineData(float.NegativeInfinity)]
+    public void Every_number_that_is_not_finite_shows(float value)
+    {
+        using var scope = NewDisposeScope();
+        static Parameter[] Weights() =>
+            [.. new[] { ScalarType.Float32, ScalarType.BFloat16, ScalarType.Float64, ScalarType.Float32 }.Select(type => new Parameter(randn([3, 70], type))),
+                new Parameter(zeros(0)), new Parameter(tensor(-4f))];
+        bool IsFinite(Parameter[] weights)
+        {
+            var onCpu = HostRead.Of(WeightCheck.Of(weights)).Single();
+            using var strategies = DeviceStrategies.OnCpu();
+            var onDevice = HostRead.Of(WeightCheck.Of(weights)).Single();
+            Assert.Equal(double.IsFinite(onCpu), double.IsFinite(onDevice));
+            return double.IsFinite(onDevice);
+        }
+        Assert.True(IsFinite(Weights()));
+        foreach (var (parameter, place) in new[] { (0, 0), (0, 209), (1, 33), (2, 100), (3, 209), (5, 0) })
+        {
+            var weights = Weights();
+            using (no_grad())
+                weights[parameter].view(-1)[place] = value;
+            Assert.False(IsFinite(weights), $"{parameter}, {place}");
+        }
     }
 
     [Theory]

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Dpo;
@@ -14,9 +13,10 @@ internal readonly unsafe struct FloatMemory
     /// <param name="tensor">One that <see cref="Holds"/> says yes to.</param>
     public FloatMemory(Tensor tensor) => start = TensorMemory.Start<float>(tensor);
 
-    /// <summary>Whether a tensor is a run of 32-bit floats in CPU memory, and not empty.</summary>
+    /// <summary>Whether a tensor is a run of 32-bit floats in CPU memory, and not empty; no to everything where the CPU is to work as
+    /// other devices do (<see cref="DeviceStrategies"/>).</summary>
     public static bool Holds(Tensor tensor) =>
-        tensor.device_type == DeviceType.CPU && tensor.dtype == float32 && tensor.is_contiguous() && tensor.numel() > 0;
+        !DeviceStrategies.AreFor(tensor.device) && tensor.dtype == float32 && tensor.is_contiguous() && tensor.numel() > 0;
 
     public Span<float> Slice(Chunk chunk) => new(start + chunk.Start, chunk.Length);
 

@@ -8,7 +8,7 @@ namespace Dpo;
 
 /// <summary>
 /// RMSprop (Hinton's lecture 6) with α 0.99, ε 1e-8, no momentum, not centred: <c>v = αv + (1 − α)g²</c>, <c>p −= lr · g / (√v + ε)</c>.
-/// PyTorch's defaults and results, in one pass over memory on a CPU.
+/// PyTorch's defaults and results, in one pass over memory on a CPU; elsewhere in a handful of operations for all parameters.
 /// </summary>
 /// <remarks>
 /// State: one buffer of each parameter's size and data type. The result does not depend on the number of threads, which is
@@ -19,8 +19,18 @@ public sealed class RmsProp : RestorableOptimizer
     private const double Alpha = 0.99;
     private const double Epsilon = 1e-8;
 
-    /// <summary>Bounds what an update without SIMD allocates: three buffers of so many elements.</summary>
-    private const long PieceElements = 1 << 24;
+    // Five operations for many parameters, for which TorchSharp has no bindings.
+    private static readonly jit.CompilationUnit script = jit.compile(
+        """
+        def step(params: List[Tensor], grads: List[Tensor], square_avgs: List[Tensor], lr: float) -> Optional[Tensor]:
+            torch._foreach_mul_(square_avgs, 0.99)
+            torch._foreach_addcmul_(square_avgs, grads, grads, 1 - 0.99)
+            roots = torch._foreach_sqrt(square_avgs)
+            torch._foreach_add_(roots, 1e-8)
+            torch._foreach_addcdiv_(params, grads, roots, -lr)
+            return None
+
+        """);
 
     /// <summary>Makes an optimizer of a model's parameters.</summary>
     /// <param name="parameters">What to train, in any floating-point type.</param>
@@ -30,6 +40,10 @@ public sealed class RmsProp : RestorableOptimizer
     {
     }
 
+    /// <summary>Bounds what an update without SIMD allocates: the square roots of so many elements, 256 MiB of fp32. Smaller parameters are
+    /// updated together, a larger one in pieces.</summary>
+    internal long ElementsAtOnce { get; init; } = 1 << 26;
+
     private protected override IReadOnlyList<string> StateNames { get; } = ["square_avg"];
 
     private protected override Tensor[] NewState(Parameter parameter) => [zeros_like(parameter)];
@@ -38,8 +52,13 @@ public sealed class RmsProp : RestorableOptimizer
     {
         var inMemory = slots.ToLookup(slot => FloatMemory.Holds(slot.Parameter) && FloatMemory.Holds(slot.Gradient));
         UpdateMemory([.. inMemory[true]], (float)learningRate);
-        foreach (var (parameter, gradient, state) in inMemory[false])
-            TensorPieces.ForEach([parameter, gradient, state[0]], PieceElements, pieces => UpdateTensors(pieces, learningRate));
+        // One call takes tensors of one type on one device, and loops over them where one is laid out otherwise.
+        foreach (var group in inMemory[false].GroupBy(slot => (
+            slot.Parameter.dtype, slot.Parameter.device_type, slot.Parameter.device_index,
+            IsPlain: slot.Parameter.is_contiguous() && slot.Gradient.is_contiguous())))
+        {
+            UpdateTensors(group, learningRate);
+        }
     }
 
     private static void UpdateMemory(Slot[] slots, float learningRate)
@@ -73,12 +92,34 @@ public sealed class RmsProp : RestorableOptimizer
         }
     }
 
-    private static void UpdateTensors(Tensor[] pieces, double learningRate)
+    private void UpdateTensors(IEnumerable<Slot> slots, double learningRate)
     {
-        var (parameter, gradient, squareAverage) = (pieces[0], pieces[1], pieces[2]);
-        using var share = ScalarExtensionMethods.ToScalar(1 - Alpha);
-        using var step = ScalarExtensionMethods.ToScalar(-learningRate);
-        squareAverage.MultiplyInPlace(Alpha).addcmul_(gradient, gradient, share);
-        parameter.addcdiv_(gradient, squareAverage.sqrt().AddInPlace(Epsilon), step);
+        var (together, elements) = (new List<Tensor[]>(), 0L);
+        foreach (var (parameter, gradient, state) in slots)
+        {
+            if (parameter.numel() > ElementsAtOnce)
+            {
+                TensorPieces.ForEach([parameter, gradient, state[0]], ElementsAtOnce, pieces => UpdateTogether([pieces], learningRate));
+                continue;
+            }
+            if (elements + parameter.numel() > ElementsAtOnce)
+            {
+                UpdateTogether(together, learningRate);
+                (together, elements) = ([], 0);
+            }
+            together.Add([parameter, gradient, state[0]]);
+            elements += parameter.numel();
+        }
+        UpdateTogether(together, learningRate);
+    }
+
+    private static void UpdateTogether(IReadOnlyList<Tensor[]> slots, double learningRate)
+    {
+        if (slots.Count == 0)
+            return;
+        // TorchSharp would leave the number to the garbage collector before the script has read it.
+        using var rate = learningRate.ToScalar();
+        Tensor[] Each(int part) => [.. slots.Select(slot => slot[part])];
+        script.invoke("step", Each(0), Each(1), Each(2), rate);
     }
 }

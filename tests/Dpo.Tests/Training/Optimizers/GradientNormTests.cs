@@ -13,6 +13,8 @@ public class GradientNormTests
         return parameters;
     }
 
+    private static double Clip(IReadOnlyList<Parameter> parameters, double maximum) => GradientNorm.Clip(parameters, maximum).item<double>();
+
     [Theory]
     [InlineData(ScalarType.Float32)]
     [InlineData(ScalarType.Float64)]
@@ -20,13 +22,13 @@ public class GradientNormTests
     {
         using var scope = NewDisposeScope();
         var (theirs, ours) = (WithGradients(dtype), WithGradients(dtype));
-        var norm = GradientNorm.Clip(ours, 3);
+        var norm = Clip(ours, 3);
         var expected = nn.utils.clip_grad_norm_(theirs, 3);
         Numbers.AssertClose(expected, norm, 1e-5, "norm");
         foreach (var (one, other) in theirs.Zip(ours).Take(4))
             Numbers.AssertClose(one.grad!.flatten().ToDoubles(), other.grad!.flatten().ToDoubles(), 1e-6);
         Assert.All(ours[4..], parameter => Assert.Null(parameter.grad));
-        Numbers.AssertClose(3, GradientNorm.Clip(ours, double.PositiveInfinity), 1e-5, "clipped");
+        Numbers.AssertClose(3, Clip(ours, double.PositiveInfinity), 1e-5, "clipped");
     }
 
     [Fact]
@@ -35,7 +37,7 @@ public class GradientNormTests
         using var scope = NewDisposeScope();
         var parameters = WithGradients(ScalarType.Float32);
         var squares = parameters[..4].Sum(parameter => parameter.ToDoubles().Sum(value => value * value));
-        Numbers.AssertClose(Math.Sqrt(squares), GradientNorm.Clip(parameters, 1e3), 1e-12);
+        Numbers.AssertClose(Math.Sqrt(squares), Clip(parameters, 1e3), 1e-12);
         Assert.All(parameters[..4], parameter => Assert.Equal(parameter.ToDoubles(), parameter.grad!.ToDoubles()));
     }
 
@@ -48,7 +50,7 @@ public class GradientNormTests
         var parameter = new Parameter(ones(100));
         parameter.grad = ones(100);
         parameter.grad[99] = value;
-        Assert.Equal(expected, GradientNorm.Clip([parameter], 1));
+        Assert.Equal(expected, Clip([parameter], 1));
     }
 
     /// <summary>Autograd hands out parts of one tensor as the gradients of what was joined.</summary>
@@ -65,7 +67,7 @@ public class GradientNormTests
         if (dimension == 0)
             Assert.Contains(joined, parameter => parameter.grad!.storage_offset() > 0);
 
-        Numbers.AssertClose(scale.to(float64).norm().item<double>(), GradientNorm.Clip(joined, 2), 1e-6, "norm");
+        Numbers.AssertClose(scale.to(float64).norm().item<double>(), Clip(joined, 2), 1e-6, "norm");
         var expected = scale * (2 / (scale.norm() + 1e-6));
         Numbers.AssertClose(
             expected.flatten().ToDoubles(), cat([.. joined.Select(parameter => parameter.grad!)], dimension).flatten().ToDoubles(), 1e-6, "gradients");
@@ -79,7 +81,7 @@ public class GradientNormTests
         Parameter[] parameters = [.. gradients.Where(gradient => gradient.numel() > 0).Select(gradient => new Parameter(zeros_like(gradient)) { grad = gradient.detach() })];
         var expected = whole.clone();
         var norm = gradients.Sum(gradient => gradient.detach().flatten().ToDoubles().Sum(value => value * value));
-        Numbers.AssertClose(Math.Sqrt(norm), GradientNorm.Clip(parameters, 1), 1e-9, "norm");
+        Numbers.AssertClose(Math.Sqrt(norm), Clip(parameters, 1), 1e-9, "norm");
         var start = 0L;
         foreach (var gradient in gradients)
         {
@@ -97,7 +99,7 @@ public class GradientNormTests
     {
         using var scope = NewDisposeScope();
         var parameter = new Parameter(zeros(1)) { grad = full([1], 3e-6f, float32, CPU) };
-        Numbers.AssertClose(3e-6, GradientNorm.Clip([parameter], 1e-6), 1e-12, "norm");
+        Numbers.AssertClose(3e-6, Clip([parameter], 1e-6), 1e-12, "norm");
         Assert.Equal(0.75e-6, parameter.grad.item<float>(), 1e-12);
     }
 }

@@ -37,7 +37,7 @@ public class OptimizerResourceTests
             var parameters = OptimizerRun.Parameters();
             using var optimizer = new RmsProp(parameters);
             OptimizerRun.Steps(optimizer, parameters, 0, 3);
-            var norm = GradientNorm.Clip(parameters, 1e-3);
+            var norm = GradientNorm.Clip(parameters, 1e-3).item<double>();
             return [norm, .. parameters.SelectMany(parameter => parameter.detach().flatten().ToDoubles().Concat(parameter.grad!.flatten().ToDoubles()))];
         }
         var before = get_num_threads();

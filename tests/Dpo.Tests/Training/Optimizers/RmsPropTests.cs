@@ -68,6 +68,39 @@ public class RmsPropTests
             expected.State().Single().Tensor.flatten().ToDoubles(), actual.State().Single().Tensor.flatten().ToDoubles(), 1e-6, "state");
     }
 
+    /// <summary>Parameters that are updated together are bounded, and one that is larger is cut: 3 holds none but the smallest, 30 two of
+    /// them, and a row of the largest is 431.</summary>
+    [Theory]
+    [InlineData(3)]
+    [InlineData(30)]
+    [InlineData(1000)]
+    public void What_is_updated_at_once_changes_no_bit(int elements)
+    {
+        using var scope = NewDisposeScope();
+        var (whole, cut) = (OptimizerRun.Parameters(ScalarType.Float64), OptimizerRun.Parameters(ScalarType.Float64));
+        using var expected = new RmsProp(whole);
+        using var actual = new RmsProp(cut) { ElementsAtOnce = elements };
+        OptimizerRun.Steps(expected, whole, 0, 2);
+        OptimizerRun.Steps(actual, cut, 0, 2);
+        OptimizerRun.AssertSame(whole, cut, 0);
+    }
+
+    [Fact]
+    public void Parameters_of_several_types_are_updated_each_in_its_own()
+    {
+        using var scope = NewDisposeScope();
+        ScalarType[] types = [ScalarType.Float32, ScalarType.BFloat16, ScalarType.Float64, ScalarType.Float32];
+        Parameter[] parameters = [.. types.Select(type => new Parameter(ones([2, 2], type, CPU)) { grad = full([2, 2], 3.0, type, CPU) })];
+        using var optimizer = new RmsProp(parameters, 0.05);
+        optimizer.step();
+        foreach (var (type, parameter) in types.Zip(parameters))
+        {
+            Assert.Equal(type, parameter.dtype);
+            // The first step is lr · g / √(0.01 g²).
+            Numbers.AssertClose([0.5, 0.5, 0.5, 0.5], parameter.detach().flatten().ToDoubles(), type == ScalarType.BFloat16 ? 1e-2 : 1e-6, $"{type}");
+        }
+    }
+
     /// <summary>Parameters that are parts of other tensors are updated as if they were alone, and nothing beside them.</summary>
     [Theory]
     [InlineData(OptimizerKind.RmsProp)]
