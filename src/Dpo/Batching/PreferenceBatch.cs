@@ -95,13 +95,23 @@ public sealed class PreferenceBatch
     {
         var layout = new SequenceLayout([.. Examples.Select(example =>
             new ExampleLengths(example.Prompt.Count, [.. example.Completions.Select(ids => ids.Count)]))]);
-        var rows = Examples.SelectMany(example =>
-            example.Prompt.Concat(example.Completions.SelectMany(ids => ids.Take(ids.Count - 1))));
-        var targets = Examples.SelectMany(example => example.Completions.SelectMany(ids => ids));
-
-        Tensor Ids(IEnumerable<int> ids) => DeviceCopy.Of([.. ids.Select(id => (long)id)], device);
+        var (rows, targets) = (new long[layout.RowCount], new long[CompletionTokenCount]);
+        var (row, target) = (0, 0);
+        foreach (var example in Examples)
+        {
+            foreach (var id in example.Prompt)
+                rows[row++] = id;
+            foreach (var completion in example.Completions)
+            {
+                // From a completion's last token nothing is predicted.
+                for (var token = 0; token < completion.Count - 1; token++)
+                    rows[row++] = completion[token];
+                foreach (var id in completion)
+                    targets[target++] = id;
+            }
+        }
         return new BatchTensors(
-            Ids(rows), layout, Ids(targets), PreferenceTensors.Of(Examples, device),
+            DeviceCopy.Of(rows, device), layout, DeviceCopy.Of(targets, device), PreferenceTensors.Of(Examples, device),
             ReferencePerToken() is { } perToken ? DeviceCopy.Of(perToken, device) : null);
     }
 

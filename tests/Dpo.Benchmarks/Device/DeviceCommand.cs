@@ -81,7 +81,7 @@ internal static class DeviceCommand
         Workload[] workloads = quick
             ? [new("gpt2-tiny", "hh", 4, 1024)]
             : [new("gpt2-124m", "hh", 64, 16384), new("llama-1b", "hh", 64, 16384), new("llama-1b", "1024", 32, 16384)];
-        var (warmUp, timed) = quick ? (1, 2) : (3, 6);
+        var (warmUp, timed) = quick ? (1, 2) : (8, 8);
         var peak = ChildProcess.Run<DevicePeak.Request, double>(DevicePeak.Child, new(device, quick ? 256 : 8192));
         Report.Line($"Peak of bf16 matrix products: {peak / 1e12:0.0} TFLOP/s.");
         var rows = new List<object>();

@@ -21,6 +21,14 @@ int cudaLaunchKernel(const void *f, dim grid, dim block, void **args, size_t sha
     return ((int (*)(const void *, dim, dim, void **, size_t, void *))next("cudaLaunchKernel", &kept))(f, grid, block, args, shared, stream);
 }
 
+/* What CUDA 13's compiler calls in its place. */
+int __cudaLaunchKernel(void *f, dim grid, dim block, void **args, size_t shared, void *stream)
+{
+    static void *kept;
+    one(0);
+    return ((int (*)(void *, dim, dim, void **, size_t, void *))next("__cudaLaunchKernel", &kept))(f, grid, block, args, shared, stream);
+}
+
 int cudaLaunchKernelExC(const void *config, const void *f, void **args)
 {
     static void *kept;

@@ -58,9 +58,9 @@ public class LoraTrainingTests
         var steps = Train(pair, training with { Optimizer = optimizer });
 
         AssertStartsAtZero(steps[0]);
-        // Small, because the frozen output head is that of a new model; of ten steps, since dropout moves that of one by as much.
-        var margin = steps.TakeLast(10).Average(step => step["rewards/margins"]);
-        Assert.True(margin > 0.005, $"margin {margin}");
+        // Small, because the frozen output head is that of a new model; without dropout, which moves that of a step by as much.
+        using (var trainer = new DpoTrainer(pair, options: training))
+            Assert.InRange(trainer.Evaluate(TrainerTests.Data(16))["eval_rewards/margins"], 0.005, 1);
         Assert.Equal(reference, Reference(pair));
         Assert.NotEqual(reference, LogProbs(model));
         foreach (var (name, values) in LoraModels.Values(model))

@@ -18,8 +18,10 @@ internal sealed class FlashSequences
 
             void Add(int before, int rows)
             {
-                RowOfKey.AddRange(Enumerable.Range(start, before).Concat(Enumerable.Range(row, rows)).Select(index => (long)index));
-                row += rows;
+                for (var index = 0; index < before; index++)
+                    RowOfKey.Add(start + index);
+                for (var index = 0; index < rows; index++)
+                    RowOfKey.Add(row++);
                 QueryStarts.Add(row);
                 KeyStarts.Add(RowOfKey.Count);
                 (MostQueries, MostKeys) = (Math.Max(MostQueries, rows), Math.Max(MostKeys, before + rows));

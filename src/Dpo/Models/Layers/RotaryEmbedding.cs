@@ -42,23 +42,3 @@ internal sealed class RotaryEmbedding
         return new Rotation(angles.cos().MoveToOuterDisposeScope(), angles.sin().MoveToOuterDisposeScope(), pairs);
     }
 }
-
-/// <summary>A rotation of every token's pairs; see <see cref="RotaryEmbedding"/>.</summary>
-/// <param name="Cos">Cosines of the angles, <c>[N, 1, pairs]</c>, fp32.</param>
-/// <param name="Sin">Sines of the angles, <c>[N, 1, pairs]</c>, fp32.</param>
-/// <param name="Pairs">Which entries make a pair.</param>
-internal sealed record Rotation(Tensor Cos, Tensor Sin, RotaryPairs Pairs)
-{
-    /// <summary>Turns queries or keys <c>[N, heads, head size]</c>; computed in fp32, answered in <paramref name="dtype"/>.</summary>
-    public Tensor Apply(Tensor x, ScalarType dtype)
-    {
-        var half = Cos.shape[2];
-        var turned = 2 * half;
-        var parts = x.shape[2] == turned ? [x] : x.split([turned, x.shape[2] - turned], 2);
-        var pair = Pairs == RotaryPairs.Halves ? parts[0].split(half, 2) : parts[0].unflatten(2, half, 2).unbind(3);
-        var first = (pair[0] * Cos - pair[1] * Sin).to(dtype);
-        var second = (pair[1] * Cos).Plus(pair[0] * Sin).to(dtype);
-        var rotated = Pairs == RotaryPairs.Halves ? cat([first, second], 2) : stack([first, second], 3).flatten(2);
-        return parts.Length == 1 ? rotated : cat([rotated, parts[1].to(dtype)], 2);
-    }
-}
