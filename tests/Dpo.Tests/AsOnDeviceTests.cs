@@ -25,5 +25,9 @@ public static class AsOnDeviceTests
 
     public sealed class Losses : LossFamilyTests, IClassFixture<Strategies>;
 
+    public sealed class Models : ArchitectureTests, IClassFixture<Strategies>;
+
+    public sealed class Prompts : SharedPromptTests, IClassFixture<Strategies>;
+
     public sealed class Trajectories : TrajectoryTests, IClassFixture<Strategies>;
 }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Dpo;
@@ -26,7 +25,7 @@ internal sealed record HeadBlocks(long Rows, long Columns, long GatheredRows, lo
     /// <param name="weight">The head's weight, <c>[V, D]</c>.</param>
     /// <param name="memory">Bytes of logits of a block, on anything but the CPU.</param>
     public static HeadBlocks Of(Device device, Tensor weight, long memory) =>
-        device.type == DeviceType.CPU ? OfCpu : Within(memory, weight.shape[0], weight.shape[1]);
+        DeviceStrategies.AreFor(device) ? Within(memory, weight.shape[0], weight.shape[1]) : OfCpu;
 
     /// <summary>The largest that keep within a number of bytes: a block's fp32 logits, a piece of the weight cast to bf16, the gathered
     /// states' fp32 gradients, and what is copied for targets. All of the vocabulary, if it leaves enough rows.</summary>

@@ -128,7 +128,7 @@ public abstract class Transformer : CausalLanguageModel
     }
 
     /// <summary>The attention that suits the device; it belongs to the current dispose scope.</summary>
-    internal Attention AttentionOver(SequenceLayout layout, Device device) => device.type == TorchSharp.DeviceType.CPU
+    internal Attention AttentionOver(SequenceLayout layout, Device device) => !DeviceStrategies.AreFor(device)
         ? new SharedPromptAttention(layout, device, Windows)
         : !CapsScores && FlashAttention.Takes(device, ComputeType, HeadSize)
             ? new FlashAttention(layout, device)

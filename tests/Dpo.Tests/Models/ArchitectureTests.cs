@@ -32,18 +32,20 @@ public class ArchitectureTests
 
     [Theory]
     [MemberData(nameof(Architectures.FoldersAndConfigs), MemberType = typeof(Architectures))]
-    public void Log_probabilities_equal_transformers(string folder, string config)
+    public void Log_probabilities_equal_transformers(string folder, string config) => AssertLogProbabilities(folder, config, CPU);
+
+    internal static void AssertLogProbabilities(string folder, string config, Device device)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var model = Architectures.Load(folder, config);
+        using var model = Architectures.Load(folder, config, device);
         foreach (var sequence in Numbers.Json("models", folder, "expected.json").GetProperty("sequences").EnumerateArray())
         {
             var ids = sequence.GetProperty("ids").Ints();
             var start = sequence.GetProperty("completion_start").GetInt32();
             var perToken = sequence.GetProperty("token_logprobs").Doubles();
             var batch = new PreferenceBatch([new(ids[..start], [ids[start..]], []), new(ids[..1], [ids[1..]], [])]);
-            var logProbs = CompletionLogProbs.Compute(model, batch.To(CPU));
+            var logProbs = CompletionLogProbs.Compute(model, batch.To(device));
 
             Numbers.AssertClose([.. perToken[(start - 1)..], .. perToken], logProbs.PerToken.ToDoubles(), 5e-5, "per token");
             Numbers.AssertClose(
@@ -99,15 +101,17 @@ public class ArchitectureTests
 
     [Theory]
     [MemberData(nameof(Architectures.Folders), MemberType = typeof(Architectures))]
-    public void BFloat16_stays_near_float32(string folder)
+    public void BFloat16_stays_near_float32(string folder) => AssertBFloat16(folder, CPU);
+
+    internal static void AssertBFloat16(string folder, Device device)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var model = Architectures.Load(folder);
+        using var model = Architectures.Load(folder, device: device);
         // Weights small enough that rounding does not grow from layer to layer.
         foreach (var (name, parameter) in model.named_parameters().Where(named => named.parameter.dim() > 1))
             parameter.mul_(Math.Min(1, 0.2 / parameter.std().item<float>()));
-        var batch = new PreferenceBatch([new([5, 8, 30], [[12, 14, 15], [20, 0]], [new(0, 1)])]).To(CPU);
+        var batch = new PreferenceBatch([new([5, 8, 30], [[12, 14, 15], [20, 0]], [new(0, 1)])]).To(device);
         var exact = CompletionLogProbs.Compute(model, batch).PerToken;
         model.Precision = Precision.BFloat16;
         var rounded = CompletionLogProbs.Compute(model, batch).PerToken;

@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace Dpo.Tests;
 
 /// <summary>The model folders of the fixtures that tests of every architecture run over.</summary>
@@ -19,13 +21,13 @@ internal static class Architectures
         Names.SelectMany(folder => ((string[])["config.json", "config_v4.json"]).Select(config => (object[])[folder, config]));
 
     /// <summary>Loads a folder with the configuration of the given name as its <c>config.json</c>.</summary>
-    public static Transformer Load(string folder, string config = "config.json")
+    public static Transformer Load(string folder, string config = "config.json", torch.Device? device = null)
     {
         using var copy = new TemporaryFolder();
         foreach (var file in Directory.GetFiles(Fixture.Path("models", folder), "model*"))
             File.Copy(file, copy.File(Path.GetFileName(file)));
         File.Copy(Fixture.Path("models", folder, config), copy.File("config.json"));
-        return CausalLanguageModel.Load(copy.Path);
+        return CausalLanguageModel.Load(copy.Path, device);
     }
 
     /// <summary>What loading a folder with an edited configuration is refused with.</summary>

@@ -38,24 +38,26 @@ public class SharedPromptTests
         public override OutputHead Head => transformer.Head;
 
         public override Tensor forward(Tensor ids, SequenceLayout layout) =>
-            transformer.HiddenStates(ids, new BucketedAttention(layout, CPU, float32, transformer.Windows));
+            transformer.HiddenStates(ids, new BucketedAttention(layout, ids.device, float32, transformer.Windows));
     }
 
     /// <summary>Sequences of up to 15 tokens, where the fixtures' variants have windows of 3 to 5.</summary>
     [Theory]
     [MemberData(nameof(Architectures.Folders), MemberType = typeof(Architectures))]
-    public void A_step_of_DPO_has_the_log_probabilities_and_gradients_of_the_plain_path(string folder)
+    public void A_step_of_DPO_has_the_log_probabilities_and_gradients_of_the_plain_path(string folder) => AssertStep(folder, CPU);
+
+    internal static void AssertStep(string folder, Device device)
     {
-        using var shared = Architectures.Load(folder);
+        using var shared = Architectures.Load(folder, device: device);
         using var plain = new LogitsModel(new Plain(shared));
         using var buckets = new InBuckets(shared);
         using var loss = new DpoLoss(beta: 1);
         Example.Array[1, 4].Sample(examples =>
         {
             using var scope = NewDisposeScope();
-            var batch = new PreferenceBatch(examples).To(CPU);
+            var batch = new PreferenceBatch(examples).To(device);
             // A reference some nats away, so that no pair's gradient vanishes.
-            var reference = CompletionLogProbs.Compute(plain, batch).Sums.detach() + arange(1, batch.Layout.CompletionCount + 1).cos();
+            var reference = CompletionLogProbs.Compute(plain, batch).Sums.detach() + arange(1, batch.Layout.CompletionCount + 1, device: device).cos();
             var (expected, expectedGradients) = Run(plain);
             AssertEqual("by example", shared);
             AssertEqual("in buckets", buckets);
@@ -78,7 +80,7 @@ public class SharedPromptTests
                 foreach (var (name, gradient) in gradients)
                 {
                     // The gradient of the key part of GPT-2's bias is zero but for rounding.
-                    var kept = name.EndsWith("c_attn.bias", StringComparison.Ordinal) ? tensor(new[] { 0L, 2L }) : arange(gradient.shape[0]);
+                    var kept = name.EndsWith("c_attn.bias", StringComparison.Ordinal) ? tensor(new[] { 0L, 2L }, device: device) : arange(gradient.shape[0], device: device);
                     var rows = name.EndsWith("c_attn.bias", StringComparison.Ordinal) ? 3 : gradient.shape[0];
                     var difference = (gradient - expectedGradients[name]).view(rows, -1).index_select(0, kept).norm().item<float>();
                     var norm = expectedGradients[name].view(rows, -1).index_select(0, kept).norm().item<float>();

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using TorchSharp;
 
 namespace Dpo.Tests;
 
@@ -21,13 +22,15 @@ public class TrajectoryTests
 
     [Theory]
     [MemberData(nameof(Runs))]
-    public void Every_step_equals_TRLs(string run)
+    public void Every_step_equals_TRLs(string run) => Replay(run, torch.CPU);
+
+    internal static void Replay(string run, torch.Device device)
     {
         var config = Numbers.Json("trajectories", run, "config.json");
         var expected = Numbers.Json("trajectories", run, "expected.json").GetProperty("steps");
         var accumulated = config.GetProperty("gradient_accumulation_steps").GetInt32();
         var size = config.GetProperty("per_device_train_batch_size").GetInt32() * accumulated;
-        using var pair = PolicyReferencePair.Load(Fixture.Path("models", run.Split('_')[0]));
+        using var pair = PolicyReferencePair.Load(Fixture.Path("models", run.Split('_')[0]), device);
         var loss = new LossOptions { Names = [config.GetProperty("loss_type").GetString()!], Beta = config.GetProperty("beta").GetDouble() }.Create();
         using var trainer = new DpoTrainer(pair, loss, Options(config) with { DetailedMetrics = true });
         var steps = new List<TrainingMetrics>();

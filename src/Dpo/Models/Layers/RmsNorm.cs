@@ -28,7 +28,7 @@ internal sealed class RmsNorm : nn.Module
     {
         x = x.to(float32);
         var gain = aroundOne ? weight.Plus(1) : weight;
-        if (x.device_type == TorchSharp.DeviceType.CUDA)
+        if (DeviceStrategies.AreFor(x.device))
             return FusedRmsNorm.Apply(x, gain, epsilon);
         return x * x.Squared().mean([-1L], keepdim: true).Plus(epsilon).rsqrt() * gain;
     }
