@@ -127,12 +127,8 @@ public abstract class Transformer : CausalLanguageModel
         return HeadInputs(ids, AttentionOver(layout, ids.device));
     }
 
-    /// <summary>The attention that suits the device; it belongs to the current dispose scope.</summary>
-    internal Attention AttentionOver(SequenceLayout layout, Device device) => !DeviceStrategies.AreFor(device)
-        ? new SharedPromptAttention(layout, device, Windows)
-        : !CapsScores && FlashAttention.Takes(device, ComputeType, HeadSize)
-            ? new FlashAttention(layout, device)
-            : new BucketedAttention(layout, device, ComputeType, Windows);
+    /// <summary>The attention that suits the device; see <see cref="LayoutAttention"/>.</summary>
+    internal Attention AttentionOver(SequenceLayout layout, Device device) => LayoutAttention.Of(layout, device, ComputeType, this);
 
     /// <summary>
     /// Writes <c>config.json</c> and <c>model.safetensors</c> (fp32) as transformers loads them, and what else came with the model

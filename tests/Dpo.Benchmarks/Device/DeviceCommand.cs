@@ -15,7 +15,7 @@ internal static class DeviceCommand
     private static readonly JsonSerializerOptions Style = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
 
     /// <summary>What a process is to check: the fixtures, or a random model by the name of its shape.</summary>
-    internal sealed record CheckRequest(string Device, string Of);
+    internal sealed record CheckRequest(string Device, string Of, bool Quick);
 
     /// <summary>A row of the table of speeds.</summary>
     /// <param name="Shape">The model's.</param>
@@ -51,7 +51,7 @@ internal static class DeviceCommand
         if (request.Device == "cuda")
             backends.cuda.matmul.allow_tf32 = false;
         var on = new Device(request.Device);
-        return [.. request.Of == "fixtures" ? new FixtureChecks(on).Run() : new RandomModelChecks(request.Of, on).Run()];
+        return [.. request.Of == "fixtures" ? new FixtureChecks(on, request.Quick).Run() : new RandomModelChecks(request.Of, on).Run()];
     }
 
     private static int Run(string device, bool quick, string only, string? peer, string? json)
@@ -68,7 +68,7 @@ internal static class DeviceCommand
     {
         string[] what = ["fixtures", .. quick ? (string[])["gpt2-tiny", "llama-tiny"] : ["gpt2-124m", "llama-100m"]];
         Check[] checks = [.. what.SelectMany(of => Answer(
-            () => ChildProcess.Run<CheckRequest, Check[]>(CheckChild, new(device, of)), failure => [new Check(of, 0, 0, failure)]))];
+            () => ChildProcess.Run<CheckRequest, Check[]>(CheckChild, new(device, of, quick)), failure => [new Check(of, 0, 0, failure)]))];
         var table = Report.Table("check", "deviation", "at most", "");
         foreach (var check in checks)
             table.AddRow(check.Name, check.Failure is null ? $"{check.Deviation:0.0e+0}" : "", $"{check.Tolerance:g3}", check.Holds ? "holds" : Markup.Escape(check.Failure ?? "FAILS"));
@@ -127,7 +127,7 @@ internal static class DeviceCommand
                     loss = measured.Loss,
                 };
                 rows.Add(figures);
-                Console.Error.WriteLine(JsonSerializer.Serialize(figures));
+                Console.Error.WriteLine($"{workload}, {row}: {figures.pairs_per_s:0.0} pairs/s.");
                 table.AddRow(
                     figures.workload, row, $"{figures.pairs_per_s:0.0}", $"{figures.useful_tokens_per_s:0}", $"{figures.useful_share:P1}",
                     $"{figures.peak_bytes / 1e9:0.00}", $"{figures.bytes_above_weights / 1e9:0.00}", $"{figures.launches:0}", $"{figures.waits:0.0}");

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Dpo.Benchmarks;
 
 /// <summary>The recorded numbers of transformers and TRL (tests/Fixtures), computed on a device.</summary>
-internal sealed class FixtureChecks(Device device)
+internal sealed class FixtureChecks(Device device, bool quick)
 {
     private static readonly string[] Metrics = ["loss", "grad_norm", "rewards/chosen", "rewards/rejected", "logps/chosen", "logps/rejected"];
 
@@ -17,13 +17,13 @@ internal sealed class FixtureChecks(Device device)
 
     public IEnumerable<Check> Run()
     {
-        foreach (var architecture in Architectures)
+        foreach (var architecture in quick ? ["gpt2", "gemma2"] : Architectures)
         {
             yield return Check.Of($"{architecture}: log-probabilities, fp32, against transformers", 1e-4, () => LogProbs(architecture, Precision.Float32));
             yield return Check.Of($"{architecture}: log-probabilities, bf16, against transformers", 0.05, () => LogProbs(architecture, Precision.BFloat16));
             yield return Check.Of($"{architecture}: greedy text, tokens that differ", 0, () => GreedyText(architecture));
         }
-        foreach (var run in Directory.GetDirectories(Path.Combine(Folder, "trajectories")).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal))
+        foreach (var run in quick ? ["llama_rmsprop"] : Trajectories())
             yield return Check.Of($"{run}: every step against TRL's", 2e-4, () => Trajectory(run));
     }
 
@@ -80,6 +80,9 @@ internal sealed class FixtureChecks(Device device)
         return Check.Worst(
             [.. steps.SelectMany(step => step)], [.. expected.SelectMany(step => Metrics.Select(name => step.GetProperty(name).GetDouble()))]);
     }
+
+    private static IEnumerable<string> Trajectories() =>
+        Directory.GetDirectories(Path.Combine(Folder, "trajectories")).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal);
 
     private static PreferenceData Data(JsonElement config)
     {
