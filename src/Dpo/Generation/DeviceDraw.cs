@@ -9,14 +9,6 @@ namespace Dpo;
 /// <param name="drawable">The ids that may be drawn; null for all.</param>
 internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable) : ITokenDraw
 {
-    // TorchSharp has no binding for it.
-    private static readonly jit.CompilationUnit script = jit.compile(
-        """
-        def bits(x: Tensor) -> Tensor:
-            return x.view(torch.int32)
-
-        """);
-
     public Tensor Draw(Tensor logits, IReadOnlyList<SampledSequence?> sequences, Tensor? last)
     {
         var uniforms = DeviceCopy.Of([.. sequences.Select(sequence => sequence?.TakeUniform() ?? 0)], logits.device);
@@ -91,13 +83,13 @@ internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable)
         return order.gather(1, Invert(masses, uniforms, options.TopP));
     }
 
-    /// <summary>Whole numbers that are in the order of the scores and, of equals, from the last id to the first. No two are alike.</summary>
+    /// <summary>The scores, in fp64, each less by so little that no two are alike: of equals the one with the smaller id is the largest.</summary>
     private static Tensor Keys(Tensor scores)
     {
-        // The bits of floats are in their order, but that those of negative ones count down from −2³¹.
-        var bits = ((Tensor)script.invoke("bits", scores.contiguous())).to(int64);
-        var ordered = where(bits.Below(0), bits.negative().Minus(1L << 31), bits);
-        return ordered.Times(1L << 31).sub(HeldScalars.Range(scores.shape[1], scores.device));
+        // Neighbours in fp32 differ by more than 2⁻²⁵ of their size, which is 2²⁰ ids; the least of them but 0 is 2⁻¹⁴⁹.
+        var keys = scores.to(float64);
+        var less = keys.abs().AtMost(float.MaxValue).MultiplyInPlace(1.0 / (1L << 45)).AddInPlace(Math.ScaleB(1, -200)).mul_(HeldScalars.Range(scores.shape[1], scores.device));
+        return keys.sub_(less);
     }
 
     /// <summary>The first place at which the cumulative mass exceeds a uniform number's part of it, of those before which less than a

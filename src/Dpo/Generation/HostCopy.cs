@@ -8,13 +8,13 @@ internal sealed class HostCopy : IDisposable
     private readonly Tensor onHost;
     private readonly CudaEvent? done;
 
-    /// <summary>Begins to copy.</summary>
+    /// <summary>Begins to copy; the copy is of the current dispose scope.</summary>
     /// <param name="values">fp64.</param>
     public HostCopy(Tensor values)
     {
         var isCuda = values.device_type == TorchSharp.DeviceType.CUDA;
         // From a GPU this goes into pinned memory.
-        onHost = values.to(CPU, copy: true, non_blocking: isCuda).DetachFromDisposeScope();
+        onHost = values.to(CPU, copy: true, non_blocking: isCuda);
         done = isCuda ? new CudaEvent(values.device_index) : null;
     }
 

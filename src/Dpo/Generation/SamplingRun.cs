@@ -64,11 +64,10 @@ internal sealed class SamplingRun : IDisposable
             // Which sequences reach their limit is known before their last token is.
             if (onDevice && !places.Sequences.Any(sequence => sequence!.IsFull))
             {
-                var before = drawn!;
+                using var before = drawn!;
                 before.Send();
                 drawn = Step(before);
                 Tell(before);
-                before.Dispose();
                 Refill();
                 continue;
             }

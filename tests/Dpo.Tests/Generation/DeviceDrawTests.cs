@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Dpo.Tests;
@@ -65,7 +64,7 @@ public class DeviceDrawTests
         double[] Drawn(SamplingOptions options) => [.. new DeviceDraw(options, null).Draw(logits, uniforms, null).data<double>().ToArray().Take(4)];
         Assert.Equal([3, 3, 3, 3], Drawn(new() { Temperature = 0 }));
         Assert.Equal([3, 13, 23, 33], Drawn(new() { TopK = 4 }));
-        Assert.Equal([13, 43, 73, 1], Drawn(new() { TopK = 12, Temperature = 1.5 }).Select((id, draw) => draw < 3 ? id : 1));
+        Assert.Equal([13, 43, 63, 93], Drawn(new() { TopK = 12, Temperature = 1.5 }));
     }
 
     [Fact]

@@ -39,7 +39,7 @@ public class DeviceSamplingTests
             {
                 var asked = options with { MaxNewTokens = 20, EndOfTextIds = [0, 5, 9, 33], SamplesPerPrompt = samples, BatchSize = batchSize, Seed = 3 };
                 var (host, device) = (Sample(model, asked, onDevice: false), Sample(model, asked, onDevice: true));
-                Assert.True(host.Select(generation => generation.Tokens.Count).Distinct().Count() > 3, "All end together.");
+                Assert.True(host.Select(generation => generation.Tokens.Count).Distinct().Count() > 1, "All end together.");
                 Assert.Equal(host.Select(generation => generation.Tokens), device.Select(generation => generation.Tokens));
                 Assert.Equal(host.Select(generation => generation.StopReason), device.Select(generation => generation.StopReason));
                 Numbers.AssertClose(LogProbs(host), LogProbs(device), 1e-5);
