@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Dpo;
 
-/// <summary>A token for every place of a batch, on the model's device, which the host may read later.</summary>
+/// <summary>A token for every place of a batch, where it was drawn, which the host may read later.</summary>
 /// <param name="values">The ids, and their log-probabilities, <c>[2, S]</c>, fp64, which holds either exactly; its own.</param>
 /// <param name="sequences">Whose they are, <c>[S]</c>: null where nobody waits for it.</param>
 internal sealed class DrawnTokens(Tensor values, IEnumerable<SampledSequence?> sequences) : IDisposable
@@ -15,8 +15,8 @@ internal sealed class DrawnTokens(Tensor values, IEnumerable<SampledSequence?> s
     /// <summary>Whose they are, <c>[S]</c>: null where nobody waits for it.</summary>
     public SampledSequence?[] Sequences { get; } = [.. sequences];
 
-    /// <summary>The ids, <c>[S]</c>, int64, of the current dispose scope.</summary>
-    public Tensor Ids => values.select(0, 0).to(int64);
+    /// <summary>The ids on a device, <c>[S]</c>, int64, of the current dispose scope.</summary>
+    public Tensor Ids(Device device) => values.select(0, 0).to(int64).to(device);
 
     /// <summary>Begins to copy them to the host, if nothing has.</summary>
     public void Send() => copy ??= new HostCopy(values);

@@ -5,7 +5,7 @@ using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Dpo;
 
-/// <summary>Draws on the CPU, where the logits are.</summary>
+/// <summary>Draws on the CPU, to which the logits are copied where they are elsewhere.</summary>
 /// <param name="options">How.</param>
 /// <param name="drawable">The ids that may be drawn; null for all.</param>
 internal sealed class HostDraw(SamplingOptions options, DrawableIds? drawable) : ITokenDraw
@@ -14,11 +14,12 @@ internal sealed class HostDraw(SamplingOptions options, DrawableIds? drawable) :
     {
         var count = sequences.Count;
         var values = new double[2 * count];
+        using var here = logits.cpu();
         ThreadTeam.Run(count, place =>
         {
             if (sequences[place] is not { } sequence)
                 return;
-            using var row = logits.select(0, place);
+            using var row = here.select(0, place);
             if (row.dtype == float32)
             {
                 (values[place], values[count + place]) = TokenDraw.Draw(

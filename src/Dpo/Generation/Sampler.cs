@@ -7,8 +7,10 @@ namespace Dpo;
 /// <para>The same arguments on the same machine give the same completions, and no random state but the call's own is touched.
 /// What decides a draw is a number that follows from the seed, the sequence and the token's place alone; sequences are numbered
 /// through all prompts and their samples, so that K samples of a prompt are what the prompt given K times would have. What
-/// else is computed beside a sequence (<see cref="SamplingOptions.BatchSize"/>, other prompts, those that have ended) changes its
+/// else is computed beside a sequence (<see cref="SamplingOptions.BatchSize"/>, other prompts, those that have ended before) changes its
 /// logits by rounding only, which changes a token only where a draw, or a tie of greedy choice, lies that close to the border.</para>
+/// <para>A completion that ends leaves its place in the batch to the next that waits, of the same prompt or of another; where none waits, the
+/// batch becomes smaller. So nothing is computed for those that have ended.</para>
 /// <para>At <see cref="Precision.BFloat16"/> the weights are cast once a call and released at its end: memory for half the model.</para>
 /// </remarks>
 public static class Sampler
@@ -19,8 +21,8 @@ public static class Sampler
     /// <param name="options">How to draw and when to stop; the defaults where null.</param>
     /// <param name="tokenizer">The model's tokenizer, where stop strings or text are wanted. Then no id is drawn that has no
     /// token, and completions end where the model's files say.</param>
-    /// <param name="onToken">Called for every token as soon as it is sampled: step by step, and within a step in the order of the
-    /// result, for those of a batch that go on.</param>
+    /// <param name="onToken">Called for every token as soon as it is sampled (on a GPU, a step later): step by step, and within a step in
+    /// the order of the result. Completions begin in that order too, each when one before it has ended and left it a place.</param>
     /// <param name="cancellation">Stops the sampling before its next step.</param>
     /// <returns>All samples of the first prompt, then of the next.</returns>
     /// <exception cref="InvalidInputException">A prompt has no token or one outside the vocabulary, prompt and completion exceed the
@@ -32,16 +34,16 @@ public static class Sampler
         Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(model);
-        return Sample(model, prompts, options, tokenizer, onToken, onDevice: model.Device.type != TorchSharp.DeviceType.CPU, cancellation);
+        return Sample(model, prompts, options, tokenizer, onToken, onDevice: model.Device.type == TorchSharp.DeviceType.CUDA, cancellation);
     }
 
-    /// <summary>As the public overload, on the CPU by the operations of either.</summary>
+    /// <summary>As the public overload; a CPU may do as a GPU does.</summary>
     /// <param name="model">The model.</param>
     /// <param name="prompts">The prompts.</param>
     /// <param name="options">How to draw and when to stop; the defaults where null.</param>
     /// <param name="tokenizer">The model's tokenizer, or null.</param>
     /// <param name="onToken">Called for every token, or null.</param>
-    /// <param name="onDevice">Whether tokens are drawn, and attended to, as on other devices than the CPU.</param>
+    /// <param name="onDevice">Whether tokens are drawn, and attended to, as on a GPU.</param>
     /// <param name="cancellation">Stops the sampling before its next step.</param>
     internal static IReadOnlyList<Generation> Sample(
         Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options, TextTokenizer? tokenizer,

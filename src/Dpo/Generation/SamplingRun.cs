@@ -4,7 +4,7 @@ namespace Dpo;
 
 /// <summary>The sampling of one call: as many completions as there are places are computed at once, and a place that becomes free is taken by
 /// the next completion that waits.</summary>
-/// <remarks>On a device the host looks at a step's tokens while the device computes the next step, so that neither waits for the other. A
+/// <remarks>The host looks at a step's tokens while a GPU computes the next step, so that neither waits for the other. A
 /// completion that has ended is then computed for one step more, whose token nobody takes.</remarks>
 internal sealed class SamplingRun : IDisposable
 {
@@ -32,7 +32,7 @@ internal sealed class SamplingRun : IDisposable
     /// <param name="options">How to draw and when to stop.</param>
     /// <param name="tokenizer">The model's tokenizer, or null.</param>
     /// <param name="onToken">Called for every token, or null.</param>
-    /// <param name="onDevice">Whether tokens are drawn, and attended to, as on other devices than the CPU.</param>
+    /// <param name="onDevice">Whether tokens are drawn, and attended to, as on a GPU.</param>
     /// <param name="cancellation">Looked at before every step.</param>
     public SamplingRun(
         Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer,
@@ -91,7 +91,7 @@ internal sealed class SamplingRun : IDisposable
         using var scope = NewDisposeScope();
         cache.Advance(places.Sequences.Count);
         ComputedPlaces += places.Sequences.Count;
-        var ids = before.Ids;
+        var ids = before.Ids(model.Device);
         var logits = weights.Head.Logits(model.HeadInputs(ids, cache));
         return new DrawnTokens(draw.Draw(logits, places.Sequences, ids).MoveToOuterDisposeScope(), places.Sequences);
     }
@@ -146,7 +146,7 @@ internal sealed class SamplingRun : IDisposable
         foreach (var (index, place) in at.Index())
             from[place] = of.Length + index;
         var all = of.Concat(sequences).ToArray();
-        var arranged = cat(values, 1).index_select(1, DeviceCopy.Of([.. from.Select(place => (long)place)], model.Device)).MoveToOuterDisposeScope();
+        var arranged = cat(values, 1).index_select(1, DeviceCopy.Of([.. from.Select(place => (long)place)], values[0].device)).MoveToOuterDisposeScope();
         drawn?.Dispose();
         drawn = new DrawnTokens(arranged, from.Select(place => all[place]));
         return begun.Count > 0;
