@@ -3,32 +3,38 @@ namespace Dpo;
 /// <summary>A completion while it grows.</summary>
 internal sealed class SampledSequence
 {
-    private readonly IReadOnlyList<int> prompt;
+    private readonly ReadPrompt prompt;
+    private readonly int sampleIndex;
     private readonly SamplingOptions options;
     private readonly IReadOnlyList<int> endOfTextIds;
     private readonly CompletionText? text;
     private readonly Action<GeneratedToken>? onToken;
-    private readonly int sampleIndex;
     private readonly List<int> tokens = [];
     private readonly List<float> logProbs = [];
     private StopReason? stopReason;
+    private int draws;
 
     public SampledSequence(
-        int promptIndex, int sampleIndex, IReadOnlyList<int> prompt, SamplingOptions options, IReadOnlyList<int> endOfTextIds, TextTokenizer? tokenizer,
-        Action<GeneratedToken>? onToken)
+        ReadPrompt prompt, int sampleIndex, SamplingOptions options, IReadOnlyList<int> endOfTextIds, TextTokenizer? tokenizer, Action<GeneratedToken>? onToken)
     {
-        (PromptIndex, this.sampleIndex, this.prompt, this.options, this.endOfTextIds, this.onToken) = (promptIndex, sampleIndex, prompt, options, endOfTextIds, onToken);
+        (this.prompt, this.sampleIndex, this.options, this.endOfTextIds, this.onToken) = (prompt, sampleIndex, options, endOfTextIds, onToken);
         text = tokenizer is null ? null : new CompletionText(tokenizer, options.StopStrings);
     }
 
-    /// <summary>Its prompt's place among the prompts.</summary>
-    public int PromptIndex { get; }
+    /// <summary>Its prompt.</summary>
+    public ReadPrompt Prompt => prompt;
+
+    /// <summary>Its place in the result, which numbers its draws too.</summary>
+    public long Index => ((long)prompt.Index * options.SamplesPerPrompt) + sampleIndex;
 
     /// <summary>The tokens of prompt and completion so far, on which a repetition penalty falls.</summary>
-    public IEnumerable<int> Seen => prompt.Concat(tokens);
+    public IEnumerable<int> Seen => prompt.Tokens.Concat(tokens);
 
-    /// <summary>The number from 0 to 1 that decides the next token.</summary>
-    public float NextUniform => CounterRandom.Uniform(options.Seed, ((long)PromptIndex * options.SamplesPerPrompt) + sampleIndex, tokens.Count);
+    /// <summary>Whether the last token that may be drawn has been, though it may not have been told yet.</summary>
+    public bool IsFull => draws == options.MaxNewTokens;
+
+    /// <summary>The number from 0 to 1 that decides the next token, once for each.</summary>
+    public float TakeUniform() => CounterRandom.Uniform(options.Seed, Index, draws++);
 
     /// <summary>Adds a token.</summary>
     /// <returns>Whether it was the last.</returns>
@@ -48,10 +54,10 @@ internal sealed class SampledSequence
             if (text.IsStopped)
                 stopReason = StopReason.StopString;
         }
-        onToken?.Invoke(new GeneratedToken(PromptIndex, sampleIndex, token, logProb, text?.TakeCertain(stopReason is not null) ?? ""));
+        onToken?.Invoke(new GeneratedToken(prompt.Index, sampleIndex, token, logProb, text?.TakeCertain(stopReason is not null) ?? ""));
         return stopReason is not null;
     }
 
     /// <summary>The completion, once it has ended.</summary>
-    public Generation ToGeneration() => new(PromptIndex, sampleIndex, tokens, logProbs, stopReason!.Value, text?.Value);
+    public Generation ToGeneration() => new(prompt.Index, sampleIndex, tokens, logProbs, stopReason!.Value, text?.Value);
 }

@@ -38,7 +38,7 @@ public sealed record SamplingOptions
     public int SamplesPerPrompt { get; init; } = 1;
 
     /// <summary>The most completions that are computed at once; at least 1. Bounds memory: keys and values are kept for each of
-    /// them, and a row of logits.</summary>
+    /// them, and of prompts also for those that come next, an eighth of that; and a row of logits for each.</summary>
     public int BatchSize { get; init; } = 64;
 
     /// <summary>Seeds the draws.</summary>

@@ -2,51 +2,53 @@ namespace Dpo.Tests;
 
 public class BatchPlacesTests
 {
-    private const int End = 9;
+    private static readonly ReadPrompt Prompt = new(0, [1], 0, null!);
 
-    private static BatchPlaces Places(int prompts, int samples, Action<GeneratedToken> onToken) => new(
-        [.. Enumerable.Range(0, prompts).SelectMany(prompt => Enumerable.Range(0, samples).Select(sample =>
-            new SampledSequence(prompt, sample, [0], new SamplingOptions { MaxNewTokens = 50, SamplesPerPrompt = samples }, [End], null, onToken)))], samples);
+    private static SampledSequence[] Sequences(int first, int count) =>
+        [.. Enumerable.Range(first, count).Select(sample => new SampledSequence(Prompt, sample, new SamplingOptions { SamplesPerPrompt = 100 }, [], null, null))];
 
-    private static bool Append(BatchPlaces places, params long[] ids) => places.Append(ids, [.. ids.Select(id => -0.5f * id)]);
+    private static IEnumerable<long?> Numbers(BatchPlaces places) => places.Sequences.Select(sequence => sequence?.Index);
 
     [Fact]
-    public void Ranks_are_closed_where_that_halves_the_places()
+    public void Sequences_that_begin_fill_gaps_and_then_what_is_behind_them()
     {
-        var told = new List<(int Prompt, int Sample, int Token)>();
-        var places = Places(prompts: 3, samples: 2, token => told.Add((token.PromptIndex, token.SampleIndex, token.Token)));
-        Assert.True(Append(places, 1, 2, 3, 4, 5, End));
-        Assert.Null(places.Compact());
-        // Five places hold the five that go on only in rows of two for three prompts.
-        Assert.True(Append(places, End, 1, 1, 1, 1, 1));
-        Assert.Null(places.Compact());
-        // One of each prompt's is left.
-        Assert.True(Append(places, 1, 1, End, 1, 1, 1));
-        var (prompts, kept) = places.Compact()!.Value;
-        Assert.Equal([0, 1, 2], prompts);
-        Assert.Equal([1, 3, 4], kept);
-
-        told.Clear();
-        Assert.True(Append(places, 6, 7, 8));
-        Assert.Equal([(0, 1, 6), (1, 1, 7), (2, 0, 8)], told);
-        Assert.True(Append(places, End, 1, End));
-        (prompts, kept) = places.Compact()!.Value;
-        Assert.Equal([1], prompts);
-        Assert.Equal([1], kept);
-        Assert.False(Append(places, End));
+        var places = new BatchPlaces(6);
+        Assert.Equal(6, places.Free);
+        var (begun, moves) = places.CloseRanks(Sequences(0, 4));
+        Assert.Equal([0, 1, 2, 3], begun);
+        Assert.Empty(moves);
+        places.End(1);
+        places.End(2);
+        Assert.Equal([0, null, null, 3], Numbers(places));
+        Assert.Equal(4, places.Free);
+        (begun, moves) = places.CloseRanks(Sequences(4, 3));
+        Assert.Equal([1, 2, 4], begun);
+        Assert.Empty(moves);
+        Assert.Equal([0, 4, 5, 3, 6], Numbers(places));
+        Assert.Equal(1, places.Free);
     }
 
     [Fact]
-    public void A_prompt_with_fewer_left_computes_one_twice_and_tells_of_it_once()
+    public void Gaps_that_nothing_begins_in_are_filled_from_the_end()
     {
-        var told = new List<(int Prompt, int Sample)>();
-        var places = Places(prompts: 2, samples: 4, token => told.Add((token.PromptIndex, token.SampleIndex)));
-        Assert.True(Append(places, End, 1, 1, End, End, End, End, 1));
-        var (prompts, kept) = places.Compact()!.Value;
-        Assert.Equal([0, 1], prompts);
-        Assert.Equal([1, 2, 7, 7], kept);
-        told.Clear();
-        Assert.True(Append(places, 1, 1, 1, 1));
-        Assert.Equal([(0, 1), (0, 2), (1, 3)], told);
+        var places = new BatchPlaces(8);
+        places.CloseRanks(Sequences(0, 8));
+        foreach (var place in (int[])[0, 2, 3, 6])
+            places.End(place);
+        var (begun, moves) = places.CloseRanks(Sequences(8, 1));
+        Assert.Equal([0], begun);
+        Assert.Equal([(7, 2), (5, 3)], moves);
+        Assert.Equal([8, 1, 7, 5, 4], Numbers(places));
+
+        places.End(3);
+        places.End(4);
+        (begun, moves) = places.CloseRanks([]);
+        Assert.Empty(begun);
+        Assert.Empty(moves);
+        Assert.Equal([8, 1, 7], Numbers(places));
+        for (var place = 0; place < 3; place++)
+            places.End(place);
+        places.CloseRanks([]);
+        Assert.Empty(places.Sequences);
     }
 }

@@ -85,14 +85,15 @@ public class VectorSamplingTests
         var dtype = bf16 ? bfloat16 : float32;
         Tensor Random(int heads) => randn([sequences, heads, columns, HeadSize], device: CPU).to(dtype);
         var (query, keys, values) = (Random(Heads), Random(KeyHeads), Random(KeyHeads));
-        using var cache = new CachedAttention(layers: 1, [.. Enumerable.Repeat(columns - 1, sequences)], samples: 1, newTokens: 1, CPU, dtype);
-        for (var sequence = 0; sequence < sequences; sequence++)
-            cache.StorePrompt(0, sequence, keys.select(0, sequence).narrow(1, 0, columns - 1).transpose(0, 1), values.select(0, sequence).narrow(1, 0, columns - 1).transpose(0, 1));
-        cache.Advance();
+        using var cache = new CachedAttention(layers: 1, sequences, promptWidth: columns - 1, newTokens: 1, isShared: false, CPU);
+        int[] rows = [.. Enumerable.Range(0, sequences)];
+        int[] prompts = [.. rows.Select(_ => cache.Prompts.Add(columns - 1))];
+        Tensor Prompts(Tensor x) => x.narrow(2, 0, columns - 1).transpose(1, 2).flatten(0, 1);
+        cache.Prompts.Store(0, cache.Prompts.Index(prompts, KeyHeads, CPU), Prompts(keys), Prompts(values));
+        cache.Begin(rows, prompts);
+        cache.Advance(sequences);
         Tensor Last(Tensor x) => x.select(2, columns - 1).contiguous();
-        Assert.True(bf16
-            ? VectorAttention<ushort>.Takes(Last(query), Last(keys), Last(values))
-            : VectorAttention<float>.Takes(Last(query), Last(keys), Last(values)));
+        Assert.True(bf16 ? VectorAttention<ushort>.Takes(Last(keys)) : VectorAttention<float>.Takes(Last(keys)));
         var actual = cache.Attend(0, Last(query), Last(keys), Last(values)).to(float32).flatten().ToDoubles();
 
         Tensor Whole(Tensor x) => x.to(float32).repeat_interleave(Heads / KeyHeads, 1);

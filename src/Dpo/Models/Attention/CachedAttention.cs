@@ -3,159 +3,162 @@ using static TorchSharp.torch;
 namespace Dpo;
 
 /// <summary>
-/// Attention of sequences that grow in step, a token a call, with the keys and values of what came before kept. Several
-/// sequences may continue one prompt, whose keys and values are then kept once.
+/// Attention of sequences that grow by a token a call, with the keys and values of what came before kept. Sequences are of any
+/// lengths and begin and end at any call; several may continue one prompt, whose keys and values are then kept once.
 /// </summary>
 /// <remarks>
-/// <para>Prompts of unequal length end in the same column. So all sequences write into one column, what a sliding window hides is
-/// the same columns of all, and a mask is needed only over the columns before a shorter prompt's beginning.</para>
-/// <para>The S = P·K sequences lie prompt by prompt. Where K is 1 a sequence's own columns follow its prompt's; otherwise they are
-/// apart, and all of a prompt's sequences are rows of one product with its keys.</para>
+/// <para>Sequence i has row i, from its first column. A row that has become free is used again as it is: what is left of the
+/// sequence before lies behind what the new one sees.</para>
+/// <para>On the CPU each head reads the columns that it sees where they lie, so that prompts may lie apart. On other devices, where
+/// every operation is a launch, a prompt that one sequence continues is copied before the sequence's own columns, and one call of
+/// LibTorch's fused attention sees both; where a prompt has several sequences, they are rows of one product with its keys.</para>
 /// </remarks>
 internal sealed class CachedAttention : Attention, IDisposable
 {
     private readonly Tensor?[] keys;
     private readonly Tensor?[] values;
-    private readonly Tensor?[] promptKeys;
-    private readonly Tensor?[] promptValues;
-    private readonly IReadOnlyList<int> promptLengths;
-    private IReadOnlyList<int> padding;
-    private readonly int width;
+    private readonly int[] prompts;
+    private readonly int[] apart;
+    private readonly int[] own;
     private readonly int capacity;
-    private readonly bool isShared;
-    private Tensor positions;
-    private Tensor? mask;
-    private int column;
+    private readonly Device device;
+    private readonly bool usesVectors;
+    private readonly bool isApart;
+    private int[] stepApart = [];
+    private int[] stepOwn = [];
+    private CachedStep? step;
+    private Tensor? positions;
 
     /// <summary>Makes a cache for prompts that are still to be stored.</summary>
     /// <param name="layers">Blocks of the model.</param>
-    /// <param name="promptLengths">Tokens of every prompt, <c>[P]</c>.</param>
-    /// <param name="samples">K.</param>
+    /// <param name="sequences">The most sequences at once.</param>
+    /// <param name="promptWidth">The most tokens of a prompt.</param>
     /// <param name="newTokens">The most tokens behind a prompt that others will be computed after.</param>
+    /// <param name="isShared">Whether several sequences continue one prompt.</param>
     /// <param name="device">The device of the queries.</param>
-    /// <param name="dtype">The data type of the queries.</param>
-    public CachedAttention(int layers, IReadOnlyList<int> promptLengths, int samples, int newTokens, Device device, ScalarType dtype)
+    /// <param name="asOnDevice">Whether a CPU does as other devices do.</param>
+    public CachedAttention(int layers, int sequences, int promptWidth, int newTokens, bool isShared, Device device, bool asOnDevice = false)
     {
-        (keys, values, promptKeys, promptValues) = (new Tensor?[layers], new Tensor?[layers], new Tensor?[layers], new Tensor?[layers]);
-        this.promptLengths = promptLengths;
-        width = promptLengths.Max();
-        padding = [.. promptLengths.Select(length => width - length)];
-        isShared = samples > 1;
-        // Where the prompt's columns are apart, they are not among these.
-        column = isShared ? -1 : width - 1;
-        capacity = column + 1 + newTokens;
-        using var scope = NewDisposeScope();
-        var lengths = tensor(promptLengths.Select(length => (long)length).ToArray(), device: device);
-        positions = lengths.Minus(1).repeat_interleave(samples, 0).DetachFromDisposeScope();
-        if (promptLengths.Any(length => length < width))
-            mask = SharedPromptMask.Additive(HeldScalars.Range(width, device).ge(lengths.negative().Plus(width).unsqueeze(1)), dtype)
-                .repeat_interleave(samples, 0).view(-1, 1, 1, width).DetachFromDisposeScope();
+        (keys, values) = (new Tensor?[layers], new Tensor?[layers]);
+        (prompts, apart, own) = (new int[sequences], new int[sequences], new int[sequences]);
+        this.device = device;
+        usesVectors = device.type == TorchSharp.DeviceType.CPU && !asOnDevice;
+        isApart = isShared || usesVectors;
+        // Room for a mask's multiples of 8 too.
+        capacity = isApart ? newTokens : (promptWidth + newTokens + 7) / 8 * 8;
+        Prompts = new CachedPrompts(layers, promptWidth, usesVectors);
     }
 
-    public override Tensor Positions => positions;
+    /// <summary>The prompts, which are stored before sequences continue them.</summary>
+    public CachedPrompts Prompts { get; }
 
-    /// <summary>Stores keys and values <c>[T, kv heads, size]</c> of one prompt.</summary>
-    public void StorePrompt(int layer, int prompt, Tensor key, Tensor value)
+    public override Tensor Positions => positions!;
+
+    /// <summary>Begins sequences behind their prompts.</summary>
+    /// <param name="rows">Their rows.</param>
+    /// <param name="promptRows">The rows of their prompts in <see cref="Prompts"/>.</param>
+    public void Begin(IReadOnlyList<int> rows, IReadOnlyList<int> promptRows)
     {
-        Store(ref (isShared ? ref promptKeys[layer] : ref keys[layer]), key);
-        Store(ref (isShared ? ref promptValues[layer] : ref values[layer]), value);
-
-        void Store(ref Tensor? cache, Tensor entries)
+        foreach (var (row, prompt) in rows.Zip(promptRows))
         {
-            cache ??= Empty(promptLengths.Count, isShared ? width : capacity, entries);
-            var padding = width - promptLengths[prompt];
-            var columns = cache.select(0, prompt);
-            columns.narrow(1, padding, promptLengths[prompt]).copy_(entries.transpose(0, 1));
-            // What is masked is multiplied by 0, and must be a number.
-            columns.narrow(1, 0, padding).zero_();
+            prompts[row] = prompt;
+            (apart[row], own[row]) = isApart ? (Prompts.Length(prompt), 0) : (0, Prompts.Length(prompt));
         }
-    }
-
-    /// <summary>Begins the next token of every sequence.</summary>
-    public void Advance()
-    {
-        column++;
-        positions.AddInPlace(1);
-    }
-
-    /// <summary>Goes on with some of the sequences.</summary>
-    /// <param name="prompts">Which prompts, by their present place.</param>
-    /// <param name="sequences">Which sequences, prompt by prompt, equally many of each.</param>
-    public void Keep(IReadOnlyList<int> prompts, IReadOnlyList<int> sequences)
-    {
+        if (isApart)
+            return;
         using var scope = NewDisposeScope();
-        var (ofPrompts, ofSequences) = (Index(prompts), Index(sequences));
-        padding = [.. prompts.Select(prompt => padding[prompt])];
-        positions = Select(positions, ofSequences)!;
-        mask = Select(mask, ofSequences);
+        var (from, to, width) = (Index(promptRows), Index(rows), promptRows.Max(Prompts.Length));
         for (var layer = 0; layer < keys.Length; layer++)
         {
-            keys[layer] = Select(keys[layer], ofSequences);
-            values[layer] = Select(values[layer], ofSequences);
-            promptKeys[layer] = Select(promptKeys[layer], ofPrompts);
-            promptValues[layer] = Select(promptValues[layer], ofPrompts);
+            Copy(Prompts.Keys(layer), from, Made(ref keys[layer], Prompts.Keys(layer)), to, width);
+            Copy(Prompts.Values(layer), from, Made(ref values[layer], Prompts.Values(layer)), to, width);
         }
+    }
 
-        Tensor Index(IReadOnlyList<int> places) => tensor(places.Select(place => (long)place).ToArray(), device: positions.device);
+    /// <summary>Moves sequences to other rows.</summary>
+    public void Move(IReadOnlyList<(int From, int To)> moves)
+    {
+        foreach (var (source, target) in moves)
+            (prompts[target], apart[target], own[target]) = (prompts[source], apart[source], own[source]);
+        var width = moves.Max(move => own[move.From]);
+        if (width == 0 || keys[0] is null)
+            return;
+        using var scope = NewDisposeScope();
+        var (from, to) = (Index(moves.Select(move => move.From)), Index(moves.Select(move => move.To)));
+        foreach (var cache in keys.Concat(values))
+            Copy(cache!, from, cache!, to, width);
+    }
 
-        static Tensor? Select(Tensor? from, Tensor index)
-        {
-            var selected = from?.index_select(0, index).DetachFromDisposeScope();
-            from?.Dispose();
-            return selected;
-        }
+    /// <summary>Begins the next token of the sequences in the first rows.</summary>
+    /// <param name="count">How many rows: S.</param>
+    public void Advance(int count)
+    {
+        for (var row = 0; row < count; row++)
+            own[row]++;
+        (stepApart, stepOwn) = (apart[..count], own[..count]);
+        positions?.Dispose();
+        positions = DeviceCopy.Of([.. stepApart.Zip(stepOwn, (one, other) => one + other - 1L)], device).DetachFromDisposeScope();
+        step?.Dispose();
+        step = null;
     }
 
     public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value, AttentionStyle style = default)
     {
-        var (count, keyHeads, size) = (key.shape[0], key.shape[1], key.shape[2]);
-        keys[layer] ??= Empty(count, capacity, key);
-        values[layer] ??= Empty(count, capacity, value);
-        // One softmax over the prompt's columns, where they are apart, and a sequence's own, but for those the window hides.
-        var before = isShared ? width : 0;
-        var hidden = style.Window is { } window ? Math.Max(0, before + column + 1 - window) : 0;
-        var (first, apart) = (Math.Max(0, hidden - before), Math.Max(0, before - hidden));
-        var own = column + 1 - first;
-        if (VectorAttention<float>.Takes(query, key, value))
+        var (ofKeys, ofValues) = (Made(ref keys[layer], key), Made(ref values[layer], value));
+        if (usesVectors && VectorAttention<float>.Takes(key))
         {
-            var prompts = apart == 0 ? null : new CachedColumns(promptKeys[layer]!, promptValues[layer]!, width, hidden, padding);
-            var columns = new CachedColumns(keys[layer]!, values[layer]!, column + 1, first, isShared ? null : padding);
+            var ofPrompts = new CachedColumns(Prompts.Keys(layer), Prompts.Values(layer), prompts, stepApart);
+            var columns = new CachedColumns(ofKeys, ofValues, null, stepOwn);
             return query.dtype == float32
-                ? VectorAttention<float>.Attend(query, key, value, prompts, columns, style)
-                : VectorAttention<ushort>.Attend(query, key, value, prompts, columns, style);
+                ? VectorAttention<float>.Attend(query, key, value, ofPrompts, columns, style)
+                : VectorAttention<ushort>.Attend(query, key, value, ofPrompts, columns, style);
         }
 
-        keys[layer]!.select(2, column).copy_(key);
-        values[layer]!.select(2, column).copy_(value);
+        step ??= new CachedStep(stepApart, stepOwn, isApart ? prompts[..stepOwn.Length] : null, ofKeys);
+        CachedPrompts.Write(ofKeys, step.Writes, key);
+        CachedPrompts.Write(ofValues, step.Writes, value);
         // Query heads that share a key head become rows of it, so that keys are not copied.
-        var rows = query.view(count, keyHeads, -1, size).Times(style.Scale ?? 1 / Math.Sqrt(size));
-        var scores = Products(keys[layer]!.narrow(2, first, own), rows);
-        if (apart > 0)
-            scores = cat([Apart(Products(promptKeys[layer]!.narrow(2, hidden, apart), Together(rows))), scores], 3);
-        if (style.SoftCap is { } cap)
-            scores = scores.to(float32).DividedBy(cap).tanh_().MultiplyInPlace(cap);
-        if (mask is not null && hidden < width)
-            scores.narrow(3, 0, width - hidden).AddInPlace(mask.narrow(3, hidden, width - hidden));
-        var weights = scores.softmax(3, float32).to(value.dtype);
-        var output = matmul(weights.narrow(3, apart, own), values[layer]!.narrow(2, first, own));
-        if (apart > 0)
-            output = output.Plus(Apart(matmul(Together(weights.narrow(3, 0, apart)), promptValues[layer]!.narrow(2, hidden, apart))));
-        return output.reshape(count, -1);
+        var rows = query.view(query.shape[0], key.shape[1], -1, query.shape[2]);
+        var (seenKeys, seenValues) = (Seen(ofKeys), Seen(ofValues));
+        var mask = step.Mask(style.Window ?? SharedPromptMask.NoWindow, query.dtype);
+        var output = isApart
+            ? SharedSoftmax(layer, rows, seenKeys, seenValues, mask, style)
+            : Softmax(rows, seenKeys, seenValues, mask, causal: false, style);
+        return output.reshape(query.shape[0], -1);
 
-        // [P·K, kv heads, groups, x] → [P, kv heads, K·groups, x], so that a prompt's sequences are rows of one product; and back.
-        Tensor Together(Tensor x) => x.unflatten(0, promptKeys[layer]!.shape[0], -1).transpose(1, 2).flatten(2, 3);
-        Tensor Apart(Tensor x) => x.unflatten(2, -1, rows.shape[2]).transpose(1, 2).flatten(0, 1);
-
-        // Keys times query: the order in which bf16 products of so few rows are fast.
-        static Tensor Products(Tensor keys, Tensor rows) => matmul(keys, rows.transpose(2, 3)).transpose(2, 3);
+        Tensor Seen(Tensor cache) => cache.narrow(0, 0, query.shape[0]).narrow(2, 0, step.OwnColumns);
     }
 
-    private static Tensor Empty(long sequences, int columns, Tensor like) =>
-        empty([sequences, like.shape[^2], columns, like.shape[^1]], like.dtype, like.device).DetachFromDisposeScope();
+    /// <summary>One softmax over the columns of the prompts and the sequences' own.</summary>
+    private Tensor SharedSoftmax(int layer, Tensor rows, Tensor ofKeys, Tensor ofValues, Tensor? mask, AttentionStyle style)
+    {
+        rows = rows.Times(style.Scale ?? 1 / Math.Sqrt(rows.shape[3]));
+        var scores = cat([Apart(matmul(Together(rows), OfPrompts(Prompts.Keys(layer)).transpose(2, 3))), matmul(rows, ofKeys.transpose(2, 3))], 3);
+        if (style.SoftCap is { } cap)
+            scores = scores.to(float32).DividedBy(cap).tanh_().MultiplyInPlace(cap);
+        if (mask is not null)
+            scores = scores.Plus(mask);
+        var weights = scores.softmax(3, float32).to(ofValues.dtype).split([step!.ApartColumns, step.OwnColumns], 3);
+        return Apart(matmul(Together(weights[0]), OfPrompts(Prompts.Values(layer)))).Plus(matmul(weights[1], ofValues));
+
+        // [S, kv heads, groups, x] → [P, kv heads, K · groups, x], and back.
+        Tensor Together(Tensor x) => x.index_select(0, step!.PromptGrid).unflatten(0, step.PromptCount, step.PerPrompt).transpose(1, 2).flatten(2, 3);
+        Tensor Apart(Tensor x) => x.unflatten(2, step!.PerPrompt, rows.shape[2]).transpose(1, 2).flatten(0, 1).index_select(0, step.PlacesInGrid);
+        Tensor OfPrompts(Tensor cache) => cache.narrow(0, 0, step!.PromptCount).narrow(2, 0, step.ApartColumns);
+    }
+
+    private Tensor Made(ref Tensor? cache, Tensor like) => cache ??= CachedPrompts.New(own.Length, capacity, like, usesVectors);
+
+    private Tensor Index(IEnumerable<int> rows) => DeviceCopy.Of([.. rows.Select(row => (long)row)], device);
+
+    private static void Copy(Tensor source, Tensor from, Tensor target, Tensor to, int width) =>
+        target.narrow(2, 0, width).index_copy_(0, to, source.narrow(2, 0, width).index_select(0, from));
 
     public void Dispose()
     {
-        foreach (var tensor in (Tensor?[])[positions, mask, .. keys, .. values, .. promptKeys, .. promptValues])
+        Prompts.Dispose();
+        step?.Dispose();
+        foreach (var tensor in keys.Concat(values).Append(positions))
             tensor?.Dispose();
     }
 }

@@ -2,14 +2,9 @@ using static TorchSharp.torch;
 
 namespace Dpo;
 
-/// <summary>Columns of a cache that new tokens see.</summary>
+/// <summary>Columns of a cache that sequences see: sequence i the first <c>Lengths[i]</c> of its row.</summary>
 /// <param name="Keys"><c>[rows, kv heads, capacity, size]</c>, contiguous.</param>
 /// <param name="Values">As the keys.</param>
-/// <param name="End">Up to which column, not included.</param>
-/// <param name="Hidden">Columns before which a window ends.</param>
-/// <param name="Padding">How many columns of each row hold nothing, at its beginning; null for none.</param>
-internal sealed record CachedColumns(Tensor Keys, Tensor Values, int End, int Hidden, IReadOnlyList<int>? Padding)
-{
-    /// <summary>The first column that is seen of a row.</summary>
-    public int First(int row) => Math.Max(Hidden, Padding is null ? 0 : Padding[row]);
-}
+/// <param name="Rows">The row of every sequence, which several may share; null where sequence i has row i.</param>
+/// <param name="Lengths">How many of its columns it sees.</param>
+internal sealed record CachedColumns(Tensor Keys, Tensor Values, int[]? Rows, int[] Lengths);

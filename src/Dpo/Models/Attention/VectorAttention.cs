@@ -14,33 +14,36 @@ internal static unsafe class VectorAttention<T>
     /// <summary>So many products of two numbers or fewer are not worth a second thread.</summary>
     internal const long WorkOfOneThread = 1 << 19;
 
-    /// <summary>Whether queries, keys and values lie as this reads them.</summary>
-    public static bool Takes(Tensor query, Tensor key, Tensor value) =>
-        query.device_type == TorchSharp.DeviceType.CPU && query.size(2) % HeadProducts<T>.PairLength == 0
-        && query.stride(2) == 1 && key.stride(2) == 1 && value.stride(2) == 1;
+    /// <summary>Whether it is for keys of this device and size.</summary>
+    public static bool Takes(Tensor key) => key.device_type == TorchSharp.DeviceType.CPU && key.size(-1) % HeadProducts<T>.PairLength == 0;
 
-    /// <summary>Writes the new tokens' keys and values into their column, the last one, and attends.</summary>
+    /// <summary>Writes the new tokens' keys and values into the last of their sequence's own columns, and attends.</summary>
     /// <param name="query"><c>[S, heads, size]</c>.</param>
     /// <param name="key"><c>[S, kv heads, size]</c>.</param>
     /// <param name="value"><c>[S, kv heads, size]</c>.</param>
-    /// <param name="prompts">The columns of prompts that are kept apart, or null.</param>
-    /// <param name="own">The columns of every sequence.</param>
-    /// <param name="style">Scale and soft cap.</param>
+    /// <param name="prompts">The columns of every sequence's prompt.</param>
+    /// <param name="own">The columns of every sequence's own.</param>
+    /// <param name="style">Scale, soft cap and window.</param>
     /// <returns><c>[S, heads · size]</c>.</returns>
-    public static Tensor Attend(Tensor query, Tensor key, Tensor value, CachedColumns? prompts, CachedColumns own, AttentionStyle style)
+    public static Tensor Attend(Tensor query, Tensor key, Tensor value, CachedColumns prompts, CachedColumns own, AttentionStyle style)
     {
+        (query, key, value) = (Lying(query), Lying(key), Lying(value));
         var (count, heads, size) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
         var keyHeads = (int)key.size(1);
         var groups = heads / keyHeads;
         var output = empty([count, heads, size], query.dtype, CPU);
         var (queries, newKeys, newValues, outputs) = (new HeadMemory<T>(query), new HeadMemory<T>(key), new HeadMemory<T>(value), new HeadMemory<T>(output));
         var (keys, values) = (new HeadMemory<T>(own.Keys), new HeadMemory<T>(own.Values));
-        var (promptKeys, promptValues) = prompts is null ? default : (new HeadMemory<T>(prompts.Keys), new HeadMemory<T>(prompts.Values));
-        var samples = prompts is null ? 1 : count / (int)prompts.Keys.size(0);
-        var columns = (prompts?.End ?? 0) + own.End;
+        var (promptKeys, promptValues) = (new HeadMemory<T>(prompts.Keys), new HeadMemory<T>(prompts.Values));
+        var (columns, longest) = (0L, 0);
+        for (var sequence = 0; sequence < count; sequence++)
+        {
+            var ofSequence = prompts.Lengths[sequence] + own.Lengths[sequence];
+            (columns, longest) = (columns + ofSequence, Math.Max(longest, ofSequence));
+        }
 
         var units = count * keyHeads;
-        var parts = (long)count * heads * size * columns <= WorkOfOneThread ? 1 : Math.Min(units, 4 * get_num_threads());
+        var parts = heads * size * columns <= WorkOfOneThread ? 1 : Math.Min(units, 4 * get_num_threads());
         if (parts == 1)
             Run(0);
         else
@@ -49,20 +52,23 @@ internal static unsafe class VectorAttention<T>
         GC.KeepAlive((query, key, value, prompts, own));
         return output.flatten(1);
 
+        static Tensor Lying(Tensor x) => x.stride(2) == 1 ? x : x.contiguous();
+
         void Run(int part)
         {
-            var buffer = ArrayPool<float>.Shared.Rent(columns);
+            var buffer = ArrayPool<float>.Shared.Rent(longest);
             Span<float> row = stackalloc float[size];
             for (var unit = (int)((long)units * part / parts); unit < (long)units * (part + 1) / parts; unit++)
             {
                 var (sequence, head) = (unit / keyHeads, unit % keyHeads);
-                new ReadOnlySpan<T>(newKeys[sequence, head], size).CopyTo(new Span<T>(keys[sequence, head] + ((own.End - 1) * (nint)size), size));
-                new ReadOnlySpan<T>(newValues[sequence, head], size).CopyTo(new Span<T>(values[sequence, head] + ((own.End - 1) * (nint)size), size));
+                var (prompt, apart, length) = (prompts.Rows![sequence], prompts.Lengths[sequence], own.Lengths[sequence]);
+                new ReadOnlySpan<T>(newKeys[sequence, head], size).CopyTo(new Span<T>(keys[sequence, head] + ((length - 1) * (nint)size), size));
+                new ReadOnlySpan<T>(newValues[sequence, head], size).CopyTo(new Span<T>(values[sequence, head] + ((length - 1) * (nint)size), size));
 
-                var prompt = sequence / samples;
-                var (firstApart, first) = (prompts?.First(prompt) ?? 0, own.First(sequence));
-                var apart = prompts is null ? 0 : prompts.End - firstApart;
-                var scores = buffer.AsSpan(0, apart + own.End - first);
+                var hidden = style.Window is { } window ? Math.Max(0, apart + length - window) : 0;
+                var (firstApart, first) = (Math.Min(hidden, apart), Math.Max(0, hidden - apart));
+                apart -= firstApart;
+                var scores = buffer.AsSpan(0, apart + length - first);
                 for (var group = 0; group < groups; group++)
                 {
                     HeadProducts<T>.Read(queries[sequence, (head * groups) + group], (float)(style.Scale ?? 1 / Math.Sqrt(size)), row);

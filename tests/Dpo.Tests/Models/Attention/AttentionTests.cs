@@ -76,26 +76,29 @@ public class AttentionTests
         Assert.Equal(bucketed + 1, Tensors(() => new BucketedAttention(layout, CPU, float32, 7)));
     }
 
-    /// <summary>Prompts of any lengths and K sequences of each, which grow by a token a time; halfway some of them leave. Heads of
-    /// 4 go through products of tensors, heads of whole vectors are read in the cache.</summary>
+    /// <summary>Prompts of any lengths and K sequences of each, which begin at any step at any row, grow by a token a time to any length, and
+    /// are moved when rows become free. Heads of 4 go through products of tensors, heads of whole vectors are read in the cache unless all is
+    /// done as on a device.</summary>
     [Theory]
-    [InlineData(HeadSize)]
-    [InlineData(32)]
-    [InlineData(96)]
-    public void With_a_cache_every_new_token_sees_what_it_would_in_the_whole_sequence(int headSize) =>
-        Gen.Select(Gen.Int[1, 7].Array[1, 4], Gen.Int[1, 3], Style, HeadCounts).Sample((lengths, samples, style, heads) =>
+    [InlineData(HeadSize, false)]
+    [InlineData(32, false)]
+    [InlineData(96, false)]
+    [InlineData(32, true)]
+    public void With_a_cache_every_new_token_sees_what_it_would_in_the_whole_sequence(int headSize, bool asOnDevice) =>
+        Gen.Select(Gen.Int[1, 7].Array[1, 4], Gen.Int[1, 3], Style, HeadCounts, Gen.Int).Sample((lengths, samples, style, heads, draw) =>
         {
             using var scope = NewDisposeScope();
             using var noGrad = no_grad();
             const int more = 6;
+            var random = new Random(draw);
             // A completion's last token has no row.
             var layout = new SequenceLayout([.. lengths.Select(length => new ExampleLengths(length, [.. Enumerable.Repeat(more + 1, samples)]))]);
-            var prompts = new SequenceLayout([.. lengths.Select(length => new ExampleLengths(length, []))]);
             var inputs = Inputs(layout.RowCount, heads, headSize);
             var expected = WrittenOut(Visible(layout, style.Window), inputs[0], inputs[1], inputs[2], style);
             var starts = lengths.Select((_, prompt) => lengths.Take(prompt).Sum(length => length + samples * more)).ToArray();
 
-            using var cache = new CachedAttention(layers: 1, lengths, samples, more, CPU, float32);
+            var capacity = random.Next(1, lengths.Length * samples + 1);
+            using var cache = new CachedAttention(layers: 1, capacity, lengths.Max(), more, samples > 1, CPU, asOnDevice);
             void AssertAttends(Attention attention, IReadOnlyList<int> rows)
             {
                 var index = tensor(rows.Select(row => (long)row).ToArray());
@@ -107,23 +110,43 @@ public class AttentionTests
                     $"rows {string.Join(", ", rows)}");
             }
 
-            AssertAttends(
-                new PromptAttention(new SharedPromptAttention(prompts, CPU, Windows), prompts, cache, firstPrompt: 0),
-                [.. lengths.SelectMany((length, prompt) => Enumerable.Range(starts[prompt], length))]);
-            var sequences = lengths.SelectMany((length, prompt) => Enumerable.Range(0, samples).Select(sample =>
-                starts[prompt] + length + sample * more)).ToArray();
-            for (var step = 0; step < more; step++)
+            var promptRows = new int[lengths.Length];
+            void ReadPrompt(int prompt)
             {
-                if (step == more / 2)
+                promptRows[prompt] = cache.Prompts.Add(lengths[prompt]);
+                var layout = new SequenceLayout([new(lengths[prompt], [])]);
+                using var attention = new PromptAttention(new SharedPromptAttention(layout, CPU, Windows), cache.Prompts, [promptRows[prompt]]);
+                AssertAttends(attention, [.. Enumerable.Range(starts[prompt], lengths[prompt])]);
+            }
+
+            // Each sequence's prompt, where its tokens begin, and how many it has.
+            var waiting = new Queue<(int Prompt, int Start, int Count)>(lengths.SelectMany((length, prompt) => Enumerable.Range(0, samples).Select(sample =>
+                (prompt, starts[prompt] + length + sample * more, random.Next(1, more + 1)))));
+            var running = new List<(int Prompt, int Start, int Count, int Done)>();
+            while (waiting.Count > 0 || running.Count > 0)
+            {
+                while (running.Count < capacity && waiting.TryDequeue(out var next))
                 {
-                    // The last prompt goes, and each one's first sequence where there are more.
-                    int[] kept = [.. Enumerable.Range(0, Math.Max(1, lengths.Length - 1))];
-                    int[] places = [.. kept.SelectMany(prompt => Enumerable.Range(0, samples).Skip(samples > 1 ? 1 : 0).Select(sample => prompt * samples + sample))];
-                    cache.Keep(kept, places);
-                    sequences = [.. places.Select(place => sequences[place])];
+                    if (next.Start == starts[next.Prompt] + lengths[next.Prompt])
+                        ReadPrompt(next.Prompt);
+                    cache.Begin([running.Count], [promptRows[next.Prompt]]);
+                    running.Add((next.Prompt, next.Start, next.Count, 0));
                 }
-                cache.Advance();
-                AssertAttends(cache, [.. sequences.Select(first => first + step)]);
+                cache.Advance(running.Count);
+                AssertAttends(cache, [.. running.Select(sequence => sequence.Start + sequence.Done)]);
+                running = running.ConvertAll(sequence => sequence with { Done = sequence.Done + 1 });
+                for (var row = running.Count - 1; row >= 0; row--)
+                {
+                    var ended = running[row];
+                    if (ended.Done < ended.Count)
+                        continue;
+                    if (row < running.Count - 1)
+                        cache.Move([(running.Count - 1, row)]);
+                    running[row] = running[^1];
+                    running.RemoveAt(running.Count - 1);
+                    if (!running.Concat(waiting.Select(sequence => (sequence.Prompt, sequence.Start, sequence.Count, 0))).Any(sequence => sequence.Prompt == ended.Prompt))
+                        cache.Prompts.Remove(promptRows[ended.Prompt]);
+                }
             }
         }, iter: 150, threads: 1);
 
@@ -137,21 +160,23 @@ public class AttentionTests
         using var noGrad = no_grad();
         const int steps = 4;
         int[] lengths = [5, 2, 7];
-        using var exact = new CachedAttention(layers: 1, lengths, samples, steps, CPU, float32);
-        using var rounded = new CachedAttention(layers: 1, lengths, samples, steps, CPU, bfloat16);
+        var sequences = lengths.Length * samples;
+        using var exact = new CachedAttention(layers: 1, sequences, lengths.Max(), steps, samples > 1, CPU);
+        using var rounded = new CachedAttention(layers: 1, sequences, lengths.Max(), steps, samples > 1, CPU);
         Tensor Rows(int count, int heads) => randn(count, heads, 64).to(bfloat16);
-        foreach (var (prompt, length) in lengths.Index())
+        var (key, value) = (Rows(lengths.Sum(), 2), Rows(lengths.Sum(), 2));
+        foreach (var (cache, dtype) in ((CachedAttention, ScalarType)[])[(exact, float32), (rounded, bfloat16)])
         {
-            var (key, value) = (Rows(length, 2), Rows(length, 2));
-            exact.StorePrompt(0, prompt, key.to(float32), value.to(float32));
-            rounded.StorePrompt(0, prompt, key, value);
+            int[] prompts = [.. lengths.Select(cache.Prompts.Add)];
+            cache.Prompts.Store(0, cache.Prompts.Index(prompts, 2, CPU), key.to(dtype), value.to(dtype));
+            cache.Begin([.. Enumerable.Range(0, sequences)], [.. Enumerable.Range(0, sequences).Select(sequence => prompts[sequence / samples])]);
         }
 
         for (var step = 0; step < steps; step++)
         {
-            exact.Advance();
-            rounded.Advance();
-            var (query, key, value) = (Rows(lengths.Length * samples, 6), Rows(lengths.Length * samples, 2), Rows(lengths.Length * samples, 2));
+            exact.Advance(sequences);
+            rounded.Advance(sequences);
+            (var query, key, value) = (Rows(sequences, 6), Rows(sequences, 2), Rows(sequences, 2));
             var expected = exact.Attend(0, query.to(float32), key.to(float32), value.to(float32)).flatten().ToDoubles();
             var output = rounded.Attend(0, query, key, value);
             Assert.Equal(bfloat16, output.dtype);

@@ -1,0 +1,29 @@
+using static TorchSharp.torch;
+
+namespace Dpo;
+
+/// <summary>A prompt that the model has read.</summary>
+/// <param name="index">Its place among the prompts.</param>
+/// <param name="tokens">Its tokens.</param>
+/// <param name="row">Its row in the cache.</param>
+/// <param name="logits">What every completion's first token is drawn from, <c>[V]</c>; its own.</param>
+internal sealed class ReadPrompt(int index, IReadOnlyList<int> tokens, int row, Tensor logits)
+{
+    /// <summary>Its place among the prompts.</summary>
+    public int Index => index;
+
+    /// <summary>Its tokens.</summary>
+    public IReadOnlyList<int> Tokens => tokens;
+
+    /// <summary>Its row in the cache.</summary>
+    public int Row => row;
+
+    /// <summary>What every completion's first token is drawn from, <c>[V]</c>.</summary>
+    public Tensor Logits => logits;
+
+    /// <summary>How many completions have begun.</summary>
+    public int Begun { get; set; }
+
+    /// <summary>How many completions have ended.</summary>
+    public int Ended { get; set; }
+}
