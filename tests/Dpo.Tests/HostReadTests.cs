@@ -20,7 +20,7 @@ public class HostReadTests
     private static readonly HashSet<string> outside =
     [
         "FiniteWeights", "LossDescription", "ReferenceLogProbs", "ReferenceLogProbsKey", "RotaryEmbedding", "SafetensorsWriter", "StoredTensor",
-        "RobertaClassifier", "BatchPlaces", "TensorMemory", "TrainedState",
+        "RobertaClassifier", "HostDraw", "HostCopy", "TensorMemory", "TrainedState",
     ];
 
     [Fact]

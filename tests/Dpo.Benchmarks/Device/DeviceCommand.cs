@@ -51,7 +51,10 @@ internal static class DeviceCommand
         if (request.Device == "cuda")
             backends.cuda.matmul.allow_tf32 = false;
         var on = new Device(request.Device);
-        return [.. request.Of == "fixtures" ? new FixtureChecks(on, request.Quick).Run() : new RandomModelChecks(request.Of, on).Run()];
+        if (request.Of == "fixtures")
+            return [.. new FixtureChecks(on, request.Quick).Run()];
+        using var checks = new RandomModelChecks(request.Of, on);
+        return [.. checks.Run()];
     }
 
     private static int Run(string device, bool quick, string only, string? peer, string? json)
@@ -66,9 +69,10 @@ internal static class DeviceCommand
 
     private static Check[] Checks(string device, bool quick)
     {
-        string[] what = ["fixtures", .. quick ? (string[])["gpt2-tiny", "llama-tiny"] : ["gpt2-124m", "llama-100m"]];
+        string[] what = ["fixtures", .. quick ? (string[])["gpt2-quick", "llama-quick"] : ["gpt2-124m", "llama-100m"]];
         Check[] checks = [.. what.SelectMany(of => Answer(
             () => ChildProcess.Run<CheckRequest, Check[]>(CheckChild, new(device, of, quick)), failure => [new Check(of, 0, 0, failure)]))];
+        Console.Error.WriteLine($"{checks.Count(check => check.Holds)} of {checks.Length} checks hold.");
         var table = Report.Table("check", "deviation", "at most", "");
         foreach (var check in checks)
             table.AddRow(check.Name, check.Failure is null ? $"{check.Deviation:0.0e+0}" : "", $"{check.Tolerance:g3}", check.Holds ? "holds" : Markup.Escape(check.Failure ?? "FAILS"));
@@ -79,7 +83,7 @@ internal static class DeviceCommand
     private static object[] Speeds(string device, bool quick, string? peer)
     {
         Workload[] workloads = quick
-            ? [new("gpt2-tiny", "hh", 4, 1024)]
+            ? [new("gpt2-quick", "hh", 4, 1024)]
             : [new("gpt2-124m", "hh", 64, 16384), new("llama-1b", "hh", 64, 16384), new("llama-1b", "1024", 32, 16384)];
         var (warmUp, timed) = quick ? (1, 2) : (8, 8);
         var peak = ChildProcess.Run<DevicePeak.Request, double>(DevicePeak.Child, new(device, quick ? 256 : 8192));
@@ -141,7 +145,7 @@ internal static class DeviceCommand
     {
         var table = Report.Table("generation", "batch", "tokens/s");
         var rows = new List<object>();
-        foreach (var (shape, batch) in quick ? [("gpt2-tiny", 2)] : ((string, int)[])[("gpt2-124m", 1), ("gpt2-124m", 32), ("gpt2-124m", 256), ("llama-1b", 1), ("llama-1b", 32), ("llama-1b", 256)])
+        foreach (var (shape, batch) in quick ? [("gpt2-quick", 2)] : ((string, int)[])[("gpt2-124m", 1), ("gpt2-124m", 32), ("gpt2-124m", 256), ("llama-1b", 1), ("llama-1b", 32), ("llama-1b", 256)])
         {
             var failure = "";
             var rate = Answer(
@@ -151,6 +155,7 @@ internal static class DeviceCommand
                     failure = message;
                     return 0.0;
                 });
+            Console.Error.WriteLine($"{shape}, batch {batch}: {rate:0} tokens/s.");
             table.AddRow(shape, $"{batch}", failure == "" ? $"{rate:0}" : Markup.Escape(failure));
             rows.Add(new { shape, batch, tokens_per_s = rate, failure });
         }

@@ -33,31 +33,27 @@ internal static class DeviceModel
         TieWordEmbeddings = true,
     };
 
-    private static readonly LlamaConfig LlamaTiny = Llama100M with { VocabularySize = 1000, HiddenSize = 128, InnerSize = 256, LayerCount = 2, HeadCount = 4, KeyValueHeadCount = 2 };
+    private static readonly LlamaConfig LlamaQuick = Llama100M with { VocabularySize = 1000, HiddenSize = 128, InnerSize = 256, LayerCount = 2, HeadCount = 4, KeyValueHeadCount = 2 };
+
+    private static readonly Gpt2Config Gpt2Quick = new() { VocabularySize = 1000, HiddenSize = 128, LayerCount = 2, HeadCount = 4 };
 
     /// <summary>The shape of a name: a <see cref="Gpt2Config"/> or a <see cref="LlamaConfig"/>.</summary>
     public static object Shape(string name) => name switch
     {
         "llama-1b" => Llama1B,
         "llama-100m" => Llama100M,
-        "llama-tiny" => LlamaTiny,
+        "llama-quick" => LlamaQuick,
+        "gpt2-quick" => Gpt2Quick,
         _ => ModelShapes.Config(name),
     };
 
-    /// <summary>A model on a device.</summary>
-    public static Transformer Make(string name, Device device, int seed = 0)
-    {
-        Transformer model = Shape(name) is LlamaConfig llama ? new Llama(llama, seed) : new Gpt2((Gpt2Config)Shape(name), seed);
-        return (Transformer)model.to(device);
-    }
+    /// <summary>A model on the CPU.</summary>
+    public static Transformer Make(string name) => Shape(name) is LlamaConfig llama ? new Llama(llama) : new Gpt2((Gpt2Config)Shape(name));
 
     /// <summary>A model whose weights are drawn on the device: others than <see cref="Make"/>'s, and sooner.</summary>
     public static Transformer Draw(string name, Device device)
     {
-        Transformer model = Shape(name) is LlamaConfig llama
-            ? new Llama(llama.ToModelConfig())
-            : new Gpt2((Gpt2Config)Shape(name), ((Gpt2Config)Shape(name)).ToModelConfig());
-        model = (Transformer)model.to(device);
+        var model = Unfilled(name, device);
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         foreach (var (weightName, parameter) in model.named_parameters())
@@ -68,6 +64,25 @@ internal static class DeviceModel
                 parameter.FillInPlace(weightName.EndsWith("bias", StringComparison.Ordinal) ? 0 : 1);
         }
         return model;
+    }
+
+    /// <summary>A model with the weights of another of its shape.</summary>
+    public static Transformer Copy(string name, Transformer source, Device device)
+    {
+        var model = Unfilled(name, device);
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (var (parameter, values) in model.parameters().Zip(source.parameters()))
+            parameter.copy_(values);
+        return model;
+    }
+
+    private static Transformer Unfilled(string name, Device device)
+    {
+        Transformer model = Shape(name) is LlamaConfig llama
+            ? new Llama(llama.ToModelConfig())
+            : new Gpt2((Gpt2Config)Shape(name), ((Gpt2Config)Shape(name)).ToModelConfig());
+        return (Transformer)model.to(device);
     }
 
     /// <summary>What a forward pass costs.</summary>

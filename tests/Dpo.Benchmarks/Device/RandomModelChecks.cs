@@ -3,9 +3,12 @@ using static TorchSharp.torch;
 namespace Dpo.Benchmarks;
 
 /// <summary>A random model on a device against the same on the CPU, where the library's numbers are proven.</summary>
-internal sealed class RandomModelChecks(string shape, Device device)
+internal sealed class RandomModelChecks(string shape, Device device) : IDisposable
 {
     private static readonly string[] Metrics = ["loss", "rewards/margins", "logps/chosen", "grad_norm"];
+
+    // Drawing weights takes longer than copying them.
+    private readonly Transformer source = DeviceModel.Make(shape);
 
     private readonly PairLengths[] lengths = [new(37, 21, 30), new(90, 12, 5), new(8, 60, 64), new(33, 1, 2), new(70, 40, 41), new(12, 9, 3)];
 
@@ -23,13 +26,15 @@ internal sealed class RandomModelChecks(string shape, Device device)
         yield return Check.Of($"{shape}: sampling, share of tokens before a first difference missing", 0.1, Sampled);
     }
 
+    public void Dispose() => source.Dispose();
+
     private double LogProbs(Precision precision) => Check.Worst(LogProbs(device, precision, lengths), LogProbs(CPU, Precision.Float32, lengths));
 
     private double[] LogProbs(Device on, Precision precision, IEnumerable<PairLengths> pairs)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var model = DeviceModel.Make(shape, on);
+        using var model = DeviceModel.Copy(shape, source, on);
         model.Precision = precision;
         return Doubles(CompletionLogProbs.Compute(model, Workload.Batch(pairs, model.VocabularySize).To(on)).PerToken);
     }
@@ -39,7 +44,7 @@ internal sealed class RandomModelChecks(string shape, Device device)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var model = DeviceModel.Make(shape, device);
+        using var model = DeviceModel.Copy(shape, source, device);
         model.Precision = precision;
         var batch = Workload.Batch(lengths, model.VocabularySize);
         var plain = new PreferenceBatch([.. batch.Examples.SelectMany(example => example.Completions.Select(completion =>
@@ -50,8 +55,8 @@ internal sealed class RandomModelChecks(string shape, Device device)
 
     private double Gradients(Precision precision)
     {
-        using var model = DeviceModel.Make(shape, device);
-        using var onCpu = DeviceModel.Make(shape, CPU);
+        using var model = DeviceModel.Copy(shape, source, device);
+        using var onCpu = DeviceModel.Copy(shape, source, CPU);
         model.Precision = precision;
         Backward(model, device);
         Backward(onCpu, CPU);
@@ -60,8 +65,8 @@ internal sealed class RandomModelChecks(string shape, Device device)
 
     private double Checkpointed()
     {
-        using var kept = DeviceModel.Make(shape, device);
-        using var again = DeviceModel.Make(shape, device);
+        using var kept = DeviceModel.Copy(shape, source, device);
+        using var again = DeviceModel.Copy(shape, source, device);
         again.CheckpointActivations = true;
         again.Precision = kept.Precision = Precision.BFloat16;
         Backward(kept, device);
@@ -91,7 +96,7 @@ internal sealed class RandomModelChecks(string shape, Device device)
 
     private double[] Updates(Device on, OptimizerKind optimizer)
     {
-        using var pair = new PolicyReferencePair(DeviceModel.Make(shape, on));
+        using var pair = new PolicyReferencePair(DeviceModel.Copy(shape, source, on));
         using var trainer = new DpoTrainer(pair, options: new TrainingOptions
         {
             Optimizer = optimizer, LearningRate = 1e-5, BatchSize = lengths.Length, MicroBatchTokens = 400, Steps = 5, Shuffle = false, MaxGradNorm = 1,
@@ -105,8 +110,8 @@ internal sealed class RandomModelChecks(string shape, Device device)
     /// <summary>Rounding changes a draw where it lies at a border, and all that follows: so tokens before the first difference are counted.</summary>
     private double Sampled()
     {
-        using var model = DeviceModel.Make(shape, device);
-        using var onCpu = DeviceModel.Make(shape, CPU);
+        using var model = DeviceModel.Copy(shape, source, device);
+        using var onCpu = DeviceModel.Copy(shape, source, CPU);
         var options = new SamplingOptions { MaxNewTokens = 24, SamplesPerPrompt = 4, Temperature = 0.8, TopP = 0.95 };
         int[][] prompts = [[1, 2, 3], [50, 60], [7, 8, 9, 10, 11]];
         var both = Sampler.Sample(model, prompts, options).Zip(Sampler.Sample(onCpu, prompts, options)).ToArray();

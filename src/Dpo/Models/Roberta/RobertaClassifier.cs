@@ -126,12 +126,12 @@ public sealed class RobertaClassifier : IDisposable
     {
         var width = sequences.Max(ids => ids.Length);
         var padded = sequences.SelectMany(ids => ids.Concat(Enumerable.Repeat((long)config.PadId, width - ids.Length))).ToArray();
-        var lengths = tensor(sequences.Select(ids => (long)ids.Length).ToArray(), device: device);
+        var lengths = DeviceCopy.Of([.. sequences.Select(ids => (long)ids.Length)], device);
         var columns = HeldScalars.Range(width, device);
         var real = columns.lt(lengths.unsqueeze(1));
         // Padding has a position like any other token: nothing sees it.
         var positions = columns.Plus(config.PadId + 1).expand(sequences.Count, -1);
-        return model.Logits(tensor(padded, sequences.Count, width, device: device), positions, real);
+        return model.Logits(DeviceCopy.Of(padded, device).view(sequences.Count, width), positions, real);
     }
 
     /// <summary>Frees the weights.</summary>
