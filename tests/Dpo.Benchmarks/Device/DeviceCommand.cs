@@ -168,7 +168,9 @@ internal static class DeviceCommand
     {
         var start = new ProcessStartInfo(python, [Path.Combine(AppContext.BaseDirectory, "peer.py")])
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         };
         // The libraries that this program was started with are not Python's matter.
         start.Environment.Remove("LD_PRELOAD");

@@ -44,8 +44,12 @@ internal static class DeviceSpeed
         var weights = model.parameters().Sum(parameter => parameter.numel()) * 4L;
         using var trainer = new DpoTrainer(pair, options: new TrainingOptions
         {
-            Optimizer = OptimizerKind.AdamW, LearningRate = 1e-6, BatchSize = request.Batches[0].Length, MicroBatchTokens = request.MicroBatchTokens,
-            Steps = request.Batches.Length, Shuffle = false,
+            Optimizer = OptimizerKind.AdamW,
+            LearningRate = 1e-6,
+            BatchSize = request.Batches[0].Length,
+            MicroBatchTokens = request.MicroBatchTokens,
+            Steps = request.Batches.Length,
+            Shuffle = false,
         });
         var (seconds, loss) = (new List<double>(), 0.0);
         var (launches, waits) = (new List<long>(), new List<long>());

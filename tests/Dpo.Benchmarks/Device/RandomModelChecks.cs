@@ -99,7 +99,13 @@ internal sealed class RandomModelChecks(string shape, Device device) : IDisposab
         using var pair = new PolicyReferencePair(DeviceModel.Copy(shape, source, on));
         using var trainer = new DpoTrainer(pair, options: new TrainingOptions
         {
-            Optimizer = optimizer, LearningRate = 1e-5, BatchSize = lengths.Length, MicroBatchTokens = 400, Steps = 5, Shuffle = false, MaxGradNorm = 1,
+            Optimizer = optimizer,
+            LearningRate = 1e-5,
+            BatchSize = lengths.Length,
+            MicroBatchTokens = 400,
+            Steps = 5,
+            Shuffle = false,
+            MaxGradNorm = 1,
         });
         var metrics = new List<double>();
         var data = new PreferenceData(Workload.Batch(lengths, ((Transformer)pair.Policy).VocabularySize).Examples);
