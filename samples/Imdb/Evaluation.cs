@@ -57,7 +57,10 @@ internal sealed record Evaluation(
             seed = settings.Seed,
             seconds = elapsed.TotalSeconds,
         };
-        File.WriteAllText(Path.Combine(settings.Output, "summary.json"), JsonSerializer.Serialize(summary) + "\n");
+        // Whole or not at all.
+        var path = Path.Combine(settings.Output, "summary.json");
+        File.WriteAllText(path + ".tmp", JsonSerializer.Serialize(summary) + "\n");
+        File.Move(path + ".tmp", path, overwrite: true);
     }
 
     private static double[] LogRatios(PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<int>[] continuations)

@@ -19,13 +19,15 @@ internal static partial class ParquetRows
     /// <summary>The rows of the files, one file after the other.</summary>
     /// <param name="files">The files.</param>
     /// <param name="names">Which columns are read; others may be large.</param>
-    public static IEnumerable<JsonRow> Read(IReadOnlyList<string> files, ColumnNames names) => files.SelectMany(path => ReadFile(path, names));
+    /// <param name="report">Is told of those others.</param>
+    public static IEnumerable<JsonRow> Read(IReadOnlyList<string> files, ColumnNames names, DataReport report) =>
+        files.SelectMany(path => ReadFile(path, names, report));
 
-    private static IEnumerable<JsonRow> ReadFile(string path, ColumnNames names)
+    private static IEnumerable<JsonRow> ReadFile(string path, ColumnNames names, DataReport report)
     {
         using var stream = Guard(path, "opened", () => RegularFile.OpenRead(path));
         using var reader = Guard(path, "read as Parquet", () => ParquetFileOpening.Open(stream));
-        var columns = Guard(path, "read as Parquet", () => Columns(path, reader.FileMetaData.Schema, names));
+        var columns = Guard(path, "read as Parquet", () => Columns(path, reader.FileMetaData.Schema, names, report));
         ParquetLeaf[] leaves = [.. columns.SelectMany(column => column.Leaves)];
         using var closing = new Closing(leaves);
         var memory = ParquetLeaf.MemoryInUse;
@@ -63,11 +65,12 @@ internal static partial class ParquetRows
         }
     }
 
-    private static ParquetColumn[] Columns(string path, SchemaDescriptor schema, ColumnNames names)
+    private static ParquetColumn[] Columns(string path, SchemaDescriptor schema, ColumnNames names, DataReport report)
     {
         var fields = schema.GroupNode.Fields.ToLookup(field => field.Name, StringComparer.Ordinal);
         string[] present = [.. fields.Select(field => field.Key)];
         names.RequireIn(path, present);
+        report.Ignore(names.Ignored(present).Where(StrayPrompt.MayBe));
         var columns = new List<ParquetColumn>();
         foreach (var name in names.Among(present))
         {

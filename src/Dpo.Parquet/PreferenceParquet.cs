@@ -24,6 +24,6 @@ public static class PreferenceParquet
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null)
     {
         var names = ColumnNames.OfPreferences(columns);
-        return PreferenceFile.Read(path, ParquetRows.Read(ParquetShards.Find(path), names), names, report, badRows);
+        return PreferenceFile.Read(path, ParquetRows.Read(ParquetShards.Find(path), names, report), names, report, badRows);
     }
 }

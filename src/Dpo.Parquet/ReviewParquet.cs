@@ -10,6 +10,6 @@ public static class ReviewParquet
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null)
     {
         var names = ColumnNames.OfReviews(columns);
-        return JsonRows.Read(ParquetRows.Read(ParquetShards.Find(path), names), names, report, badRows, ReviewFile.Parse);
+        return JsonRows.Read(ParquetRows.Read(ParquetShards.Find(path), names, report), names, report, badRows, ReviewFile.Parse);
     }
 }

@@ -78,12 +78,18 @@ internal sealed class ColumnNames
     /// <summary>Which of a table's columns are read: those of fields. Where pairs have no prompt, all: it may be among them.</summary>
     public IEnumerable<string> Among(IReadOnlyCollection<string> present)
     {
-        var isRead = fields.Where(field => field != Prompt).SelectMany(Of).ToHashSet(StringComparer.Ordinal);
-        var prompt = fields.Contains(Prompt) ? OfPrompt(present.Contains) : [];
-        isRead.UnionWith(prompt.Append(History));
-        var mayHide = prompt.Count == 0 && !NamesPrompt && Of("chosen").Any(present.Contains) && fields.Contains("chosen");
+        var mayHide = !NamesPrompt && fields.Contains("chosen") && Of("chosen").Any(present.Contains) && PromptAmong(present).Count == 0;
+        var isRead = FieldsAmong(present);
         return present.Where(column => mayHide || isRead.Contains(column));
     }
+
+    /// <summary>Which of a row's or a table's columns no field is read from.</summary>
+    public IEnumerable<string> Ignored(IReadOnlyCollection<string> present) => present.Except(FieldsAmong(present));
+
+    private HashSet<string> FieldsAmong(IReadOnlyCollection<string> present) =>
+        [.. fields.Where(field => field != Prompt).SelectMany(Of), .. PromptAmong(present), History];
+
+    private IReadOnlyList<string> PromptAmong(IReadOnlyCollection<string> present) => fields.Contains(Prompt) ? OfPrompt(present.Contains) : [];
 
     /// <summary>Whether a column is known by its name.</summary>
     public bool IsField(string column) => Prompts.Any(columns => columns.Contains(column)) || fields.SelectMany(Of).Contains(column);

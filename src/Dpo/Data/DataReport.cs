@@ -22,6 +22,7 @@ public sealed class DataReport
 
     // Bits of 64 rows each, so that millions of rows are no matter.
     private readonly Dictionary<(object Place, object Data, long Block), ulong> passed = [];
+    private readonly SortedSet<string> ignoredColumns = new(StringComparer.Ordinal);
     private int read, stated, met;
 
     /// <summary>Rows read, good or bad. Blank lines are no rows.</summary>
@@ -46,6 +47,13 @@ public sealed class DataReport
     /// <summary>What <see cref="ExampleTokenizer"/> put in front of every prompt, such as <c>&lt;s&gt;</c>; null for
     /// nothing.</summary>
     public string? BeginningOfText { get; internal set; }
+
+    /// <summary>Columns of which nothing is trained on, though by their names, or as texts of several words, they may hold something of the
+    /// prompt, in the order of their names: of the first thousand rows of each file; in Parquet by their names alone.</summary>
+    public IReadOnlyCollection<string> IgnoredColumns => ignoredColumns;
+
+    /// <summary>Notes columns that nothing is read from.</summary>
+    internal void Ignore(IEnumerable<string> columns) => ignoredColumns.UnionWith(columns);
 
     /// <summary>Counts rows as read, of examples that no reader of this report's read.</summary>
     /// <param name="rows">How many.</param>
@@ -94,7 +102,7 @@ public sealed class DataReport
     }
 
     /// <summary>One line:
-    /// <c>read 2,354 rows; used 2,350; dropped 4: empty completion (test.jsonl:121, test.jsonl:741, …)</c>.</summary>
+    /// <c>read 2,354 rows; used 2,350; dropped 4: empty completion (test.jsonl:121, test.jsonl:741, …); not used: 'context'</c>.</summary>
     public override string ToString()
     {
         var line = new StringBuilder().Append(CultureInfo.InvariantCulture, $"read {Read:N0} rows; used {Used:N0}");
@@ -104,6 +112,8 @@ public sealed class DataReport
             if (sources.Count > 0)
                 line.Append(" (").AppendJoin(", ", sources).Append(rows > sources.Count ? ", …)" : ")");
         }
+        if (ignoredColumns.Count > 0)
+            line.Append("; not used: ").AppendJoin(", ", ignoredColumns.Select(column => $"'{column}'"));
         return line.ToString();
     }
 }

@@ -68,6 +68,8 @@ internal static class JsonRows
         IEnumerable<JsonRow> rows, ColumnNames columns, DataReport report, BadRows badRows, Func<DataRow, RowMark, T> parse, object reading)
         where T : class
     {
+        const int lookedAt = 1000;
+        var known = new HashSet<string>(StringComparer.Ordinal);
         var index = 0L;
         // A name that is spelt wrong would else go unnoticed where the field need not be there.
         var missing = columns.Named.ToHashSet(StringComparer.Ordinal);
@@ -83,7 +85,11 @@ internal static class JsonRows
                 {
                     first ??= (row.Path, [.. root.EnumerateObject().Select(field => field.Name)]);
                     missing.RemoveWhere(column => root.TryField(column, out _));
-                    return parse(new DataRow(root, columns, row), mark);
+                    var data = new DataRow(root, columns, row);
+                    var parsed = parse(data, mark);
+                    if (mark.Index < lookedAt)
+                        NoteIgnored(data);
+                    return parsed;
                 });
             }
             catch (BadRowException e)
@@ -95,6 +101,15 @@ internal static class JsonRows
         }
         if (first is var (path, present) && missing.Count > 0)
             throw ColumnNames.Nowhere(path, missing.First(), present);
+
+        void NoteIgnored(DataRow row)
+        {
+            string[] present = [.. row.Json.EnumerateObject().Where(field => field.Value.ValueKind != JsonValueKind.Null).Select(field => field.Name)];
+            var before = known.Count;
+            known.UnionWith(present);
+            if (known.Count > before)
+                report.Ignore(columns.Ignored(present).Where(column => StrayPrompt.MayBe(column, row.Json.GetProperty(column))));
+        }
     }
 
     /// <summary>Parses one row, or throws <see cref="BadRowException"/> whatever the bytes are.</summary>

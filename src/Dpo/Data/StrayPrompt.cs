@@ -41,16 +41,25 @@ internal static partial class StrayPrompt
         }
     }
 
-    private static bool MayBe(string name, JsonElement value, string common)
+    /// <summary>Whether a column may hold a prompt, or a part of one, by its name alone.</summary>
+    public static bool MayBe(string name) => Words(name) is var words && !(words is [.., var last] && Unlikely.Contains(last)) && words.Any(Likely.Contains);
+
+    /// <summary>Whether a column may hold a prompt, or a part of one.</summary>
+    /// <param name="name">The column.</param>
+    /// <param name="value">What a row has there.</param>
+    /// <param name="common">A text which, where it holds what the row has there, makes it nothing new.</param>
+    public static bool MayBe(string name, JsonElement value, string common = "")
     {
-        string[] words = [.. Word().Matches(name).Select(word => word.Value.ToLowerInvariant())];
+        var words = Words(name);
         if (words is [.., var last] && Unlikely.Contains(last))
             return false;
-        if (words.Any(Likely.Contains))
+        if (MayBe(name))
             return value.ValueKind is JsonValueKind.Array or JsonValueKind.Object || Says(value, common);
         // A name that says nothing, with a text of several words.
         return !words.Any(Unlikely.Contains) && Says(value, common) && value.GetString()!.AsSpan().Trim().IndexOfAny(" \t\r\n") >= 0;
     }
+
+    private static string[] Words(string name) => [.. Word().Matches(name).Select(word => word.Value.ToLowerInvariant())];
 
     /// <summary>Whether there is a text that the completions do not begin with.</summary>
     private static bool Says(JsonElement value, string common) => value.ValueKind == JsonValueKind.String

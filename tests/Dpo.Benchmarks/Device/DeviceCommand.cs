@@ -69,7 +69,7 @@ internal static class DeviceCommand
 
     private static Check[] Checks(string device, bool quick)
     {
-        string[] what = ["fixtures", .. quick ? (string[])["gpt2-quick", "llama-quick"] : ["gpt2-124m", "llama-100m"]];
+        string[] what = ["fixtures", .. quick ? (string[])["llama-quick"] : ["gpt2-124m", "llama-100m"]];
         Check[] checks = [.. what.SelectMany(of => Answer(
             () => ChildProcess.Run<CheckRequest, Check[]>(CheckChild, new(device, of, quick)), failure => [new Check(of, 0, 0, failure)]))];
         Console.Error.WriteLine($"{checks.Count(check => check.Holds)} of {checks.Length} checks hold.");

@@ -68,10 +68,12 @@ internal sealed class LoraPlan
     public void RequireUsefulRanks()
     {
         const int alwaysAllowed = 1024; // small layers make small matrices of it
-        if (Targets.FirstOrDefault(target => target.Rank > Math.Max(alwaysAllowed, Math.Max(target.Inputs, target.Outputs))) is { } target)
+        static int Most(LoraTarget target) => Math.Max(alwaysAllowed, Math.Max(target.Inputs, target.Outputs));
+
+        if (Targets.FirstOrDefault(target => target.Rank > Most(target)) is { } target)
             throw new InvalidInputException(
                 $"A LoRA rank of {target.Rank} is more than the layer {target.Name} of {target.Inputs} inputs and {target.Outputs} outputs can use; " +
-                $"give at most {Math.Min(target.Inputs, target.Outputs)}.");
+                $"give at most {Most(target)}.");
     }
 
     /// <summary>Whether a parameter lies in a module of a name, or of an end of a name behind a dot.</summary>

@@ -232,7 +232,7 @@ public sealed class PeftAdapterTests : IDisposable
             "but the shape [16777216, 32] is needed.",
             Assert.Throws<InvalidInputException>(() => model.LoadAdapter(folder.File("adapter"))).Message);
         Assert.Equal(
-            "A LoRA rank of 99999999 is more than the layer transformer.h.0.attn.c_attn of 32 inputs and 96 outputs can use; give at most 32.",
+            "A LoRA rank of 99999999 is more than the layer transformer.h.0.attn.c_attn of 32 inputs and 96 outputs can use; give at most 1024.",
             Assert.Throws<InvalidInputException>(() => model.AddLora(new LoraOptions { Rank = 99999999 })).Message);
         Assert.Null(model.Lora);
         Assert.All(model.parameters(), parameter => Assert.True(parameter.requires_grad));
