@@ -44,6 +44,15 @@ public sealed class ParquetFormsTests : IDisposable
     }
 
     [Fact]
+    public void A_column_that_may_belong_to_the_prompt_and_is_not_read_is_told()
+    {
+        var report = new DataReport();
+        var path = Texts("context.parquet", Compression.Snappy, ("prompt", ["a"]), ("context", ["b"]), ("chosen", ["c"]), ("rejected", ["d"]), ("source", ["e"]));
+        Assert.Single(PreferenceParquet.Read(path, report));
+        Assert.Equal("read 1 rows; used 1; not used: 'context'", report.ToString());
+    }
+
+    [Fact]
     public void Labels_may_be_numbers()
     {
         var report = new DataReport();
