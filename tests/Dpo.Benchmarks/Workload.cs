@@ -60,8 +60,7 @@ internal sealed class Workload
     {
         var report = new DataReport();
         var examples = new ExampleTokenizer(TextTokenizer.Load(folder), MaxLength, MaxLength / 2);
-        return [.. PreferenceFile.Read(file, report)
-            .Select(example => examples.Tokenize(example, report)).OfType<TokenizedExample>()
+        return [.. examples.Tokenize(PreferenceFile.Read(file, report), report)
             .SelectMany(example => example.Pairs.Select(pair => new PairLengths(
                 example.Prompt.Count, example.Completions[pair.Chosen].Count, example.Completions[pair.Rejected].Count)))];
     }

@@ -43,7 +43,7 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
         var consumer = library.CreateConsumer("own-parts");
         File.Copy(Path.Combine(AppContext.BaseDirectory, "OwnParts", "Program.cs"), Path.Combine(consumer.Folder, "Program.cs"), overwrite: true);
         Assert.Equal(
-            "module: the loss fell\nmodel: the loss fell\npair loss: the loss fell\npreference loss: the loss fell\n",
+            "module: the loss fell\nmodel: the loss fell\npair loss: the loss fell\npreference loss: the loss fell\noptimizer: goes on as it was\n",
             consumer.DotNet("run", "-c", "Release").Succeeded());
     }
 

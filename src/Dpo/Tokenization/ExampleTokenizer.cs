@@ -82,6 +82,17 @@ public sealed class ExampleTokenizer
     /// touched by it.</summary>
     public ChatTemplate? ChatTemplate { get; }
 
+    /// <summary>Tokenizes examples one by one as they are asked for; those that are dropped are left out.</summary>
+    /// <param name="examples">Prompts and their completions.</param>
+    /// <param name="report">Counts the rows of those that are dropped.</param>
+    /// <exception cref="InvalidInputException">While they are asked for, as for one example.</exception>
+    public IEnumerable<TokenizedExample> Tokenize(IEnumerable<PreferenceExample> examples, DataReport report)
+    {
+        ArgumentNullException.ThrowIfNull(examples);
+        ArgumentNullException.ThrowIfNull(report);
+        return examples.Select(example => Tokenize(example, report)).OfType<TokenizedExample>();
+    }
+
     /// <summary>Tokenizes an example.</summary>
     /// <param name="example">A prompt and its completions.</param>
     /// <param name="report">Counts the example's rows where it is dropped.</param>

@@ -16,8 +16,7 @@ new Gpt2(new Gpt2Config { VocabularySize = 300, MaxPositions = 64, HiddenSize = 
 // The loop of the README, word for word but for a small model's batch size and learning rate.
 var report = new DataReport();
 var tokenizer = new ExampleTokenizer(TextTokenizer.Load(folder));
-var data = new PreferenceData(PreferenceFile.Read(file, report)
-    .Select(example => tokenizer.Tokenize(example, report)).OfType<TokenizedExample>());
+var data = new PreferenceData(tokenizer.Tokenize(PreferenceFile.Read(file, report), report));
 using var policy = CausalLanguageModel.Load(folder);
 using var pair = new PolicyReferencePair(policy);
 using var optimizer = new FusedAdamW(policy.parameters(), learningRate: 1e-3);

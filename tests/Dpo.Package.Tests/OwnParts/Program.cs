@@ -26,6 +26,25 @@ foreach (var (name, model, loss) in parts)
     Console.WriteLine($"{name}: {(steps.Losses[^1] < steps.Losses[0] ? "the loss fell" : string.Join(", ", steps.Losses))}");
 }
 
+// A run with an optimizer of one's own is stopped, and goes on from its checkpoint as if it had not been.
+var whole = Run("whole", steps: 6, resumeFrom: null);
+Run("stopped", steps: 3, resumeFrom: null);
+Console.WriteLine($"optimizer: {(Run("stopped", steps: 6, Checkpoints.Latest("stopped")).SequenceEqual(whole) ? "goes on as it was" : "goes on otherwise")}");
+
+float[] Run(string folder, int steps, string? resumeFrom)
+{
+    torch.random.manual_seed(3);
+    using var pair = new PolicyReferencePair(new OwnModel());
+    using var optimizer = new OwnOptimizer(pair.Policy.parameters());
+    var options = new TrainingOptions
+    {
+        LearningRate = 0.1, BatchSize = 4, Steps = steps, ResumeFrom = resumeFrom, Checkpoints = new CheckpointOptions { Folder = folder, Every = 3 },
+    };
+    using var trainer = new DpoTrainer(pair, new DpoLoss(), options, optimizer);
+    trainer.Train(data);
+    return [.. pair.Policy.parameters().SelectMany(parameter => parameter.detach().flatten().data<float>().ToArray())];
+}
+
 static double OwnSchedule(int step, int totalSteps) => 1 - 0.5 * step / totalSteps;
 
 /// <summary>Ids [B, T] to logits [B, T, V].</summary>
@@ -71,15 +90,17 @@ internal sealed class OwnPreferenceLoss : IPreferenceLoss
     public Tensor Rewards(PreferenceLogProbs part) => part.LogRatios.detach();
 }
 
-/// <summary>Steepest descent.</summary>
-internal sealed class OwnOptimizer : optim.Optimizer
+/// <summary>Steepest descent with momentum, which goes into checkpoints.</summary>
+internal sealed class OwnOptimizer : optim.Optimizer, IRestorableOptimizer
 {
     private readonly Parameter[] all;
+    private readonly Tensor[] momenta;
 
     public OwnOptimizer(IEnumerable<Parameter> parameters)
         : base(IntPtr.Zero)
     {
         all = [.. parameters];
+        momenta = [.. all.Select(parameter => zeros_like(parameter).DetachFromDisposeScope())];
         _parameter_groups = [new Group { Parameters = all, Options = new OptimizerOptions { LearningRate = 1, InitialLearningRate = 1 } }];
     }
 
@@ -95,12 +116,22 @@ internal sealed class OwnOptimizer : optim.Optimizer
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        foreach (var parameter in all)
+        foreach (var (parameter, momentum) in all.Zip(momenta))
         {
-            if (parameter.grad is { } gradient)
-                parameter.sub_(gradient.Times(ParamGroups.First().LearningRate));
+            if (parameter.grad is not { } gradient)
+                continue;
+            momentum.copy_(momentum.Times(0.5).Plus(gradient));
+            parameter.sub_(momentum.Times(ParamGroups.First().LearningRate));
         }
         return null!;
+    }
+
+    public IEnumerable<(string Name, Tensor Tensor)> State() => momenta.Select((momentum, index) => ($"momentum.{index}", momentum));
+
+    public void LoadState(IEnumerable<(string Name, Tensor Tensor)> state)
+    {
+        foreach (var (name, tensor) in state)
+            momenta[int.Parse(name.Split('.')[1])].copy_(tensor);
     }
 
     private sealed class Group : ParamGroup;

@@ -52,6 +52,8 @@ internal static class RunFacts
     private static IEnumerable<RunFact> Of(CausalLanguageModel model, optim.Optimizer optimizer)
     {
         yield return Fact("Optimizer", optimizer.GetType().Name, Change.Refused);
+        if (optimizer is RestorableOptimizer { Constants: var constants })
+            yield return Fact("the optimizer's constants", constants, Change.Allowed);
         var frozen = model.named_parameters().Where(named => !named.parameter.requires_grad).Select(named => (named.name, (Tensor)named.parameter));
         var buffers = model.named_buffers().Select(named => (named.name, named.buffer));
         yield return Fact("the frozen weights", ReferenceLogProbsKey.HashOf(frozen.Concat(buffers)), Change.Refused);

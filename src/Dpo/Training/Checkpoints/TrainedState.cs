@@ -49,10 +49,10 @@ internal sealed class TrainedState(
     /// <summary>Refuses an optimizer whose state cannot be saved.</summary>
     public void RequireRestorable()
     {
-        if (optimizer is not (RestorableOptimizer or OptimizerHelper))
+        if (optimizer is not (IRestorableOptimizer or OptimizerHelper))
             throw new InvalidInputException(
-                $"The state of {optimizer.GetType().Name} cannot be saved, so a run with it cannot have checkpoints; take RmsProp, FusedAdamW or an optimizer " +
-                "of torch.optim that TorchSharp computes itself.");
+                $"The state of {optimizer.GetType().Name} cannot be saved, so a run with it cannot have checkpoints; take RmsProp, FusedAdamW, an optimizer " +
+                "of torch.optim that TorchSharp computes itself, or implement IRestorableOptimizer.");
     }
 
     /// <summary>Writes the files into a folder, each flushed to the disk.</summary>
@@ -65,7 +65,7 @@ internal sealed class TrainedState(
             transformer.Save(folder);
         else
             SafetensorsWriter.Write(Path.Combine(folder, TrainedName), Trained());
-        if (optimizer is RestorableOptimizer restorable)
+        if (optimizer is IRestorableOptimizer restorable)
             SafetensorsWriter.Write(Path.Combine(folder, OptimizerName), restorable.State());
         else
             AtomicFile.Write(Path.Combine(folder, TorchOptimizerName), stream =>
@@ -93,7 +93,7 @@ internal sealed class TrainedState(
         else
             Read(Path.Combine(folder, TrainedName), [.. Trained()]);
 
-        if (optimizer is RestorableOptimizer restorable)
+        if (optimizer is IRestorableOptimizer restorable)
         {
             using var file = new SafetensorsReader(Path.Combine(folder, OptimizerName));
             restorable.LoadState(file.Names.Select(name => (name, file.Read(name))));

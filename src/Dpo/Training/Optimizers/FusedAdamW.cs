@@ -1,3 +1,4 @@
+using System.Globalization;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -5,7 +6,7 @@ using static TorchSharp.torch;
 namespace Dpo;
 
 /// <summary>
-/// AdamW (Loshchilov and Hutter 2019) with β (0.9, 0.999), ε 1e-8, bias correction and decoupled weight decay of matrices only: biases
+/// AdamW (Loshchilov and Hutter 2019) with bias correction and decoupled weight decay of matrices only: biases
 /// and the gains of norms, which are vectors, do not decay. The results are PyTorch's; the update is one pass over memory, on
 /// LibTorch's fused kernels for CPU and CUDA.
 /// </summary>
@@ -16,27 +17,39 @@ public sealed class FusedAdamW : RestorableOptimizer
     private static readonly jit.CompilationUnit script = jit.compile(
         """
         def step(params: List[Tensor], grads: List[Tensor], exp_avgs: List[Tensor], exp_avg_sqs: List[Tensor], steps: List[Tensor],
-                 lr: float, weight_decay: float) -> Optional[Tensor]:
+                 lr: float, weight_decay: float, beta1: float, beta2: float, eps: float) -> Optional[Tensor]:
             torch._foreach_add_(steps, 1)
-            torch._fused_adamw_(params, grads, exp_avgs, exp_avg_sqs, [], steps, lr=lr, beta1=0.9, beta2=0.999,
-                                weight_decay=weight_decay, eps=1e-8, amsgrad=False, maximize=False)
+            torch._fused_adamw_(params, grads, exp_avgs, exp_avg_sqs, [], steps, lr=lr, beta1=beta1, beta2=beta2,
+                                weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False)
             return None
 
         """);
 
     private readonly double weightDecay;
+    private readonly double beta1;
+    private readonly double beta2;
+    private readonly double epsilon;
 
     /// <summary>Makes an optimizer of a model's parameters.</summary>
     /// <param name="parameters">What to train, in any floating-point types and on any devices. One that is not contiguous is copied for
     /// the update and written back.</param>
     /// <param name="learningRate">The learning rate, 0 or more.</param>
     /// <param name="weightDecay">What share of a matrix a learning rate of 1 would take away at each step; 0 or more.</param>
-    public FusedAdamW(IEnumerable<Parameter> parameters, double learningRate = 1e-3, double weightDecay = 0)
+    /// <param name="beta1">β₁, the share of the gradients' average that a step keeps; from 0 up to, not including, 1.</param>
+    /// <param name="beta2">β₂, the same of the squares' average.</param>
+    /// <param name="epsilon">ε, above 0.</param>
+    public FusedAdamW(
+        IEnumerable<Parameter> parameters, double learningRate = 1e-3, double weightDecay = 0, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8)
         : base(parameters, learningRate)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(weightDecay);
-        this.weightDecay = weightDecay;
+        OptimizerArgument.RequireShare(beta1);
+        OptimizerArgument.RequireShare(beta2);
+        OptimizerArgument.RequirePositive(epsilon);
+        (this.weightDecay, this.beta1, this.beta2, this.epsilon) = (weightDecay, beta1, beta2, epsilon);
     }
+
+    internal override string Constants => string.Create(CultureInfo.InvariantCulture, $"betas {beta1:r} and {beta2:r}, epsilon {epsilon:r}");
 
     private protected override IReadOnlyList<string> StateNames { get; } = ["exp_avg", "exp_avg_sq", "step"];
 
@@ -56,6 +69,9 @@ public sealed class FusedAdamW : RestorableOptimizer
             // TorchSharp would leave numbers to the garbage collector before the script has read them.
             using var rate = learningRate.ToScalar();
             using var decay = group.Key.Decay.ToScalar();
+            using var keptGradients = beta1.ToScalar();
+            using var keptSquares = beta2.ToScalar();
+            using var added = epsilon.ToScalar();
             // The kernel walks parameters, gradients and states as memory.
             Tensor[] inPlace = [.. group.Select(slot => slot.Parameter.contiguous())];
             script.invoke(
@@ -66,7 +82,10 @@ public sealed class FusedAdamW : RestorableOptimizer
                 group.Select(slot => slot.State[1]).ToArray(),
                 group.Select(slot => slot.State[2]).ToArray(),
                 rate,
-                decay);
+                decay,
+                keptGradients,
+                keptSquares,
+                added);
             foreach (var (slot, updated) in group.Zip(inPlace).Where(pair => !pair.First.Parameter.is_contiguous()))
                 slot.Parameter.copy_(updated);
         }

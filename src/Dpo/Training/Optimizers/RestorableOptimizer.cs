@@ -12,7 +12,7 @@ namespace Dpo;
 /// <remarks>
 /// A parameter's state is made at the first step in which it has a gradient, lies on its device and is freed with the optimizer.
 /// </remarks>
-public abstract class RestorableOptimizer : optim.Optimizer
+public abstract class RestorableOptimizer : optim.Optimizer, IRestorableOptimizer
 {
     private readonly Parameter[] all;
     private readonly Tensor[]?[] states;
@@ -28,6 +28,9 @@ public abstract class RestorableOptimizer : optim.Optimizer
         var options = new OptimizerOptions { LearningRate = learningRate, InitialLearningRate = learningRate };
         _parameter_groups = [new ParamGroup { Parameters = all, Options = options }];
     }
+
+    /// <summary>What an update depends on besides the learning rate, for a checkpoint: <c>alpha 0.99, epsilon 1E-08</c>.</summary>
+    internal abstract string Constants { get; }
 
     /// <summary>A parameter that is updated, with its gradient and the optimizer's state for it.</summary>
     private protected readonly record struct Slot(Parameter Parameter, Tensor Gradient, Tensor[] State);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics;
 using System.Runtime.InteropServices;
 using TorchSharp;
@@ -7,7 +8,7 @@ using static TorchSharp.torch;
 namespace Dpo;
 
 /// <summary>
-/// RMSprop (Hinton's lecture 6) with α 0.99, ε 1e-8, no momentum, not centred: <c>v = αv + (1 − α)g²</c>, <c>p −= lr · g / (√v + ε)</c>.
+/// RMSprop (Hinton's lecture 6) without momentum, not centred: <c>v = αv + (1 − α)g²</c>, <c>p −= lr · g / (√v + ε)</c>.
 /// PyTorch's defaults and results, in one pass over memory on a CPU; elsewhere in a handful of operations for all parameters.
 /// </summary>
 /// <remarks>
@@ -16,29 +17,36 @@ namespace Dpo;
 /// </remarks>
 public sealed class RmsProp : RestorableOptimizer
 {
-    private const double Alpha = 0.99;
-    private const double Epsilon = 1e-8;
-
     // Five operations for many parameters, for which TorchSharp has no bindings.
     private static readonly jit.CompilationUnit script = jit.compile(
         """
-        def step(params: List[Tensor], grads: List[Tensor], square_avgs: List[Tensor], lr: float) -> Optional[Tensor]:
-            torch._foreach_mul_(square_avgs, 0.99)
-            torch._foreach_addcmul_(square_avgs, grads, grads, 1 - 0.99)
+        def step(params: List[Tensor], grads: List[Tensor], square_avgs: List[Tensor], lr: float, alpha: float, eps: float) -> Optional[Tensor]:
+            torch._foreach_mul_(square_avgs, alpha)
+            torch._foreach_addcmul_(square_avgs, grads, grads, 1 - alpha)
             roots = torch._foreach_sqrt(square_avgs)
-            torch._foreach_add_(roots, 1e-8)
+            torch._foreach_add_(roots, eps)
             torch._foreach_addcdiv_(params, grads, roots, -lr)
             return None
 
         """);
 
+    private readonly double alpha;
+    private readonly double epsilon;
+
     /// <summary>Makes an optimizer of a model's parameters.</summary>
     /// <param name="parameters">What to train, in any floating-point type.</param>
     /// <param name="learningRate">The learning rate, 0 or more.</param>
-    public RmsProp(IEnumerable<Parameter> parameters, double learningRate = 1e-2)
+    /// <param name="alpha">α, the share of the squares' average that a step keeps; from 0 up to, not including, 1.</param>
+    /// <param name="epsilon">ε, above 0.</param>
+    public RmsProp(IEnumerable<Parameter> parameters, double learningRate = 1e-2, double alpha = 0.99, double epsilon = 1e-8)
         : base(parameters, learningRate)
     {
+        OptimizerArgument.RequireShare(alpha);
+        OptimizerArgument.RequirePositive(epsilon);
+        (this.alpha, this.epsilon) = (alpha, epsilon);
     }
+
+    internal override string Constants => string.Create(CultureInfo.InvariantCulture, $"alpha {alpha:r}, epsilon {epsilon:r}");
 
     /// <summary>Bounds what an update without SIMD allocates: the square roots of so many elements, 256 MiB of fp32. Smaller parameters are
     /// updated together, a larger one in pieces.</summary>
@@ -61,7 +69,7 @@ public sealed class RmsProp : RestorableOptimizer
         }
     }
 
-    private static void UpdateMemory(Slot[] slots, float learningRate)
+    private void UpdateMemory(Slot[] slots, float learningRate)
     {
         FloatMemory[] parameters = [.. slots.Select(slot => new FloatMemory(slot.Parameter))];
         FloatMemory[] gradients = [.. slots.Select(slot => new FloatMemory(slot.Gradient))];
@@ -71,24 +79,26 @@ public sealed class RmsProp : RestorableOptimizer
         {
             var chunk = chunks[place];
             var index = chunk.Tensor;
-            UpdateChunk(parameters[index].Slice(chunk), gradients[index].Slice(chunk), squareAverages[index].Slice(chunk), learningRate);
+            UpdateChunk(parameters[index].Slice(chunk), gradients[index].Slice(chunk), squareAverages[index].Slice(chunk), learningRate, alpha, (float)epsilon);
         });
     }
 
-    private static void UpdateChunk(Span<float> parameter, Span<float> gradient, Span<float> squareAverage, float learningRate)
+    private static void UpdateChunk(
+        Span<float> parameter, Span<float> gradient, Span<float> squareAverage, float learningRate, double alpha, float epsilon)
     {
+        var (kept, added) = ((float)alpha, (float)(1 - alpha));
         var p = MemoryMarshal.Cast<float, Vector<float>>(parameter);
         var g = MemoryMarshal.Cast<float, Vector<float>>(gradient);
         var v = MemoryMarshal.Cast<float, Vector<float>>(squareAverage);
         for (var index = 0; index < p.Length; index++)
         {
-            v[index] = (float)Alpha * v[index] + (float)(1 - Alpha) * g[index] * g[index];
-            p[index] -= learningRate * g[index] / (Vector.SquareRoot(v[index]) + new Vector<float>((float)Epsilon));
+            v[index] = kept * v[index] + added * g[index] * g[index];
+            p[index] -= learningRate * g[index] / (Vector.SquareRoot(v[index]) + new Vector<float>(epsilon));
         }
         for (var index = p.Length * Vector<float>.Count; index < parameter.Length; index++)
         {
-            squareAverage[index] = (float)Alpha * squareAverage[index] + (float)(1 - Alpha) * gradient[index] * gradient[index];
-            parameter[index] -= learningRate * gradient[index] / (MathF.Sqrt(squareAverage[index]) + (float)Epsilon);
+            squareAverage[index] = kept * squareAverage[index] + added * gradient[index] * gradient[index];
+            parameter[index] -= learningRate * gradient[index] / (MathF.Sqrt(squareAverage[index]) + epsilon);
         }
     }
 
@@ -113,13 +123,15 @@ public sealed class RmsProp : RestorableOptimizer
         UpdateTogether(together, learningRate);
     }
 
-    private static void UpdateTogether(IReadOnlyList<Tensor[]> slots, double learningRate)
+    private void UpdateTogether(IReadOnlyList<Tensor[]> slots, double learningRate)
     {
         if (slots.Count == 0)
             return;
-        // TorchSharp would leave the number to the garbage collector before the script has read it.
+        // TorchSharp would leave numbers to the garbage collector before the script has read them.
         using var rate = learningRate.ToScalar();
+        using var kept = alpha.ToScalar();
+        using var added = epsilon.ToScalar();
         Tensor[] Each(int part) => [.. slots.Select(slot => slot[part])];
-        script.invoke("step", Each(0), Each(1), Each(2), rate);
+        script.invoke("step", Each(0), Each(1), Each(2), rate, kept, added);
     }
 }

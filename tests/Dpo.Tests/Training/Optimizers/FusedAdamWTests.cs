@@ -6,21 +6,31 @@ namespace Dpo.Tests;
 public class FusedAdamWTests
 {
     [Theory]
-    [InlineData(ScalarType.Float32, 0.1, 1e-6)]
-    [InlineData(ScalarType.Float32, 0, 1e-6)]
-    [InlineData(ScalarType.Float64, 0.1, 1e-14)]
-    public void Updates_as_TorchSharps_does_and_decays_matrices_only(ScalarType dtype, double weightDecay, double tolerance)
+    [InlineData(ScalarType.Float32, 0.1, 0.9, 0.999, 1e-8, 1e-6)]
+    [InlineData(ScalarType.Float32, 0, 0.9, 0.999, 1e-8, 1e-6)]
+    [InlineData(ScalarType.Float64, 0.1, 0.9, 0.999, 1e-8, 1e-14)]
+    [InlineData(ScalarType.Float64, 0.1, 0.5, 0.95, 1e-2, 1e-14)]
+    [InlineData(ScalarType.Float32, 0.1, 0, 0.9, 1e-3, 1e-6)]
+    public void Updates_as_TorchSharps_does_and_decays_matrices_only(
+        ScalarType dtype, double weightDecay, double beta1, double beta2, double epsilon, double tolerance)
     {
         using var scope = NewDisposeScope();
         var (theirs, ours) = (OptimizerRun.Parameters(dtype), OptimizerRun.Parameters(dtype));
         AdamW.ParamGroup Group(Func<Parameter, bool> member, double decay) =>
-            new(theirs.Where(member), new AdamW.Options { LearningRate = 1, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = decay });
+            new(theirs.Where(member), new AdamW.Options { LearningRate = 1, beta1 = beta1, beta2 = beta2, eps = epsilon, weight_decay = decay });
         using var expected = optim.AdamW([Group(parameter => parameter.dim() > 1, weightDecay), Group(parameter => parameter.dim() <= 1, 0)]);
-        using var actual = new FusedAdamW(ours, weightDecay: weightDecay);
+        using var actual = new FusedAdamW(ours, weightDecay: weightDecay, beta1: beta1, beta2: beta2, epsilon: epsilon);
         OptimizerRun.Steps(expected, theirs, 0, 6);
         OptimizerRun.Steps(actual, ours, 0, 6);
         OptimizerRun.AssertSame(theirs, ours, tolerance);
     }
+
+    [Theory]
+    [InlineData(1, 0.9, 1e-8, "beta1")]
+    [InlineData(0.9, -1, 1e-8, "beta2")]
+    [InlineData(0.9, 0.9, -1e-8, "epsilon")]
+    public void Constants_it_cannot_work_with_are_refused(double beta1, double beta2, double epsilon, string name) =>
+        Assert.Equal(name, Assert.Throws<ArgumentOutOfRangeException>(() => new FusedAdamW([], 0.1, 0, beta1, beta2, epsilon)).ParamName);
 
     /// <summary>With a gradient that stays, the bias-corrected averages are g and g², and each step is lr · g / (|g| + ε).</summary>
     [Fact]

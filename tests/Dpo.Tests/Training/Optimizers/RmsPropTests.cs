@@ -6,18 +6,29 @@ namespace Dpo.Tests;
 public class RmsPropTests
 {
     [Theory]
-    [InlineData(ScalarType.Float32, 1e-6)]
-    [InlineData(ScalarType.Float64, 1e-14)]
-    public void Updates_as_TorchSharps_does(ScalarType dtype, double tolerance)
+    [InlineData(ScalarType.Float32, 0.99, 1e-8, 1e-6)]
+    [InlineData(ScalarType.Float64, 0.99, 1e-8, 1e-14)]
+    [InlineData(ScalarType.Float32, 0.5, 0.1, 1e-6)]
+    [InlineData(ScalarType.Float64, 0, 1e-3, 1e-14)]
+    public void Updates_as_TorchSharps_does(ScalarType dtype, double alpha, double epsilon, double tolerance)
     {
         using var scope = NewDisposeScope();
         var (theirs, ours) = (OptimizerRun.Parameters(dtype), OptimizerRun.Parameters(dtype));
-        using var expected = optim.RMSProp(theirs, 0.01, alpha: 0.99, eps: 1e-8);
-        using var actual = new RmsProp(ours);
+        using var expected = optim.RMSProp(theirs, 0.01, alpha: alpha, eps: epsilon);
+        using var actual = new RmsProp(ours, alpha: alpha, epsilon: epsilon);
         OptimizerRun.Steps(expected, theirs, 0, 6);
         OptimizerRun.Steps(actual, ours, 0, 6);
         OptimizerRun.AssertSame(theirs, ours, tolerance);
     }
+
+    [Theory]
+    [InlineData(1, 1e-8, "alpha")]
+    [InlineData(-0.1, 1e-8, "alpha")]
+    [InlineData(double.NaN, 1e-8, "alpha")]
+    [InlineData(0.9, 0, "epsilon")]
+    [InlineData(0.9, double.PositiveInfinity, "epsilon")]
+    public void Constants_it_cannot_work_with_are_refused(double alpha, double epsilon, string name) =>
+        Assert.Equal(name, Assert.Throws<ArgumentOutOfRangeException>(() => new RmsProp([], 0.1, alpha, epsilon)).ParamName);
 
     /// <summary>With a gradient that stays, v after n steps is (1 − αⁿ)g².</summary>
     [Fact]
