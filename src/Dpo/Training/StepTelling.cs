@@ -8,6 +8,9 @@ namespace Dpo;
 internal sealed class StepTelling(
     Objective objective, HeldOutSets heldOut, CheckpointedRun run, IProgress<TrainingMetrics>? progress, int totalSteps, ILogger logger, CancellationToken cancellation)
 {
+    /// <summary>Whether the step that was told last is to be the run's last (<see cref="TrainingOptions.StopWhen"/>).</summary>
+    public bool Stops { get; private set; }
+
     /// <summary>Whether a step is followed by more than its report, for which its weights must be known to be good.</summary>
     public bool IsFollowed(RunPosition at) => at.Step == totalSteps || IsEvaluated(at) || run.IsDue(at);
 
@@ -36,7 +39,9 @@ internal sealed class StepTelling(
                 foreach (var (name, value) in Evaluate(at.Step))
                     values[name] = value;
             }
-            progress?.Report(new TrainingMetrics(at.Step, totalSteps, values, TimeSpan.FromSeconds(at.Untold.Seconds) + clock.Elapsed) { Pace = pace?.Invoke() });
+            var metrics = new TrainingMetrics(at.Step, totalSteps, values, TimeSpan.FromSeconds(at.Untold.Seconds) + clock.Elapsed) { Pace = pace?.Invoke() };
+            progress?.Report(metrics);
+            Stops = objective.Options.StopWhen?.Invoke(metrics) == true;
         });
         return run.After(at with { Untold = null }, values);
     }

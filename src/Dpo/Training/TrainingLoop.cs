@@ -54,7 +54,7 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
             telling.TellStart();
         var pace = new PaceClock(totalSteps - at.Step);
         var clock = Stopwatch.StartNew();
-        foreach (var batch in batches.Take(totalSteps).Skip(at.Step).Select(data.Load))
+        foreach (var batch in batches.Take(totalSteps).Skip(at.Step).TakeWhile(_ => !telling.Stops).Select(data.Load))
         {
             if (cancellation.IsCancellationRequested)
                 throw new OperationCanceledException(run.Leave(at), cancellation);
@@ -71,6 +71,13 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
                 update.RequireFinite(run.LastGood);
             at = telling.Tell(at with { Untold = new UntoldStep(values, stepTime.TotalSeconds) }, () => pace.After(batch, stepTime));
         }
+        if (telling.Stops)
+        {
+            update.RequireFinite(run.LastGood);
+            run.Leave(at);
+            TotalSteps = at.Step;
+        }
+        run.LoadBest(at);
         logger.LogInformation("Trained for {Steps} steps.", at.Step);
     }
 }

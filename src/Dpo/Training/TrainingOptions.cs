@@ -96,6 +96,11 @@ public sealed record TrainingOptions
     /// token of an answer, more than batches differ by chance and more than the tens of nats that runs without trouble fall.</remarks>
     public double WarnOfChosenFall { get; init; } = 100;
 
+    /// <summary>Ends the run behind a step of which this says so, as if it had been the last: the step is evaluated where that is due, and reported,
+    /// and where there are checkpoints one is written, from which the run can go on. Null for never. It is asked after every step's
+    /// report, on the calling thread; <see cref="EarlyStopping.On"/> makes one that looks at a held-out metric.</summary>
+    public Func<TrainingMetrics, bool>? StopWhen { get; init; }
+
     /// <summary>Where and when to save what a run needs to go on after an interruption; null for no checkpoints.</summary>
     public CheckpointOptions? Checkpoints { get; init; }
 

@@ -28,12 +28,18 @@ public sealed record CheckpointOptions
     /// improves it is saved, whatever <see cref="Every"/> says.</summary>
     public BestMetric? KeepBest { get; init; }
 
+    /// <summary>Whether the model has the best checkpoint's weights when the run has ended, and not the last step's; not where it is cancelled or
+    /// fails. With <see cref="KeepBest"/>.</summary>
+    public bool LoadBest { get; init; }
+
     /// <summary>Refuses values outside their ranges.</summary>
     internal void Validate()
     {
         ArgumentException.ThrowIfNullOrEmpty(Folder);
         ArgumentOutOfRangeException.ThrowIfLessThan(Every ?? 1, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(KeepLast, 1);
+        if (LoadBest && KeepBest is null)
+            throw new ArgumentException("LoadBest goes with KeepBest, which says by what metric a checkpoint is the best.", nameof(LoadBest));
     }
 }
 

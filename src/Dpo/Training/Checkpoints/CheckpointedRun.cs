@@ -159,6 +159,17 @@ internal sealed class CheckpointedRun : IDisposable
             : $"Stopped after step {position.Step}; the model in training was not saved.";
     }
 
+    /// <summary>Gives the model the best step's weights, where that is asked for and another step was the last.</summary>
+    public void LoadBest(RunPosition position)
+    {
+        if (options.Checkpoints is not { LoadBest: true } checkpoints || position.Best is not { } best || best.Step == position.Step)
+            return;
+        var path = CheckpointFolder.PathOf(checkpoints.Folder, best.Step);
+        CheckpointFolder.Verify(path);
+        state.ReadWeights(path);
+        logger.LogInformation("The model has the weights of step {Step}, whose {Metric} is the best: {Value}.", best.Step, best.Metric, best.Value);
+    }
+
     /// <summary>Saves a run that ends by a failure which is on its way to the user, and is the one to be told.</summary>
     public void Rescue(RunPosition position)
     {

@@ -78,11 +78,10 @@ internal sealed class TrainedState(
         SafetensorsWriter.Write(Path.Combine(folder, RandomName), [(GeneratorName, Generator.Default.get_state())]);
     }
 
-    /// <summary>Takes the state over from a checkpoint that was checked.</summary>
+    /// <summary>Takes the weights that are trained over from a checkpoint that was checked.</summary>
     /// <param name="folder">The checkpoint.</param>
-    /// <param name="files">The names of the files that belong to it.</param>
-    /// <exception cref="InvalidInputException">It is of another model or optimizer; what was trained may be half replaced.</exception>
-    public void Read(string folder, IEnumerable<string> files)
+    /// <exception cref="InvalidInputException">It is of another model; what was trained may be half replaced.</exception>
+    public void ReadWeights(string folder)
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
@@ -92,7 +91,17 @@ internal sealed class TrainedState(
             Read(Path.Combine(folder, ModelWeights.FileName), [.. model.named_parameters().Select(named => (named.name, (Tensor)named.parameter))]);
         else
             Read(Path.Combine(folder, TrainedName), [.. Trained()]);
+    }
 
+    /// <summary>Takes the state over from a checkpoint that was checked.</summary>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="files">The names of the files that belong to it.</param>
+    /// <exception cref="InvalidInputException">It is of another model or optimizer; what was trained may be half replaced.</exception>
+    public void Read(string folder, IEnumerable<string> files)
+    {
+        ReadWeights(folder);
+        using var scope = NewDisposeScope();
+        using var noGradients = no_grad();
         if (optimizer is IRestorableOptimizer restorable)
         {
             using var file = new SafetensorsReader(Path.Combine(folder, OptimizerName));
