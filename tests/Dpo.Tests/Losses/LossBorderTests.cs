@@ -1,0 +1,127 @@
+using static TorchSharp.torch;
+
+namespace Dpo.Tests;
+
+/// <summary>What mutated losses were seen to get away with: borders of arguments, divergences of all losses that take one, rewards without a
+/// reference, missing arguments.</summary>
+public class LossBorderTests
+{
+    private static readonly double[] Refused = [double.NaN, double.PositiveInfinity, double.NegativeInfinity];
+
+    public static TheoryData<string, double[], double[]> Arguments => new()
+    {
+        { "kto desirable", [0, 0.5, 3], [-1e-9, .. Refused] },
+        { "kto undesirable", [0, 0.5, 3], [-1e-9, .. Refused] },
+        { "ld", [0, 0.3, 1], [-1e-9, 1.000001, .. Refused] },
+        { "rpo", [1e-9, 2], [0, -1, .. Refused] },
+        { "simpo", [0, 0.5, 3], [-1e-9, .. Refused] },
+        { "unlikelihood", [0, 0.5, 1], [-1e-9, 1.000001, .. Refused] },
+        { "discopop", [1e-9, 2], [0, -1, .. Refused] },
+        { "combination", [-1, 0.5], [0, .. Refused] },
+        { "alpha divergence", [-3, 0, 1, 7], Refused },
+    };
+
+    private static void Make(string what, double value) => ((Action)(what switch
+    {
+        "kto desirable" => () => _ = new KtoLoss(desirableWeight: value),
+        "kto undesirable" => () => _ = new KtoLoss(undesirableWeight: value),
+        "ld" => () => _ = new LengthDesensitizedLoss(new DpoLoss(), value),
+        "rpo" => () => _ = new RpoLoss(scale: value),
+        "simpo" => () => _ = new SimPoLoss(gamma: value),
+        "unlikelihood" => () => _ = new UnlikelihoodLoss(value),
+        "discopop" => () => _ = new DiscoPopLoss(temperature: value),
+        "combination" => () => _ = new CombinedLoss((new DpoLoss(), 1), (new SftLoss(), value)),
+        _ => () => FDivergence.Alpha(value),
+    }))();
+
+    [Theory]
+    [MemberData(nameof(Arguments))]
+    public void Arguments_are_taken_up_to_their_borders_and_refused_in_words_behind_them(string what, double[] taken, double[] refused)
+    {
+        Assert.All(taken, value => Make(what, value));
+        Assert.All(refused, value =>
+        {
+            var message = Assert.ThrowsAny<ArgumentException>(() => Make(what, value)).Message;
+            Assert.Contains(" must ", message, StringComparison.Ordinal);
+        });
+    }
+
+    [Fact]
+    public void A_combination_is_of_two() =>
+        Assert.StartsWith("A combination needs at least two losses.", Assert.Throws<ArgumentException>(() => new CombinedLoss((new DpoLoss(), 1))).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Weights_of_a_whole_batch_s_loss_belong_to_no_pair() =>
+        Assert.Contains("AotLoss sorts the batch", Assert.Throws<ArgumentException>(() => new WpoLoss(new AotLoss())).Message, StringComparison.Ordinal);
+
+    /// <summary>With log-ratios 0.7 and −0.4, so that scores of Jensen and Shannon's divergence are log σ(0.7) and log σ(−0.4).</summary>
+    [Fact]
+    public void Every_loss_of_scores_takes_its_divergence()
+    {
+        using var scope = NewDisposeScope();
+        var pairs = new PairLogProbs(tensor([-2.3]), tensor([-3.4]), tensor([-3.0]), tensor([-3.0]));
+        static double LogSigmoid(double x) => -Math.Log(1 + Math.Exp(-x));
+        var (chosen, rejected) = (LogSigmoid(0.7), LogSigmoid(-0.4));
+        const double beta = 0.5;
+        Check(
+            new NcaPairLoss(beta, FDivergence.JensenShannon),
+            -LogSigmoid(beta * chosen) - (0.5 * (LogSigmoid(-beta * chosen) + LogSigmoid(-beta * rejected))));
+        var margin = beta * (chosen - rejected);
+        Check(new RobustLoss(beta, 0.2, FDivergence.JensenShannon), ((0.2 * LogSigmoid(-margin)) - (0.8 * LogSigmoid(margin))) / 0.6);
+        Check(new SppoHardLoss(beta, FDivergence.JensenShannon), Math.Pow(chosen - 1, 2) + Math.Pow(rejected + 1, 2));
+        Check(new HingeLoss(beta, FDivergence.JensenShannon), Math.Max(0, 1 - margin));
+        Assert.Equal(("js_divergence", "alpha_divergence"), (FDivergence.JensenShannon.Name, FDivergence.Alpha().Name));
+
+        void Check(IPairLoss loss, double expected) => Numbers.AssertClose([expected], loss.Losses(pairs).ToDoubles(), 1e-12, loss.GetType().Name);
+    }
+
+    /// <summary>A completion known by heart has the log-probability 0, and odds that are bounded by those of 1 − 10⁻⁶.</summary>
+    [Fact]
+    public void The_odds_of_a_completion_known_by_heart_are_finite()
+    {
+        using var scope = NewDisposeScope();
+        var (chosen, rejected) = (tensor([0.0], requires_grad: true), tensor([-2.0], requires_grad: true));
+        var loss = new OrpoLoss(beta: 1).Losses(new PairLogProbs(chosen, rejected, ChosenCounts: tensor([3.0]), RejectedCounts: tensor([2.0])));
+        loss.sum().backward();
+        // log(p/(1−p)) at log p = 0 with 1 − p bounded by 1 − e^(−10⁻⁶), and at log p = −1.
+        var odds = -Math.Log(-(Math.Exp(-1e-6) - 1)) - (-1 - Math.Log(1 - Math.Exp(-1)));
+        Numbers.AssertClose([Math.Log(1 + Math.Exp(-odds))], loss.ToDoubles(), 1e-9);
+        Assert.True(double.IsFinite(chosen.grad!.item<double>()) && double.IsFinite(rejected.grad!.item<double>()));
+    }
+
+    [Theory]
+    [InlineData("simpo", 2.0)]
+    [InlineData("orpo", 0.1)]
+    public void Rewards_without_a_reference_are_of_the_mean_over_tokens(string name, double beta)
+    {
+        using var scope = NewDisposeScope();
+        IPreferenceLoss loss = name == "simpo" ? new SimPoLoss(beta) : new OrpoLoss(beta);
+        Assert.False(loss.UsesReference);
+        Assert.False(loss.UsesLogSquaredProbs);
+        var part = new PreferenceBatch([new TokenizedExample([1], [[2, 3], [4, 5, 6]], [new PreferencePair(0, 1)])]).To(CPU);
+        var policy = new CompletionLogProbs(tensor([-1.0, -3, -2, -2, -5]), part.Layout.CompletionOffsets);
+        Numbers.AssertClose([-2 * beta, -3 * beta], loss.Rewards(new PreferenceLogProbs(policy, null, part.Preferences)).ToDoubles(), 1e-12);
+    }
+
+    [Fact]
+    public void Baselines_on_the_policy_alone_need_no_reference()
+    {
+        Assert.False(((IPreferenceLoss)new UnlikelihoodLoss()).UsesReference);
+        Assert.False(((IPreferenceLoss)new SftLoss()).UsesReference);
+        Assert.True(((IPreferenceLoss)new DpoLoss()).UsesReference);
+    }
+
+    [Fact]
+    public void Nothing_in_place_of_pairs_is_refused_by_name()
+    {
+        IPairLoss[] losses =
+        [
+            new AotLoss(), new AotUnpairedLoss(), new ApoDownLoss(), new ApoZeroLoss(), new BcoPairLoss(), new DiscoPopLoss(), new DpoLoss(), new ExoPairLoss(),
+            new HingeLoss(), new IpoLoss(), new IpoSumLoss(), new NcaPairLoss(), new OrpoLoss(), new RobustLoss(), new RpoLoss(), new SigmoidNormLoss(), new SimPoLoss(),
+            new SppoHardLoss(), new UnlikelihoodLoss(), new WpoLoss(new DpoLoss()),
+        ];
+        Assert.All(losses, loss => Assert.Equal("pairs", Assert.Throws<ArgumentNullException>(() => loss.Losses(null!)).ParamName));
+        IPreferenceLoss[] ofParts = [new KtoLoss(), new SftLoss(), new PlackettLuceLoss()];
+        Assert.All(ofParts, loss => Assert.Equal("part", Assert.Throws<ArgumentNullException>(() => loss.Rewards(null!)).ParamName));
+    }
+}
