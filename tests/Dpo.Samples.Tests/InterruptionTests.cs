@@ -10,7 +10,7 @@ public class InterruptionTests
 
     // More steps than a program makes between its first one's line and the signal for it.
     private static string[] Arguments(string output, params string[] more) =>
-        ["--steps", "240", "--batch-size", "4", "--max-length", "64", "--checkpoint-every", "20", "--output", output, .. more];
+        ["--steps", "60", "--batch-size", "4", "--max-length", "64", "--checkpoint-every", "5", "--output", output, .. more];
 
     /// <summary>Stopped by SIGTERM in fine-tuning, by SIGINT in DPO, and resumed each time.</summary>
     [Fact]
@@ -22,16 +22,16 @@ public class InterruptionTests
         using var parts = new TemporaryFolder();
         SampleRun.Succeed("TlDr", Arguments(whole.Path));
 
-        var (exitCode, error) = Stop(Terminate, "SFT 1/240 ", Arguments(parts.Path));
+        var (exitCode, error) = Stop(Terminate, "SFT 1/60 ", Arguments(parts.Path));
         Assert.Equal(143, exitCode);
         Assert.Matches($"^Stopped after step [0-9]+; the run can be resumed from {parts.File("sft/checkpoints/step-")}[0-9]+. Give the same command with --resume.\n$", error);
 
-        (exitCode, error) = Stop(Interrupt, "DPO 1/240 ", Arguments(parts.Path, "--resume"));
+        (exitCode, error) = Stop(Interrupt, "DPO 1/60 ", Arguments(parts.Path, "--resume"));
         Assert.Equal(130, exitCode);
         Assert.Matches($"^Stopped after step [0-9]+; the run can be resumed from {parts.File("checkpoints/step-")}[0-9]+. Give the same command with --resume.\n$", error);
 
         SampleRun.Succeed("TlDr", Arguments(parts.Path, "--resume"));
-        foreach (var file in (string[])["sft/checkpoints/step-000240/random.safetensors", "checkpoints/step-000240/random.safetensors", "sft/metrics.jsonl", "sft/metrics.csv", "sft/model.safetensors", "metrics.jsonl", "metrics.csv", "model.safetensors"])
+        foreach (var file in (string[])["sft/checkpoints/step-000060/random.safetensors", "checkpoints/step-000060/random.safetensors", "sft/metrics.jsonl", "sft/metrics.csv", "sft/model.safetensors", "metrics.jsonl", "metrics.csv", "model.safetensors"])
             Assert.True(File.ReadAllBytes(whole.File(file)).SequenceEqual(File.ReadAllBytes(parts.File(file))), $"{file} differs.");
     }
 
