@@ -22,7 +22,7 @@ var command = new RootCommand("Measures what a step of DPO costs, against the al
     ChildProcess.Command<BestOfRequest, BestOfMeasurement>(BestOfCommand.Child, BestOfCommand.Measure),
     ChildProcess.Command<SplitRequest, Measurement>(SplitCommand.Child, SplitCommand.Measure),
     ChildProcess.Command<OptimizerRequest, Measurement>(OptimizerCommand.Child, OptimizerCommand.Measure),
-    ChildProcess.Command<DeviceCommand.CheckRequest, Check[]>(DeviceCommand.CheckChild, DeviceCommand.RunChecks),
+    ChildProcess.Command<DeviceCheckRequest, Check[]>(DeviceChecks.Child, DeviceChecks.Run),
     ChildProcess.Command<DevicePeak.Request, double>(DevicePeak.Child, DevicePeak.Measure),
     ChildProcess.Command<DeviceSpeedRequest, DeviceSpeedMeasurement>(DeviceSpeed.Child, DeviceSpeed.Measure),
     ChildProcess.Command<DeviceGenerationRequest, double>(DeviceGeneration.Child, DeviceGeneration.Measure),

@@ -4,8 +4,7 @@ namespace Dpo;
 /// <remarks>
 /// Data that do not fit into memory are tokenized into a file once, and trained on out of it:
 /// <code>
-/// var examples = PreferenceFile.Read(path, report)
-///     .Select(example => tokenizer.Tokenize(example, report)).OfType&lt;TokenizedExample>();
+/// var examples = tokenizer.Tokenize(PreferenceFile.Read(path, report), report);
 /// PreferenceData.Write("train.tokens", examples, tokenizer.Tokenizer);
 /// using var data = PreferenceData.Open("train.tokens", tokenizer.Tokenizer);
 /// </code>

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Dpo.Tests;
 using static TorchSharp.torch;
 
 namespace Dpo.Benchmarks;
@@ -56,26 +57,11 @@ internal sealed class FixtureChecks(Device device, bool quick)
     private double Trajectory(string run)
     {
         var config = Json("trajectories", run, "config.json");
-        double Number(string field) => config.GetProperty(field).GetDouble();
-        int Integer(string field) => config.GetProperty(field).GetInt32();
         using var pair = PolicyReferencePair.Load(Path.Combine(Folder, "models", run.Split('_')[0]), device);
-        var loss = new LossOptions { Names = [config.GetProperty("loss_type").GetString()!], Beta = Number("beta") }.Create();
-        using var trainer = new DpoTrainer(pair, loss, new TrainingOptions
-        {
-            Optimizer = config.GetProperty("optim").GetString() == "rmsprop" ? OptimizerKind.RmsProp : OptimizerKind.AdamW,
-            LearningRate = Number("learning_rate"),
-            Schedule = config.GetProperty("lr_scheduler_type").GetString() == "linear"
-                ? LearningRateSchedules.Linear(Integer("warmup_steps"))
-                : LearningRateSchedules.TrlConstant(Integer("warmup_steps")),
-            WeightDecay = Number("weight_decay"),
-            MaxGradNorm = Number("max_grad_norm"),
-            BatchSize = Integer("per_device_train_batch_size") * Integer("gradient_accumulation_steps"),
-            MicroBatchSize = Integer("per_device_train_batch_size"),
-            Steps = Integer("max_steps"),
-            Shuffle = false,
-        });
+        var loss = new LossOptions { Names = [config.GetProperty("loss_type").GetString()!], Beta = config.GetProperty("beta").GetDouble() }.Create();
+        using var trainer = new DpoTrainer(pair, loss, RecordedRun.Options(config));
         var steps = new List<double[]>();
-        trainer.Train(Data(config), progress: new StepReports(step => steps.Add([.. Metrics.Select(name => step[name])])));
+        trainer.Train(RecordedRun.Data(config), progress: new StepReports(step => steps.Add([.. Metrics.Select(name => step[name])])));
         var expected = Json("trajectories", run, "expected.json").GetProperty("steps").EnumerateArray();
         return Check.Worst(
             [.. steps.SelectMany(step => step)], [.. expected.SelectMany(step => Metrics.Select(name => step.GetProperty(name).GetDouble()))]);
@@ -83,18 +69,6 @@ internal sealed class FixtureChecks(Device device, bool quick)
 
     private static IEnumerable<string> Trajectories() =>
         Directory.GetDirectories(Path.Combine(Folder, "trajectories")).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal);
-
-    private static PreferenceData Data(JsonElement config)
-    {
-        var maxLength = config.GetProperty("max_length").GetInt32();
-        var rows = Json("trajectories", "ids.json").GetProperty("rows");
-        return new PreferenceData(Ints(config.GetProperty("rows_used")).Select(index =>
-        {
-            var prompt = Ints(rows[index].GetProperty("prompt_ids"));
-            IReadOnlyList<int> Completion(string name) => [.. Ints(rows[index].GetProperty(name)).Take(maxLength - prompt.Length)];
-            return new TokenizedExample(prompt, [Completion("chosen_ids"), Completion("rejected_ids")], [new(0, 1)]);
-        }));
-    }
 
     private static JsonElement Json(params string[] parts) => JsonDocument.Parse(File.ReadAllText(Path.Combine([Folder, .. parts]))).RootElement;
 

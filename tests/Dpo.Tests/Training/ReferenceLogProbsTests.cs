@@ -15,13 +15,13 @@ public class ReferenceLogProbsTests
     {
         var config = Numbers.Json("trajectories", "gpt2_rmsprop", "config.json");
         using var pair = PolicyReferencePair.Load(Fixture.Path("models", "gpt2"));
-        var data = TrajectoryTests.Data(config);
+        var data = RecordedRun.Data(config);
         if (cachedTokens is { } maxTokens)
         {
             data = ReferenceLogProbs.Compute(pair, data, maxTokens);
             pair.ReleaseReference();
         }
-        var options = TrajectoryTests.Options(config) with { MicroBatchSize = microBatchSize };
+        var options = RecordedRun.Options(config) with { MicroBatchSize = microBatchSize };
         using var loss = new DpoLoss(config.GetProperty("beta").GetDouble());
         using var trainer = new DpoTrainer(pair, loss, options);
         var steps = new List<TrainingMetrics>();

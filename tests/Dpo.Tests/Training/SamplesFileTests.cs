@@ -33,7 +33,7 @@ public class SamplesFileTests
     {
         using var folder = new TemporaryFolder();
         var tokenizer = Tokenizer();
-        var data = TrajectoryTests.Data(Numbers.Json("trajectories", "gpt2_rmsprop", "config.json"));
+        var data = RecordedRun.Data(Numbers.Json("trajectories", "gpt2_rmsprop", "config.json"));
         var options = new SamplingOptions { MaxNewTokens = 12, Temperature = temperature, Seed = 3 };
         using var start = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"));
         string[] Texts(Transformer model) => [.. Sampler.Sample(model, Prompts, options, tokenizer).Select(sample => sample.Text!)];
@@ -68,7 +68,7 @@ public class SamplesFileTests
     {
         using var folder = new TemporaryFolder();
         var tokenizer = Tokenizer();
-        var data = TrajectoryTests.Data(Numbers.Json("trajectories", "gpt2_rmsprop", "config.json"));
+        var data = RecordedRun.Data(Numbers.Json("trajectories", "gpt2_rmsprop", "config.json"));
         void Run(string name, int steps, int? from = null)
         {
             using var pair = Pair();
@@ -122,7 +122,7 @@ public class SamplesFileTests
     {
         using var folder = new TemporaryFolder();
         var tokenizer = Tokenizer();
-        var data = TrajectoryTests.Data(Numbers.Json("trajectories", "gpt2_rmsprop", "config.json"));
+        var data = RecordedRun.Data(Numbers.Json("trajectories", "gpt2_rmsprop", "config.json"));
         using var policy = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"));
         var options = new SamplingOptions { MaxNewTokens = 12, Temperature = 0 };
         using (var trainer = new DpoTrainer(policy, new SimPoLoss(), training))

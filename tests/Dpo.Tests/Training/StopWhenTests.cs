@@ -49,7 +49,14 @@ public sealed class StopWhenTests : IDisposable
         var checkpoints = new CheckpointOptions { Folder = folder.File("checkpoints") };
         var options = Options with { Checkpoints = checkpoints, StopWhen = step => step.Step < 3 ? false : throw new InvalidOperationException("mine") };
         Assert.Equal("mine", Assert.Throws<InvalidOperationException>(() => Train(options)).Message);
-        Assert.Equal(folder.File("checkpoints/step-000003"), Checkpoints.Latest(checkpoints.Folder));
+        var latest = Checkpoints.Latest(checkpoints.Folder);
+        Assert.Equal(folder.File("checkpoints/step-000003"), latest);
+
+        // The step is reported again, and the question is asked again.
+        var again = Train(options with { ResumeFrom = latest, StopWhen = step => step.Step == 3 });
+        Assert.Equal(3, Assert.Single(again.Steps).Step);
+        Assert.Equal((3, 3), (again.StepsMade, again.TotalSteps));
+        Assert.Equal(Train(Options with { Steps = 3 }).Weights, again.Weights);
     }
 
     [Theory]

@@ -32,9 +32,9 @@ public class TrajectoryTests
         var size = config.GetProperty("per_device_train_batch_size").GetInt32() * accumulated;
         using var pair = PolicyReferencePair.Load(Fixture.Path("models", run.Split('_')[0]), device);
         var loss = new LossOptions { Names = [config.GetProperty("loss_type").GetString()!], Beta = config.GetProperty("beta").GetDouble() }.Create();
-        using var trainer = new DpoTrainer(pair, loss, Options(config) with { DetailedMetrics = true });
+        using var trainer = new DpoTrainer(pair, loss, RecordedRun.Options(config) with { DetailedMetrics = true });
         var steps = new List<TrainingMetrics>();
-        var data = Data(config);
+        var data = RecordedRun.Data(config);
 
         // TRL's average of an update over tokens is the mean of its micro-batches' averages; ours is over all the update's tokens.
         // So those of a step with several micro-batches are taken of each by itself, with the weights before the step.
@@ -67,39 +67,6 @@ public class TrajectoryTests
     private sealed class AfterEachStep(Action action) : IProgress<TrainingMetrics>
     {
         public void Report(TrainingMetrics value) => action();
-    }
-
-    internal static TrainingOptions Options(JsonElement config)
-    {
-        double Number(string field) => config.GetProperty(field).GetDouble();
-        int Integer(string field) => config.GetProperty(field).GetInt32();
-        var warmup = Integer("warmup_steps");
-        return new TrainingOptions
-        {
-            Optimizer = config.GetProperty("optim").GetString() == "rmsprop" ? OptimizerKind.RmsProp : OptimizerKind.AdamW,
-            LearningRate = Number("learning_rate"),
-            Schedule = config.GetProperty("lr_scheduler_type").GetString() == "linear"
-                ? LearningRateSchedules.Linear(warmup)
-                : LearningRateSchedules.TrlConstant(warmup),
-            WeightDecay = Number("weight_decay"),
-            MaxGradNorm = Number("max_grad_norm"),
-            BatchSize = Integer("per_device_train_batch_size") * Integer("gradient_accumulation_steps"),
-            MicroBatchSize = Integer("per_device_train_batch_size"),
-            Steps = Integer("max_steps"),
-            Shuffle = false,
-        };
-    }
-
-    internal static PreferenceData Data(JsonElement config)
-    {
-        var maxLength = config.GetProperty("max_length").GetInt32();
-        var rows = Numbers.Json("trajectories", "ids.json").GetProperty("rows");
-        return new PreferenceData(config.GetProperty("rows_used").Ints().Select(index =>
-        {
-            var prompt = rows[index].GetProperty("prompt_ids").Ints();
-            IReadOnlyList<int> Completion(string name) => [.. rows[index].GetProperty(name).Ints().Take(maxLength - prompt.Length)];
-            return new TokenizedExample(prompt, [Completion("chosen_ids"), Completion("rejected_ids")], [new(0, 1)]);
-        }));
     }
 
     private static void AssertWeights(JsonElement expected, CausalLanguageModel policy)
