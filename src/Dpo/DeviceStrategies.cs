@@ -13,6 +13,9 @@ internal static class DeviceStrategies
     /// <summary>Whether tensors on a device are worked on as on a GPU.</summary>
     public static bool AreFor(Device device) => forced || device.type != TorchSharp.DeviceType.CPU;
 
+    /// <summary>Whether completions are sampled on a device as on a GPU: its draws add up in float64, which CUDA has.</summary>
+    public static bool AreForSampling(Device device) => forced || device.type == TorchSharp.DeviceType.CUDA;
+
     /// <summary>Has the CPU work as a GPU does, until the result is disposed: for tests, whose machine may have none.</summary>
     public static IDisposable OnCpu() => new OnCpuToo();
 

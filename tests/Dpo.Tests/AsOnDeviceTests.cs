@@ -29,5 +29,7 @@ public static class AsOnDeviceTests
 
     public sealed class Prompts : SharedPromptTests, IClassFixture<Strategies>;
 
+    public sealed class Samples : SamplerTests, IClassFixture<Strategies>;
+
     public sealed class Trajectories : TrajectoryTests, IClassFixture<Strategies>;
 }

@@ -34,21 +34,6 @@ public static class Sampler
         Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(model);
-        return Sample(model, prompts, options, tokenizer, onToken, onDevice: model.Device.type == TorchSharp.DeviceType.CUDA, cancellation);
-    }
-
-    /// <summary>As the public overload; a CPU may do as a GPU does.</summary>
-    /// <param name="model">The model.</param>
-    /// <param name="prompts">The prompts.</param>
-    /// <param name="options">How to draw and when to stop; the defaults where null.</param>
-    /// <param name="tokenizer">The model's tokenizer, or null.</param>
-    /// <param name="onToken">Called for every token, or null.</param>
-    /// <param name="onDevice">Whether tokens are drawn, and attended to, as on a GPU.</param>
-    /// <param name="cancellation">Stops the sampling before its next step.</param>
-    internal static IReadOnlyList<Generation> Sample(
-        Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options, TextTokenizer? tokenizer,
-        Action<GeneratedToken>? onToken, bool onDevice, CancellationToken cancellation)
-    {
         ArgumentNullException.ThrowIfNull(prompts);
         options ??= new SamplingOptions();
         options.Validate();
@@ -56,7 +41,7 @@ public static class Sampler
         if (prompts.Count == 0)
             return [];
         using var noGrad = no_grad();
-        using var run = new SamplingRun(model, prompts, options, tokenizer, onToken, onDevice, cancellation);
+        using var run = new SamplingRun(model, prompts, options, tokenizer, onToken, cancellation);
         return run.Complete();
     }
 

@@ -32,13 +32,13 @@ internal sealed class SamplingRun : IDisposable
     /// <param name="options">How to draw and when to stop.</param>
     /// <param name="tokenizer">The model's tokenizer, or null.</param>
     /// <param name="onToken">Called for every token, or null.</param>
-    /// <param name="onDevice">Whether tokens are drawn, and attended to, as on a GPU.</param>
     /// <param name="cancellation">Looked at before every step.</param>
     public SamplingRun(
         Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer,
-        Action<GeneratedToken>? onToken, bool onDevice, CancellationToken cancellation)
+        Action<GeneratedToken>? onToken, CancellationToken cancellation)
     {
-        (this.model, this.options, this.tokenizer, this.onToken, this.onDevice, this.cancellation) = (model, options, tokenizer, onToken, onDevice, cancellation);
+        (this.model, this.options, this.tokenizer, this.onToken, this.cancellation) = (model, options, tokenizer, onToken, cancellation);
+        onDevice = DeviceStrategies.AreForSampling(model.Device);
         endOfTextIds = options.EndOfTextIds ?? tokenizer?.StopIds ?? [];
         generations = new Generation[prompts.Count * options.SamplesPerPrompt];
         var count = Math.Min(options.BatchSize, generations.Length);
@@ -47,7 +47,7 @@ internal sealed class SamplingRun : IDisposable
         draw = onDevice ? new DeviceDraw(options, drawable) : new HostDraw(options, drawable);
         weights = new HeldWeights(model);
         cache = new CachedAttention(
-            model.LayerCount, count, prompts.Max(prompt => prompt.Count), options.MaxNewTokens - 1, options.SamplesPerPrompt > 1, model.Device, onDevice);
+            model.LayerCount, count, prompts.Max(prompt => prompt.Count), options.MaxNewTokens - 1, options.SamplesPerPrompt > 1, model.Device);
         queue = new PromptQueue(model, weights.Head, cache, prompts, options.SamplesPerPrompt, count / PartReadAhead, cancellation);
     }
 

@@ -89,7 +89,7 @@ internal static class BestOfCommand
         IReadOnlyList<Generation> Complete(IReadOnlyList<int>[] prompts, out long places)
         {
             using var noGrad = no_grad();
-            using var run = new SamplingRun(model, prompts, options, null, null, onDevice: false, CancellationToken.None);
+            using var run = new SamplingRun(model, prompts, options, null, null, CancellationToken.None);
             var sampled = run.Complete();
             places = run.ComputedPlaces;
             return sampled;

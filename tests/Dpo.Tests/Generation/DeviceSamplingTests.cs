@@ -20,8 +20,11 @@ public class DeviceSamplingTests
         return model;
     }
 
-    private static IReadOnlyList<Generation> Sample(Transformer model, SamplingOptions options, bool onDevice, Action<GeneratedToken>? onToken = null) =>
-        Sampler.Sample(model, Prompts, options, tokenizer: null, onToken, onDevice, CancellationToken.None);
+    private static IReadOnlyList<Generation> Sample(Transformer model, SamplingOptions options, bool onDevice, Action<GeneratedToken>? onToken = null)
+    {
+        using var strategies = onDevice ? DeviceStrategies.OnCpu() : null;
+        return Sampler.Sample(model, Prompts, options, tokenizer: null, onToken);
+    }
 
     public static TheoryData<SamplingOptions> Options =>
     [
@@ -97,7 +100,8 @@ public class DeviceSamplingTests
         long Computed(SamplingOptions options, bool onDevice, out IReadOnlyList<Generation> sampled)
         {
             using var noGrad = no_grad();
-            using var run = new SamplingRun(model, Prompts, options, null, null, onDevice, CancellationToken.None);
+            using var strategies = onDevice ? DeviceStrategies.OnCpu() : null;
+            using var run = new SamplingRun(model, Prompts, options, null, null, CancellationToken.None);
             sampled = run.Complete();
             return run.ComputedPlaces;
         }

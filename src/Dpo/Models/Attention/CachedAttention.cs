@@ -36,13 +36,12 @@ internal sealed class CachedAttention : Attention, IDisposable
     /// <param name="newTokens">The most tokens behind a prompt that others will be computed after.</param>
     /// <param name="isShared">Whether several sequences continue one prompt.</param>
     /// <param name="device">The device of the queries.</param>
-    /// <param name="asOnDevice">Whether a CPU does as other devices do.</param>
-    public CachedAttention(int layers, int sequences, int promptWidth, int newTokens, bool isShared, Device device, bool asOnDevice = false)
+    public CachedAttention(int layers, int sequences, int promptWidth, int newTokens, bool isShared, Device device)
     {
         (keys, values) = (new Tensor?[layers], new Tensor?[layers]);
         (prompts, apart, own) = (new int[sequences], new int[sequences], new int[sequences]);
         this.device = device;
-        usesVectors = device.type == TorchSharp.DeviceType.CPU && !asOnDevice;
+        usesVectors = !DeviceStrategies.AreFor(device);
         isApart = isShared || usesVectors;
         // Room for a mask's multiples of 8 too.
         capacity = isApart ? newTokens : (promptWidth + newTokens + 7) / 8 * 8;

@@ -98,7 +98,8 @@ public class AttentionTests
             var starts = lengths.Select((_, prompt) => lengths.Take(prompt).Sum(length => length + samples * more)).ToArray();
 
             var capacity = random.Next(1, lengths.Length * samples + 1);
-            using var cache = new CachedAttention(layers: 1, capacity, lengths.Max(), more, samples > 1, CPU, asOnDevice);
+            using var strategies = asOnDevice ? DeviceStrategies.OnCpu() : null;
+            using var cache = new CachedAttention(layers: 1, capacity, lengths.Max(), more, samples > 1, CPU);
             void AssertAttends(Attention attention, IReadOnlyList<int> rows)
             {
                 var index = tensor(rows.Select(row => (long)row).ToArray());
