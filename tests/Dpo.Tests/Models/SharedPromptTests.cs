@@ -77,6 +77,8 @@ public class SharedPromptTests
             {
                 var (actual, gradients) = Run(model);
                 Numbers.AssertClose(expected, actual, 1e-4, $"{path}, log-probabilities");
+                // Some gradients are zero but for rounding (that of queries where there is one key), which is of the whole gradient's size.
+                var rounding = 3e-7 * Math.Sqrt(expectedGradients.Values.Sum(gradient => Math.Pow(gradient.norm().item<float>(), 2)));
                 foreach (var (name, gradient) in gradients)
                 {
                     // The gradient of the key part of GPT-2's bias is zero but for rounding.
@@ -84,7 +86,7 @@ public class SharedPromptTests
                     var rows = name.EndsWith("c_attn.bias", StringComparison.Ordinal) ? 3 : gradient.shape[0];
                     var difference = (gradient - expectedGradients[name]).view(rows, -1).index_select(0, kept).norm().item<float>();
                     var norm = expectedGradients[name].view(rows, -1).index_select(0, kept).norm().item<float>();
-                    Assert.True(difference <= 1e-4 * norm + 1e-6, $"{path}, {name}: {difference} of {norm}");
+                    Assert.True(difference <= 1e-4 * norm + rounding, $"{path}, {name}: {difference} of {norm}");
                 }
             }
         }, iter: 20, threads: 1);
