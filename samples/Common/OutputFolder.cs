@@ -1,3 +1,5 @@
+using Dpo.Files;
+
 namespace Dpo.Samples;
 
 /// <summary>The folder that a program writes to, and what of it belongs to an earlier run.</summary>

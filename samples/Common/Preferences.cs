@@ -1,3 +1,5 @@
+using Dpo.Parquet;
+
 namespace Dpo.Samples;
 
 /// <summary>Reads and tokenizes preferences, and says what was dropped on the way.</summary>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Spectre.Console;
+using Progress = Dpo.Training.Metrics.Progress;
 
 namespace Dpo.Samples;
 

@@ -1,8 +1,6 @@
-using Dpo;
-using Dpo.Samples;
-
 // Direct Preference Optimization on dialogues, as the paper does on Anthropic's Helpful and Harmless data (section 6.2):
 // fine-tune on the chosen answers, then train that model on the preferences, with itself as the reference.
+using Dpo.Samples;
 
 var command = new TrainingCommand(
     "Trains a language model with DPO on preferences between answers in a dialogue.",

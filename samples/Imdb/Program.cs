@@ -1,10 +1,8 @@
-using System.Diagnostics;
-using Dpo;
-using Dpo.Samples;
-
 // Controlled sentiment generation, the paper's first setting (section 6.1): a model of film reviews is trained to continue
 // their beginnings favourably. A classifier of sentiment is the true reward, so that what DPO gains, and how far it moves
 // from the reference for it, can be measured.
+using System.Diagnostics;
+using Dpo.Samples;
 
 return new ImdbCommand().Run(args, (settings, cancellation) =>
 {

@@ -1,3 +1,5 @@
+using Dpo.Parquet;
+
 namespace Dpo.Samples;
 
 /// <summary>Reviews, the prefixes cut from their beginnings, and what followed.</summary>

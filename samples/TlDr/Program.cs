@@ -1,8 +1,6 @@
-using Dpo;
-using Dpo.Samples;
-
 // Direct Preference Optimization on summaries of Reddit posts, as the paper does on TL;DR (section 6.2): fine-tune on the
 // chosen summaries, then train that model on the preferences, with itself as the reference, and with a β of 0.5.
+using Dpo.Samples;
 
 var command = new TrainingCommand(
     "Trains a language model with DPO on preferences between summaries of a post.",

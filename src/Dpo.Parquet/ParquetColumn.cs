@@ -1,8 +1,9 @@
 using System.Text.Json;
+using Dpo.Data;
 using ParquetSharp;
 using ParquetSharp.Schema;
 
-namespace Dpo;
+namespace Dpo.Parquet;
 
 /// <summary>
 /// A field of a Parquet file, gone through row by row. Fields are put together out of the columns' definition and repetition levels

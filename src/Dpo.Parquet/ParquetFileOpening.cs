@@ -1,7 +1,7 @@
 using ParquetSharp;
 using ParquetSharp.Schema;
 
-namespace Dpo;
+namespace Dpo.Parquet;
 
 /// <summary>Opens Parquet files out of anybody's hands.</summary>
 internal static class ParquetFileOpening

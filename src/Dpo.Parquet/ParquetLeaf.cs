@@ -1,9 +1,10 @@
 using System.Text.Json;
 using System.Text.Unicode;
+using Dpo.Data;
 using ParquetSharp;
 using ParquetSharp.Schema;
 
-namespace Dpo;
+namespace Dpo.Parquet;
 
 /// <summary>A field with values: a column of the file, of which some entries are in memory at a time.</summary>
 internal abstract class ParquetLeaf(string name, int column, int definition, int repetition) : ParquetColumn(name, definition), IDisposable

@@ -1,9 +1,11 @@
 using System.Buffers;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Dpo.Data;
+using Dpo.Files;
 using ParquetSharp;
 
-namespace Dpo;
+namespace Dpo.Parquet;
 
 /// <summary>Turns the rows of Parquet files into JSON, so that one code reads them and JSON Lines.</summary>
 internal static partial class ParquetRows

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 
-namespace Dpo;
+namespace Dpo.Parquet;
 
 /// <summary>Finds the files of a data set.</summary>
 internal static partial class ParquetShards

@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Data;
+
+namespace Dpo.Parquet;
 
 /// <summary>Reads preferences out of Parquet files, in every form that <see cref="PreferenceFile"/> takes from JSON Lines.</summary>
 /// <remarks>

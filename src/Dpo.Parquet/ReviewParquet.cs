@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Data;
+
+namespace Dpo.Parquet;
 
 /// <summary>Reads the IMDb reviews out of Parquet files with <c>text</c> and <c>label</c>, as <see cref="ReviewFile"/> does out of JSON
 /// Lines.</summary>

@@ -62,12 +62,12 @@ internal static class OptimizerCommand
 
     private static optim.Optimizer Create(OptimizerRequest request, TorchSharp.Modules.Parameter[] parameters)
     {
-        var options = new TrainingOptions { Optimizer = request.Kind, LearningRate = 1e-6 };
+        const double LearningRate = 1e-6;
         return (request.TorchSharps, request.Kind) switch
         {
-            (false, _) => Optimizers.Create(parameters, options),
-            (true, OptimizerKind.RmsProp) => optim.RMSProp(parameters, options.LearningRate.Value),
-            (true, _) => optim.AdamW(parameters, options.LearningRate.Value),
+            (false, _) => request.Kind.Create(parameters, LearningRate),
+            (true, OptimizerKind.RmsProp) => optim.RMSProp(parameters, LearningRate),
+            (true, _) => optim.AdamW(parameters, LearningRate),
         };
     }
 }

@@ -123,7 +123,7 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
         consumer.Environment["ConsumerBackend"] = "none";
         File.WriteAllText(
             Path.Combine(consumer.Folder, "Readme.cs"),
-            $"using Dpo;\nusing static TorchSharp.torch;\n\n{string.Join("\n\n", blocks.Select(Compilable))}\n");
+            $"using static TorchSharp.torch;\n\n{string.Join("\n\n", blocks.Select(Compilable))}\n");
         consumer.DotNet("build").Succeeded();
     }
 

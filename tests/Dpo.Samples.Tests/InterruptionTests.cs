@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Dpo.Files;
 using Dpo.Tests;
 
 namespace Dpo.Samples.Tests;

@@ -1,6 +1,8 @@
+using Dpo.Layout;
+using Dpo.Tokenization;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>A batch on a device: what a model and a loss take.</summary>
 /// <param name="Ids">The model's input tokens laid end to end, <c>[N]</c>, int64.</param>

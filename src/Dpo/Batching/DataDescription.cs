@@ -1,7 +1,9 @@
 using System.Globalization;
 using System.Text;
+using Dpo.Data;
+using Dpo.Tokenization;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>Lengths in tokens.</summary>
 /// <param name="Min">The shortest.</param>

@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using Dpo.Tokenization;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>What data are known by. Sources are not part of it: a file may be moved.</summary>
 /// <param name="All">SHA-256 of all that examples are trained on: ids, what is known of the completions, and reference

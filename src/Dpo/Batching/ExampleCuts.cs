@@ -1,4 +1,7 @@
-namespace Dpo;
+using Dpo.Data;
+using Dpo.Tokenization;
+
+namespace Dpo.Batching;
 
 /// <summary>Cuts an example that is too large to be computed at once: each part has the prompt and some of the completions, and
 /// every completion is in one part. A prompt that occurs in very many rows makes such examples.</summary>

@@ -1,6 +1,7 @@
 using System.Collections;
+using Dpo.Tokenization;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>Examples in memory.</summary>
 internal sealed class ExampleList(IReadOnlyList<TokenizedExample> examples) : IExampleSource

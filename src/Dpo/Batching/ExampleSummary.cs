@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
+using Dpo.Tokenization;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>What is to be known of an example before it is read. The index of a file of examples keeps one for each, byte by
 /// byte as it lies here.</summary>

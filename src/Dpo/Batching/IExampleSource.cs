@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Tokenization;
+
+namespace Dpo.Batching;
 
 /// <summary>Examples in order, and what can be said of them without reading them: what batches are planned from and runs are
 /// checked by.</summary>

@@ -1,6 +1,9 @@
+using Dpo.Layout;
+using Dpo.Native;
+using Dpo.Tokenization;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>
 /// The examples of one optimizer step, or of a part of it. Holds token ids in managed memory only; <see cref="To"/> makes

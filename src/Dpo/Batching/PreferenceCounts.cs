@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
+using Dpo.Tokenization;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>
 /// How much a batch holds of what losses are averaged over. Each micro-batch adds its sums divided by the counts of the whole

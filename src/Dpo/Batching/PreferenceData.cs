@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Tokenization;
+
+namespace Dpo.Batching;
 
 /// <summary>Tokenized examples, in memory or in a file, served as batches, one epoch at a time.</summary>
 /// <remarks>
@@ -158,7 +160,7 @@ public sealed class PreferenceData : IDisposable
 
     /// <summary>
     /// The data KTO takes: each example with one more completion, the first of the next example that has another prompt. What
-    /// the policy and the reference say of those tells how far apart the two are (<see cref="KtoLoss"/>). TRL pairs neighbours
+    /// the policy and the reference say of those tells how far apart the two are (<c>KtoLoss</c>). TRL pairs neighbours
     /// of the file in the same way.
     /// </summary>
     /// <remarks>Reference log-probabilities that examples carry are left out: compute them of the result.</remarks>

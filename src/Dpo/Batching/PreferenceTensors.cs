@@ -1,6 +1,8 @@
+using Dpo.Native;
+using Dpo.Tokenization;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>What is known of a batch's completions, as indices into them: the S completions of all examples, in order.</summary>
 /// <remarks>A loss takes what it needs of it and leaves the rest: DPO the pairs, Plackett–Luce the rankings, KTO the labels.</remarks>

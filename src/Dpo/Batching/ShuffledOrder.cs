@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Native;
+
+namespace Dpo.Batching;
 
 /// <summary>The order of an epoch. The shuffle is Dpo's own: .NET promises nothing about <see cref="Random"/> from one version to the
 /// next, and a run that is resumed under another one must go on in the order it was begun in.</summary>

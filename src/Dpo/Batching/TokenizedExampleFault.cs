@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Tokenization;
+
+namespace Dpo.Batching;
 
 /// <summary>What may be wrong with an example, whoever made it.</summary>
 internal static class TokenizedExampleFault

@@ -1,10 +1,12 @@
 using System.Collections;
 using System.Runtime.InteropServices;
 using System.Text;
+using Dpo.Files;
+using Dpo.Tokenization;
 using Microsoft.Win32.SafeHandles;
-using static Dpo.TokenizedExampleIndex;
+using static Dpo.Batching.TokenizedExampleIndex;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>
 /// Tokenized examples in a file, read one by one as they are asked for: <see cref="PreferenceData.Open"/>.

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>The parts of a file of examples that are not examples. <see cref="TokenizedExampleFile"/> says where they
 /// lie.</summary>

@@ -1,4 +1,7 @@
-namespace Dpo;
+using Dpo.Data;
+using Dpo.Tokenization;
+
+namespace Dpo.Batching;
 
 /// <summary>An example as bytes: whole numbers seven bits a byte, so that most token ids take two or three.</summary>
 internal static class TokenizedExampleRecord

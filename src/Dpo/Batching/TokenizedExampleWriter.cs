@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
 using System.Text;
-using static Dpo.TokenizedExampleIndex;
+using Dpo.Files;
+using Dpo.Tokenization;
+using static Dpo.Batching.TokenizedExampleIndex;
 
-namespace Dpo;
+namespace Dpo.Batching;
 
 /// <summary>Writes a file of examples, one after the other. Held in memory are the entries of one block, and 12 bytes a
 /// block.</summary>

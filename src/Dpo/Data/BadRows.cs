@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>What a reader does with a row that cannot be trained on: malformed, without a completion, without a
 /// difference.</summary>

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>The fields that rows have, and the names of the columns in which a file keeps them: the formats' own, the spellings of
 /// well-known data sets, or what the user says. What is said here holds for JSON Lines and Parquet.</summary>

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>Indices into an example's completions, and whether there is such a completion.</summary>
 internal static class CompletionIndices

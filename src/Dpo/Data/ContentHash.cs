@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>
 /// What examples say, as 128 bits of a SHA-256: so that a data set is searched for what it repeats without being held in memory. Two

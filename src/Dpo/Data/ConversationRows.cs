@@ -1,7 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>Reads rows whose prompt and completions are lists of <c>{"role": …, "content": …}</c>.</summary>
 internal static class ConversationRows

@@ -1,13 +1,13 @@
 using System.Globalization;
 using System.Text;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>
 /// Counts the rows of preference data that were read, and those dropped on the way to training, by reason.
 /// </summary>
 /// <remarks>
-/// Pass one report to a reader and then to <see cref="ExampleTokenizer"/>, and print it once the data are through: data that
+/// Pass one report to a reader and then to <c>ExampleTokenizer</c>, and print it once the data are through: data that
 /// silently shrink are a common cause of results that cannot be reproduced. A row counts once, however often the data are gone
 /// through. Examples that were made in memory, or that another report saw read, count where they are first cleaned or tokenized, unless
 /// <see cref="CountRead"/> says how many there are. Not thread-safe.
@@ -38,13 +38,13 @@ public sealed class DataReport
     public IReadOnlyDictionary<string, int> DroppedByReason =>
         _dropped.ToDictionary(reason => reason.Key, reason => reason.Value.Rows);
 
-    /// <summary>Rows that <see cref="ExampleTokenizer"/> truncated.</summary>
+    /// <summary>Rows that <c>ExampleTokenizer</c> truncated.</summary>
     public int Truncated { get; private set; }
 
     /// <summary>Tokens that truncation took away, of prompts and completions.</summary>
     public long TokensCut { get; private set; }
 
-    /// <summary>What <see cref="ExampleTokenizer"/> put in front of every prompt, such as <c>&lt;s&gt;</c>; null for
+    /// <summary>What <c>ExampleTokenizer</c> put in front of every prompt, such as <c>&lt;s&gt;</c>; null for
     /// nothing.</summary>
     public string? BeginningOfText { get; internal set; }
 

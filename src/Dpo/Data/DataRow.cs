@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>A row of data as its format reads it: fields under whatever names the columns have; what is null is missing.</summary>
 /// <param name="Json">The row, a JSON object.</param>

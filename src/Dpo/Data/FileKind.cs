@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>Knows by its beginning a file that is given in place of one of JSON rows.</summary>
 internal static class FileKind

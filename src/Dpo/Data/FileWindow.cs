@@ -1,6 +1,7 @@
 using System.IO.Compression;
+using Dpo.Files;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>
 /// The bytes of a file through a window that moves on: what is unread of it is in memory, and no more than a row. A file named

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>
 /// Reads Anthropic's HH comparisons: JSON Lines of <c>{"chosen": …, "rejected": …}</c>, two transcripts of a dialogue that part

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>
 /// The prompt of rows that do not name it: what chosen and rejected have in common at their beginning, as in TRL's

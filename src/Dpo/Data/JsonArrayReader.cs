@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>Reads the items of a JSON array one by one, as bytes, however they are laid out over lines; what an item holds is not looked
 /// at beyond where it ends.</summary>

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>A row of a file, as JSON: a line of JSON Lines, or what another kind of file was turned into.</summary>
 /// <param name="Json">What ought to be a JSON object in UTF-8. Valid until the next row is read.</param>

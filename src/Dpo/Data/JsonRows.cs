@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Unicode;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>Reads rows that are JSON objects, counting the bad ones; every such format is read through here.</summary>
 internal static class JsonRows

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>Reads a file line by line, as bytes, one line in memory at a time. Lines end with LF or CRLF.</summary>
 /// <param name="window">The file, which is read from where it stands.</param>

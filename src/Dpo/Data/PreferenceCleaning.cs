@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>What is done to preferences before training on them: repeated and contradictory ones left out, filters, and a held-out part
 /// that shares no prompt with the rest.</summary>
@@ -9,7 +9,7 @@ namespace Dpo;
 ///     .Keep(example => example.Prompt.Length &lt; 4000, "long prompt", report)
 ///     .SplitByPrompt(testShare: 0.05, seed: 0);
 /// </code>
-/// <para>To filter by length in tokens, tokenize with <see cref="Truncation.Drop"/>.</para>
+/// <para>To filter by length in tokens, tokenize with <c>Truncation.Drop</c>.</para>
 /// </remarks>
 public static class PreferenceCleaning
 {

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>
 /// A prompt, its completions, and which of them was preferred to which: the unit of preference data.
@@ -26,7 +26,7 @@ public sealed record PreferenceExample(string Prompt, IReadOnlyList<string> Comp
     public IReadOnlyList<PreferencePair> Pairs { get; init; } = CompletionIndices.Within(Pairs, Completions.Count);
 
     /// <summary>All completions in order of preference, the best first, as indices into <see cref="Completions"/>: what
-    /// <see cref="PlackettLuceLoss"/> trains on. Null where they were not ranked.</summary>
+    /// <c>PlackettLuceLoss</c> trains on. Null where they were not ranked.</summary>
     /// <exception cref="ArgumentException">An index names no completion, or one is ranked twice.</exception>
     public IReadOnlyList<int>? Ranking
     {
@@ -34,11 +34,11 @@ public sealed record PreferenceExample(string Prompt, IReadOnlyList<string> Comp
         init => field = CompletionIndices.Within(value, Completions.Count);
     }
 
-    /// <summary>A score for every completion, the higher the better: what <see cref="RpoLoss"/> trains on. Null where they were not
+    /// <summary>A score for every completion, the higher the better: what <c>RpoLoss</c> trains on. Null where they were not
     /// scored.</summary>
     public IReadOnlyList<float>? Scores { get; init; }
 
-    /// <summary>Whether each completion is desirable: what <see cref="KtoLoss"/> trains on. Null where they were not
+    /// <summary>Whether each completion is desirable: what <c>KtoLoss</c> trains on. Null where they were not
     /// labelled.</summary>
     public IReadOnlyList<bool>? Labels { get; init; }
 

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>What can be done with a sequence of examples.</summary>
 public static class PreferenceExamples

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>Reads a file of preferences in any of the formats the library knows, told apart by the fields of its first
 /// row.</summary>

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>
 /// Reads JSON Lines of <c>{"prompt": …, "chosen": …, "rejected": …}</c>, the plainest format of preference data, as TRL takes it:

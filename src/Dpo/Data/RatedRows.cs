@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>The rows of <see cref="PreferenceJsonLines"/> that say more of completions than which of two was preferred.</summary>
 internal static class RatedRows

@@ -1,7 +1,8 @@
 using System.Text;
 using System.Text.Unicode;
+using Dpo.Files;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>A film review and whether it is favourable.</summary>
 /// <param name="Text">The review, with newlines where the original has <c>&lt;br /&gt;</c>.</param>

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>Which row an example is: that of a reader, or one made in memory. By it a <see cref="DataReport"/> counts a row once, however
 /// often the data are gone through, and copies of an example count as the example itself.</summary>

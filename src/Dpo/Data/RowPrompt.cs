@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>The prompt of a row: a text, out of one column or several, or a list of messages.</summary>
 /// <param name="row">The row.</param>

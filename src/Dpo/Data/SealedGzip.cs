@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>
 /// A gzip file with one more gzip member behind it, which decompresses to the single byte <see cref="Seal"/>.

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>Finds what may be the prompt of a row under a name that nobody knows: trained on without it, the row would teach what was
 /// never meant.</summary>

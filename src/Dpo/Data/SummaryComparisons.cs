@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Data;
 
 /// <summary>
 /// Reads comparisons of summaries of Reddit posts (TL;DR), in the format of openai/summarize-from-feedback or its flat form.

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>Which sequence is computed at which place of a batch. The places that are computed are the first, without a gap.</summary>
 /// <param name="capacity">The most places.</param>

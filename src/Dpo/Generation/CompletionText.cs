@@ -1,6 +1,7 @@
 using System.Text;
+using Dpo.Tokenization;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>The text of a completion while its tokens arrive: finds stop strings, and says what of it is certain.</summary>
 /// <remarks>What a token stands for may depend on those before it, so some are decoded with it: those since the text was last

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>A mark in the work of a GPU, which TorchSharp has no binding for: behind all that the GPU was given before it.</summary>
 /// <remarks>The driver's own functions, which are wherever CUDA is. LibTorch works in each GPU's primary context, on its legacy

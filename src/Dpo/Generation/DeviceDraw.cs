@@ -1,7 +1,8 @@
+using Dpo.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>Draws by operations on the logits' device, from which nothing is read: the tokens of <see cref="TokenDraw"/>, but where
 /// rounding decides.</summary>

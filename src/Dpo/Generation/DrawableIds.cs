@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Tokenization;
+
+namespace Dpo.Generation;
 
 /// <summary>Which ids may be drawn where a tokenizer is known: those that it has a token for. A model's vocabulary is often
 /// padded with rows beyond them (Pythia has 50,304 for 50,277 tokens), and what is drawn there has no text.</summary>

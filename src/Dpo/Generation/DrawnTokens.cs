@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>A token for every place of a batch, where it was drawn, which the host may read later.</summary>
 /// <param name="values">The ids, and their log-probabilities, <c>[2, S]</c>, fp64, which holds either exactly; its own.</param>

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>A copy of a tensor's numbers to the host, which a GPU makes while the host goes on.</summary>
 internal sealed class HostCopy : IDisposable

@@ -1,9 +1,10 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
+using Dpo.Native;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>Draws on the CPU, to which the logits are copied where they are elsewhere.</summary>
 /// <param name="options">How.</param>

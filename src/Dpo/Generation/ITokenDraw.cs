@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>Draws a token of every sequence of a batch.</summary>
 internal interface ITokenDraw

@@ -1,6 +1,10 @@
+using Dpo.Layout;
+using Dpo.Models;
+using Dpo.Models.Attentions;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>The completions that wait for a place, in the order of the result. Their prompts are read when they are needed, several at
 /// once.</summary>

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>A prompt that the model has read.</summary>
 /// <param name="index">Its place among the prompts.</param>

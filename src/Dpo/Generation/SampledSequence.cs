@@ -1,4 +1,7 @@
-namespace Dpo;
+using Dpo.Native;
+using Dpo.Tokenization;
+
+namespace Dpo.Generation;
 
 /// <summary>A completion while it grows.</summary>
 internal sealed class SampledSequence
@@ -59,5 +62,5 @@ internal sealed class SampledSequence
     }
 
     /// <summary>The completion, once it has ended.</summary>
-    public Generation ToGeneration() => new(prompt.Index, sampleIndex, tokens, logProbs, stopReason!.Value, text?.Value);
+    public SampledCompletion ToCompletion() => new(prompt.Index, sampleIndex, tokens, logProbs, stopReason!.Value, text?.Value);
 }

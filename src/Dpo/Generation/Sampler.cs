@@ -1,6 +1,8 @@
+using Dpo.Models;
+using Dpo.Tokenization;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>Samples completions from a model, with a key/value cache.</summary>
 /// <remarks>
@@ -29,7 +31,7 @@ public static class Sampler
     /// model's positions, stop strings are given without a tokenizer, or the model's logits are not finite.</exception>
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
-    public static IReadOnlyList<Generation> Sample(
+    public static IReadOnlyList<SampledCompletion> Sample(
         Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
         Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {
@@ -57,7 +59,7 @@ public static class Sampler
     /// <exception cref="InvalidInputException">As in the other overload.</exception>
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
-    public static IReadOnlyList<Generation> Sample(
+    public static IReadOnlyList<SampledCompletion> Sample(
         Transformer model, TextTokenizer tokenizer, IReadOnlyList<string> prompts, SamplingOptions? options = null,
         Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {

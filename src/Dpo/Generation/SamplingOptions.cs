@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Tokenization;
+
+namespace Dpo.Generation;
 
 /// <summary>How tokens are drawn and when a completion ends. The defaults draw from the model's own distribution.</summary>
 /// <remarks>

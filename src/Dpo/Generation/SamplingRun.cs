@@ -1,6 +1,10 @@
+using Dpo.Models;
+using Dpo.Models.Attentions;
+using Dpo.Native;
+using Dpo.Tokenization;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>The sampling of one call: as many completions as there are places are computed at once, and a place that becomes free is taken by
 /// the next completion that waits.</summary>
@@ -23,7 +27,7 @@ internal sealed class SamplingRun : IDisposable
     private readonly PromptQueue queue;
     private readonly BatchPlaces places;
     private readonly ITokenDraw draw;
-    private readonly Generation[] generations;
+    private readonly SampledCompletion[] generations;
     private DrawnTokens? drawn;
 
     /// <summary>Prepares it.</summary>
@@ -40,7 +44,7 @@ internal sealed class SamplingRun : IDisposable
         (this.model, this.options, this.tokenizer, this.onToken, this.cancellation) = (model, options, tokenizer, onToken, cancellation);
         onDevice = DeviceStrategies.AreForSampling(model.Device);
         endOfTextIds = options.EndOfTextIds ?? tokenizer?.StopIds ?? [];
-        generations = new Generation[prompts.Count * options.SamplesPerPrompt];
+        generations = new SampledCompletion[prompts.Count * options.SamplesPerPrompt];
         var count = Math.Min(options.BatchSize, generations.Length);
         places = new BatchPlaces(count);
         var drawable = DrawableIds.Of(model.VocabularySize, tokenizer);
@@ -55,7 +59,7 @@ internal sealed class SamplingRun : IDisposable
     public long ComputedPlaces { get; private set; }
 
     /// <summary>Samples all.</summary>
-    public IReadOnlyList<Generation> Complete()
+    public IReadOnlyList<SampledCompletion> Complete()
     {
         using var scope = NewDisposeScope();
         Refill();
@@ -110,7 +114,7 @@ internal sealed class SamplingRun : IDisposable
             tokens.Sequences[place] = null;
             if (!sequence.Append((int)values[place], (float)values[count + place]))
                 continue;
-            generations[sequence.Index] = sequence.ToGeneration();
+            generations[sequence.Index] = sequence.ToCompletion();
             queue.End(sequence.Prompt);
             places.End(place);
             drawn!.Sequences[place] = null;

@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>Draws a token from a row of logits, by the inverse of the cumulative distribution.</summary>
 /// <remarks>It reads the logits where they lie. As operations on tensors each step would write the whole <c>[S, V]</c> anew, which

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace Dpo;
+namespace Dpo.Generation;
 
 /// <summary>The softmax of a row of scores, kept as sums over blocks of neighbouring tokens: enough to find the token at any
 /// place of the cumulative distribution, without a second row to write.</summary>

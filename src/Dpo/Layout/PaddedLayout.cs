@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Layout;
 
 /// <summary>
 /// The same tokens as plain right-padded sequences, one per completion with its prompt in front: what a model that knows

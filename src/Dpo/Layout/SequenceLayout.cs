@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Layout;
 
 /// <summary>The lengths, in tokens, of one example: its prompt (at least 1) and each of its completions (at least 1 each).</summary>
 /// <param name="PromptLength">Tokens of the prompt.</param>

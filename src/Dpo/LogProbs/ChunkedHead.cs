@@ -1,6 +1,8 @@
+using Dpo.Models;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.LogProbs;
 
 /// <summary>
 /// Log-probabilities of target tokens from hidden states, without the <c>[rows, vocabulary]</c> matrix of logits: one block of

@@ -1,6 +1,9 @@
+using Dpo.Batching;
+using Dpo.Models;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.LogProbs;
 
 /// <summary>The log-probabilities of every completion of a batch under one model, in fp32.</summary>
 /// <remarks>
@@ -42,11 +45,11 @@ public sealed class CompletionLogProbs
 
     /// <summary>
     /// log Σ_v p(v)² of the distribution each token was predicted from, <c>[M]</c>, detached: the logarithm of the probability
-    /// that a token drawn from it has on average. Null unless it was asked for (<see cref="WpoLoss"/>).
+    /// that a token drawn from it has on average. Null unless it was asked for (<c>WpoLoss</c>).
     /// </summary>
     public Tensor? LogSquaredProbs { get; init; }
 
-    /// <summary>Entropies and the like, for metrics. Null unless it was asked for (<see cref="TrainingOptions.DetailedMetrics"/>).</summary>
+    /// <summary>Entropies and the like, for metrics. Null unless it was asked for (<c>TrainingOptions.DetailedMetrics</c>).</summary>
     public TokenStatistics? Statistics { get; init; }
 
     /// <summary>

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.LogProbs;
 
 /// <summary>How the head cuts its work: into blocks of the logits, and pieces of what goes with them.</summary>
 /// <param name="Rows">The most rows of a block.</param>

@@ -1,7 +1,8 @@
+using Dpo.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.LogProbs;
 
 /// <summary>Operations from half precision to fp32 and back, without a pass over memory for the cast where libtorch can do without:
 /// on CUDA, where a product of matrices in bf16 or fp16 has fp32 sums anyway, and leaves them as they are.</summary>

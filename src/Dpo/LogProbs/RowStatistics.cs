@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.LogProbs;
 
 /// <summary>What the head gathers of its rows on request, beside the log-probabilities of targets; R rows, in the current dispose
 /// scope.</summary>

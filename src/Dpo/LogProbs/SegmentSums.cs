@@ -1,7 +1,8 @@
+using Dpo.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.LogProbs;
 
 /// <summary>Sums over pieces of a list, by one operation for all of them, and one in the backward pass.</summary>
 internal static class SegmentSums

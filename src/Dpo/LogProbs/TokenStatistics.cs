@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.LogProbs;
 
 /// <summary>What is known of the distribution each completion token was predicted from, beside the token's own probability; all
 /// detached, fp32. It takes sums over the vocabulary, and is computed only where it is asked for.</summary>

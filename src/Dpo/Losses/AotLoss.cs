@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>aot</c>: d = sort(log π_w − log π_l) − sort(log π_ref,w − log π_ref,l) over the batch, −(1−ε) ls(βd) − ε ls(−βd), Alignment

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>aot_unpaired</c>: d = sort(r_w) − sort(r_l) over the batch, −(1−ε) ls(βd) − ε ls(−βd), Alignment via Optimal Transport on

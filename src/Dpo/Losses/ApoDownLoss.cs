@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>apo_down</c>: σ(βr_w) + 1 − σ(βΔ), Anchored Preference Optimization (D'Oosterlinck et al. 2024) for data whose chosen

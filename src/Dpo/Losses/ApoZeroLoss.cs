@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>apo_zero</c>: 1 − σ(βr_w) + σ(βr_l), Anchored Preference Optimization (D'Oosterlinck et al. 2024) for data whose chosen

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>bco_pair</c>: −ls(βs_w) − ls(−βs_l), Binary Classifier Optimization (Jung et al. 2024): a classifier that tells chosen from

@@ -1,6 +1,8 @@
+using Dpo.Batching;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>A weighted sum of losses, as TRL's <c>loss_type</c> with several names and <c>loss_weights</c>: <c>sigmoid</c> and
 /// <c>sft</c> with weight 1 each, for instance. Each is averaged over what it is averaged over alone.</summary>

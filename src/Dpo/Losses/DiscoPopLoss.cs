@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>discopop</c>: with z = βΔ and m = σ(z/τ), (1−m)·(−ls z) + m·exp(−z), the log-ratio modulated loss that a language model

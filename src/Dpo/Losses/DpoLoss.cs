@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// The loss of Direct Preference Optimization (Rafailov et al. 2023, Eq. 7): −log σ(β·Δ), where Δ is the difference of the

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>exo_pair</c>: σ(βΔ)[ls(βΔ) − log(1−ε)] + σ(−βΔ)[ls(−βΔ) − log ε], the reverse KL from the policy's preference to the

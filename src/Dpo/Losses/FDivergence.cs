@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// The divergence that holds the policy to the reference (Wang et al. 2023, "Beyond Reverse KL"): turns a log-ratio

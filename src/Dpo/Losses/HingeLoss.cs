@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>hinge</c>: max(0, 1 − βΔ), the loss of a support vector machine (SLiC-HF, Zhao et al. 2023, with DPO's reward, as in RSO,

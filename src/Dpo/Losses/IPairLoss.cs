@@ -1,6 +1,8 @@
+using Dpo.Batching;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>A loss of pairs of a chosen and a rejected completion; a batch's loss is the mean over its pairs.</summary>
 /// <remarks>

@@ -1,9 +1,11 @@
+using Dpo.Batching;
+using Dpo.LogProbs;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
-/// A loss on preferences: a pure function of log-probabilities. <see cref="DpoTrainer"/> takes any of them. A loss of pairs,
+/// A loss on preferences: a pure function of log-probabilities. <c>DpoTrainer</c> takes any of them. A loss of pairs,
 /// as most are, is an <see cref="IPairLoss"/>: one method.
 /// </summary>
 /// <remarks>

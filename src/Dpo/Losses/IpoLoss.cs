@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>ipo</c>: (s_w/n_w − s_l/n_l − 1/(2β))², Identity Preference Optimization (Azar et al. 2024, Eq. 17) on means over

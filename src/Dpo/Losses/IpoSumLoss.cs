@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// IPO on sums: (r_w − r_l − 1/(2β))², Identity Preference Optimization (Azar et al. 2024, Eq. 17) on the log-probabilities of

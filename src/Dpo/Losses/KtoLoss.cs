@@ -1,6 +1,8 @@
+using Dpo.Batching;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>kto</c>, Kahneman–Tversky Optimization (Ethayarajh et al. 2024, Eq. 8) on completions labelled apart, without pairs:

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// LD-DPO (Liu et al. 2024, "Length Desensitization in DPO"; TRL's <c>ld_alpha</c>): in every pair the tokens of the longer

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>Ranges that arguments of several losses share.</summary>
 internal static class LossArgument

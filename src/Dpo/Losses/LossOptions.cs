@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>Losses by name, as a command line or a file of settings gives them. The names are TRL's where TRL has the
 /// loss.</summary>

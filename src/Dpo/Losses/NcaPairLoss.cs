@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>nca_pair</c>: −ls(βs_w) − ½ ls(−βs_w) − ½ ls(−βs_l), Noise Contrastive Alignment (Chen et al. 2024) of a pair. Holds up

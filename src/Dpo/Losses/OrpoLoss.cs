@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>orpo</c>: −a_w − β ls(log odds_w − log odds_l), where a = log π(y|x)/n is the mean log-probability of a completion's tokens

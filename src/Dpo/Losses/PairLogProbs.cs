@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>What the loss of pairs is a function of: one value for each pair in each tensor, <c>[P]</c>.</summary>
 /// <param name="PolicyChosen">log π of the chosen completion, summed over its tokens.</param>

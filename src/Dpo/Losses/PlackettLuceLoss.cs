@@ -1,6 +1,9 @@
+using Dpo.Batching;
+using Dpo.Native;
+using Dpo.Tokenization;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// DPO on rankings of K completions (the DPO paper, Eq. 20): −Σ_k [βr_τ(k) − log Σ_{j≥k} exp(βr_τ(j))], the negative

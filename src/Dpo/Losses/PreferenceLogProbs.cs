@@ -1,6 +1,8 @@
+using Dpo.Batching;
+using Dpo.LogProbs;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>What a loss is a function of: the log-probabilities of a batch's completions, and what is known of these.</summary>
 /// <param name="Policy">The policy's; gradients flow into <see cref="CompletionLogProbs.PerToken"/>.</param>

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>robust</c>: [−(1−ε) ls(βΔ) + ε ls(−βΔ)] / (1 − 2ε), robust DPO (Chowdhury et al. 2024, Eq. 12): in expectation over labels

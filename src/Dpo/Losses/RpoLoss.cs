@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>How <see cref="RpoLoss"/> measures the distance of the policy's rewards to the scores.</summary>
 public enum RpoDistance

@@ -1,10 +1,12 @@
+using Dpo.Batching;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>sft</c>: the mean cross-entropy of a token of the chosen completions. Beside another loss (<see cref="CombinedLoss"/>) it
-/// keeps the chosen completions likely (the "RPO" term of Pang et al. 2024); <see cref="SftTrainer"/> trains on it alone.
+/// keeps the chosen completions likely (the "RPO" term of Pang et al. 2024); <c>SftTrainer</c> trains on it alone.
 /// </summary>
 /// <remarks>The mean is over all tokens of the batch's chosen completions, as TRL takes it. The reported rewards are the
 /// log-probabilities.</remarks>

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>sigmoid_norm</c>: −ls(β(s_w/n_w − s_l/n_l)), DPO with rewards per token (length-normalised DPO; Tülu 3, Lambert et al. 2024),

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>simpo</c>: −ls(β(a_w − a_l) − γ), where a = log π(y|x)/n is the mean log-probability of a completion's tokens (SimPO, Meng

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// <c>sppo_hard</c>: (s_w − 1/(2β))² + (s_l + 1/(2β))², Self-Play Preference Optimization (Wu et al. 2024) with hard labels: a win

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// Unlikelihood, a baseline of the DPO paper (Appendix C.3; Welleck et al. 2020): −log π(y_w|x) + α log π(y_l|x). Raises the

@@ -1,6 +1,8 @@
+using Dpo.LogProbs;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Losses;
 
 /// <summary>
 /// WPO (Zhou et al. 2024, Eq. 2; TRL's <c>use_weighting</c>): weights every pair by how likely the policy itself is to say its

@@ -1,14 +1,16 @@
+using Dpo.Layout;
+using Dpo.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models;
 
 /// <summary>
 /// A decoder-only language model as Dpo trains it: maps token ids laid end to end, <c>[N]</c>, and their layout to the final
 /// hidden states, <c>[N, D]</c>, and names the head that turns a hidden state into logits.
 /// </summary>
 /// <remarks>
-/// Hidden states and head are apart because the head is the costly part: <see cref="CompletionLogProbs"/> runs it only on
+/// Hidden states and head are apart because the head is the costly part: <c>CompletionLogProbs</c> runs it only on
 /// the rows that predict a completion's token. An architecture is a subclass of <see cref="Transformer"/>; a module of your
 /// own that maps ids <c>[B, T]</c> to logits <c>[B, T, V]</c> becomes one through <see cref="LogitsModel"/>.
 /// </remarks>
@@ -23,7 +25,7 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     /// <summary>What turns a hidden state into logits.</summary>
     public abstract OutputHead Head { get; }
 
-    /// <summary>How many bytes of fp32 logits <see cref="CompletionLogProbs"/> keep alive at once on a GPU, in the forward and in the backward
+    /// <summary>How many bytes of fp32 logits <c>CompletionLogProbs</c> keep alive at once on a GPU, in the forward and in the backward
     /// pass, 1 or more; 256 MB (2²⁸) by default. With more, the head takes fewer launches, until all rows fit; a few temporary tensors
     /// of that size come on top. No result depends on it but by rounding. It says nothing on the CPU, whose blocks are those that fit its
     /// cache, nor where the hidden states are the logits.</summary>

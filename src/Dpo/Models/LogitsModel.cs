@@ -1,6 +1,8 @@
+using Dpo.Layout;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models;
 
 /// <summary>
 /// Makes any causal language model of yours, a module from ids <c>[B, T]</c> to logits <c>[B, T, V]</c>, one that Dpo trains.

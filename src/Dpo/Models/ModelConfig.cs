@@ -1,7 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Dpo.Files;
 
-namespace Dpo;
+namespace Dpo.Models;
 
 /// <summary>
 /// A model folder's <c>config.json</c>: typed, checked access to the fields an architecture asks for, and all the others kept,

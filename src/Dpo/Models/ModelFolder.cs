@@ -1,8 +1,12 @@
 using System.Runtime.InteropServices;
+using Dpo.Files;
+using Dpo.Models.Architectures;
+using Dpo.Native;
+using Dpo.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models;
 
 /// <summary>Model folders in Hugging Face's layout: which architecture, and its weights by name.</summary>
 internal static class ModelFolder

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models;
 
 /// <summary>The last linear layer of a language model, from hidden states to logits over the vocabulary.</summary>
 /// <param name="Weight"><c>[V, D]</c>; null where the hidden states are the logits already.</param>

@@ -1,7 +1,13 @@
+using Dpo.Files;
+using Dpo.Layout;
+using Dpo.Models.Attentions;
+using Dpo.Models.Layers;
+using Dpo.Models.Lora;
+using Dpo.Tokenization;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models;
 
 /// <summary>The precision of a model's matrix products. Weights, gradients, log-sum-exp and losses are fp32 with either.</summary>
 public enum Precision
@@ -148,7 +154,7 @@ public abstract class Transformer : CausalLanguageModel
     /// (unless <see cref="LoraOptions.BaseInBFloat16"/> rounds it), until the adapter is trained.
     /// </summary>
     /// <remarks>
-    /// <para>Call it before the <see cref="PolicyReferencePair"/> and the optimizer are made. The reference of a pair is then the
+    /// <para>Call it before the <c>PolicyReferencePair</c> and the optimizer are made. The reference of a pair is then the
     /// same model with the adapter as it was given, which takes no memory but the adapter's:</para>
     /// <code>
     /// using var policy = CausalLanguageModel.Load(folder);

@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>A token that is matched as it stands. A special one stands for something that is no text, such as its end.</summary>
 /// <param name="Content">Its text.</param>

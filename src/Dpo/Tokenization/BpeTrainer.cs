@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>Learns the merges of <see cref="TextTokenizer.Train"/> and writes them as Hugging Face's files.</summary>
 internal static class BpeTrainer

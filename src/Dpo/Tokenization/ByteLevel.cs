@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// GPT-2's spelling of bytes as visible characters, in which byte-level vocabularies and merges are written.

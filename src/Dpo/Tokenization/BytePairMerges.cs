@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// Byte pair encoding over the characters of a word: of all neighbouring pairs that have a merge, the earliest merge is made

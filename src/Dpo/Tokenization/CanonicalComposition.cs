@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>Unicode's normalization form C: characters decomposed, their marks put into order, and composed again.</summary>
 /// <remarks>

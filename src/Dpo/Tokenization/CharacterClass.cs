@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>A set of Unicode characters, by general category and by ranges.</summary>
 internal sealed class CharacterClass

@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Data;
+
+namespace Dpo.Tokenization;
 
 /// <summary>What a piece of a rendered chat is.</summary>
 public enum ChatSegmentKind

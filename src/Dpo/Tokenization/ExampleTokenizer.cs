@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Data;
+
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// Turns examples into token ids, as the paper's code does: prompt and completions are tokenized apart, so that the prompt's

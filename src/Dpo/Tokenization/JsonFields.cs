@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>Looking at JSON that may have any shape.</summary>
 internal static class JsonFields

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>A step of a tokenizer's normalizer: text to text, before it is cut into words.</summary>
 /// <param name="Place">Its file and its place there, for messages.</param>

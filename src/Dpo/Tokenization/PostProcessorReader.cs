@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>Finds the special tokens that a post-processor of <c>tokenizer.json</c> puts in front of a text. What it puts behind
 /// is left aside: completions end as <see cref="ExampleTokenizer"/> says.</summary>

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>What becomes of the matches of a cut, under Hugging Face's names.</summary>
 internal enum SplitBehavior

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>Finds which tokens of a vocabulary the files of a model folder give a role.</summary>
 internal sealed class SpecialTokensReader(

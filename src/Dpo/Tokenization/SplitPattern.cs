@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// The regular expressions that tokenizers cut text into words with, matched over Unicode characters.

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// Reads the regular expressions of tokenizer files: alternatives; characters, <c>\s \S \d \r \n \t \p{…} \P{…}</c> and classes

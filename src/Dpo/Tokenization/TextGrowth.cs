@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>How long a text may become by what a tokenizer's file has done to it: six steps that write ten letters for one would
 /// make a gigabyte of a page.</summary>

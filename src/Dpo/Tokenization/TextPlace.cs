@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>Where a stretch of text lies, which decides whether a word mark is put in front of it.</summary>
 internal enum TextPlace

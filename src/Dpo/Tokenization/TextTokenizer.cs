@@ -1,9 +1,10 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.Text;
+using Dpo.Files;
 using Microsoft.ML.Tokenizers;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// A model's tokenizer: byte pair encoding, read from a Hugging Face model folder. It is byte-level as in GPT-2, Pythia, Llama 3 and

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>A step of turning tokens back into text, under Hugging Face's names.</summary>
 /// <param name="Place">Its file and its place there, for messages.</param>

@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Data;
+
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// A <see cref="PreferenceExample"/> as token ids, truncated and with the end-of-text token on every completion that was
@@ -31,12 +33,12 @@ public sealed record TokenizedExample(
     public IReadOnlyList<bool>? Labels { get; init; }
 
     /// <summary>So many completions, the last ones, belong to other prompts: KTO measures the policy's distance to the reference
-    /// by them (<see cref="PreferenceData.WithMismatches"/>).</summary>
+    /// by them (<c>PreferenceData.WithMismatches</c>).</summary>
     public int MismatchedCount { get; init; }
 
     /// <summary>
     /// For every completion the log-probability of each of its tokens under the reference, in nats; null until
-    /// <see cref="Dpo.ReferenceLogProbs"/> computed or loaded them. Where they are there, no reference is run.
+    /// it was computed or loaded (<c>ReferenceLogProbs</c>). Where they are there, no reference is run.
     /// </summary>
     public IReadOnlyList<IReadOnlyList<float>>? ReferenceLogProbs { get; init; }
 

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>What the tokenizer files of a model folder say.</summary>
 /// <param name="Vocabulary">The ids of ordinary tokens, as the files spell them, special tokens left out.</param>

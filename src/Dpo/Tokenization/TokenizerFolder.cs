@@ -1,6 +1,7 @@
 using System.Text.Json;
+using Dpo.Files;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// The files of a model folder that say how it tokenizes, held as bytes so that they can be saved unchanged.

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>What a tokenizer is known by where its ids are kept.</summary>
 /// <param name="Name">The folder it was loaded from, for people.</param>

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// Reads what <c>tokenizer.json</c> asks to be done to text before and after byte pair encoding. A step, a field or a value that is

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// Reads a byte pair encoding tokenizer from <c>tokenizer.json</c>, or from GPT-2's older <c>vocab.json</c> and

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// What is cut where a prompt with its completions is longer than a model should see. See

@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Tokenization;
 
 /// <summary>
 /// Cuts text where no merge could join what lies on either side: byte pair encoding of the parts is byte pair encoding of the

@@ -1,6 +1,7 @@
+using Dpo.Training.Checkpointing;
 using Microsoft.Extensions.Logging;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>Says once where the log-probability of chosen completions has fallen far
 /// (<see cref="TrainingOptions.WarnOfChosenFall"/>).</summary>

@@ -1,6 +1,10 @@
+using Dpo.Batching;
+using Dpo.LogProbs;
+using Dpo.Losses;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>
 /// A batch whose loss couples its parts, or an example too large to be computed at once, in the memory of a part: all

@@ -1,6 +1,10 @@
+using Dpo.Batching;
+using Dpo.LogProbs;
+using Dpo.Losses;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>The metrics that <see cref="TrainingOptions.DetailedMetrics"/> asks for: averages over tokens of what
 /// <see cref="TokenStatistics"/> hold.</summary>

@@ -1,7 +1,9 @@
+using Dpo.Losses;
+using Dpo.Models;
 using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>Trains a policy on preferences with Direct Preference Optimization (Rafailov et al. 2023), or with any other loss of
 /// its family.</summary>

@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Training.Checkpointing;
+
+namespace Dpo.Training;
 
 /// <summary>Ends runs that no longer get better (<see cref="TrainingOptions.StopWhen"/>).</summary>
 public static class EarlyStopping

@@ -1,6 +1,8 @@
+using Dpo.Batching;
+using Dpo.Training.Checkpointing;
 using Microsoft.Extensions.Logging;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>What a run evaluates on: sets of held-out data, each with the beginning of its metrics' names.</summary>
 internal sealed class HeldOutSets

@@ -1,7 +1,9 @@
 using System.Globalization;
+using Dpo.Models;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>The parameters that a run most likely broke at.</summary>
 internal static class LargestWeights

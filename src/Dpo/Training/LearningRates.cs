@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>The learning rate of each step: the options' rate, or the rates that a user's own optimizer came with, times the
 /// options' schedule.</summary>

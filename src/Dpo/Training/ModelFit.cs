@@ -1,6 +1,9 @@
+using Dpo.Batching;
+using Dpo.Layout;
+using Dpo.Models;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>Whether a model can compute data: refused before a run begins, by the example's name.</summary>
 internal static class ModelFit

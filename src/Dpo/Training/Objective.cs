@@ -1,7 +1,14 @@
+using Dpo.Batching;
+using Dpo.LogProbs;
+using Dpo.Losses;
+using Dpo.Models;
+using Dpo.Native;
+using Dpo.Optimizers;
+using Dpo.Training.Checkpointing;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>
 /// What a trainer minimizes and measures. Batches are computed micro-batch by micro-batch, whose shares, and whose gradients, add

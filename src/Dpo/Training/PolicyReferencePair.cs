@@ -1,7 +1,16 @@
+using Dpo.Batching;
+using Dpo.LogProbs;
+using Dpo.Losses;
+using Dpo.Models;
+using Dpo.Native;
+using Dpo.Optimizers;
+using Dpo.Training.Reference;
+using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using Transformer = Dpo.Models.Transformer;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>
 /// The policy that is trained and the reference it is measured against. The reference is frozen: it is in evaluation mode,
@@ -210,7 +219,7 @@ public sealed class PolicyReferencePair : IDisposable
 
     /// <summary>
     /// Frees the reference's memory: its weights, as much as the policy's. From here on only data that carries reference
-    /// log-probabilities can be trained or evaluated on; compute those of all data first (<see cref="Dpo.ReferenceLogProbs"/>).
+    /// log-probabilities can be trained or evaluated on; compute those of all data first (<see cref="Dpo.Training.Reference.ReferenceLogProbs"/>).
     /// </summary>
     public void ReleaseReference()
     {

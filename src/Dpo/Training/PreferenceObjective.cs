@@ -1,6 +1,12 @@
+using Dpo.Batching;
+using Dpo.LogProbs;
+using Dpo.Losses;
+using Dpo.Models;
+using Dpo.Native;
+using Dpo.Training.Checkpointing;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>A loss of preferences, with the rewards and log-probabilities of chosen and rejected completions, or, where data have
 /// labels instead of pairs, of desirable and undesirable ones.</summary>

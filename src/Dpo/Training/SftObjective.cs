@@ -1,6 +1,10 @@
+using Dpo.Batching;
+using Dpo.Losses;
+using Dpo.Models;
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>The mean cross-entropy of a completion token, in nats.</summary>
 internal sealed class SftObjective(CausalLanguageModel model, TrainingOptions options) : Objective(model, options)

@@ -1,7 +1,9 @@
+using Dpo.Batching;
+using Dpo.Models;
 using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>
 /// Supervised fine-tuning: maximizes the log-probability of completions given their prompts. On chosen completions

@@ -1,7 +1,8 @@
 using System.Diagnostics;
+using Dpo.Training.Checkpointing;
 using Microsoft.Extensions.Logging;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>What follows a step's update: the checkpoint where one is due, the evaluation where one is due, and the report. The
 /// checkpoint comes first and knows what it was not told about yet: a run that goes on from it evaluates and reports that step.</summary>

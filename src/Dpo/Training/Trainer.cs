@@ -1,8 +1,10 @@
+using Dpo.Batching;
+using Dpo.Optimizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>Trains a model on data: batches, updates, metrics, evaluations, checkpoints. What is minimized is the subclass's
 /// matter.</summary>
@@ -20,7 +22,7 @@ public abstract class Trainer : IDisposable
         ownsOptimizer = optimizer is null;
         if (optimizer is not null)
             objective.Trained.RequireIn(optimizer);
-        this.optimizer = optimizer ?? Optimizers.Create(objective.Parameters, objective.Options);
+        this.optimizer = optimizer ?? objective.Options.Optimizer.Create(objective.Parameters, objective.Options.LearningRate!.Value, objective.Options.WeightDecay);
         loop = new TrainingLoop(this, objective, this.optimizer, logger ?? NullLogger.Instance);
     }
 

@@ -1,8 +1,10 @@
 using System.Diagnostics;
+using Dpo.Batching;
+using Dpo.Training.Checkpointing;
 using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>A trainer's loop: batches, updates, checkpoints, evaluations and reports, in this order, so that whatever an evaluation or
 /// a report runs into costs no step.</summary>

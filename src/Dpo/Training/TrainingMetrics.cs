@@ -1,4 +1,4 @@
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>
 /// What one optimizer step, and an evaluation after it, measured, under TRL's names: <c>loss</c>, <c>grad_norm</c>,

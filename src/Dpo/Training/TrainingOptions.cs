@@ -1,16 +1,10 @@
+using Dpo.Batching;
+using Dpo.Models.Lora;
+using Dpo.Optimizers;
+using Dpo.Training.Checkpointing;
 using static TorchSharp.torch;
 
-namespace Dpo;
-
-/// <summary>Which optimizer a trainer makes.</summary>
-public enum OptimizerKind
-{
-    /// <summary>RMSprop with α 0.99, ε 1e-8, no momentum, not centred: the paper's.</summary>
-    RmsProp,
-
-    /// <summary>AdamW with β (0.9, 0.999), ε 1e-8. Decays matrices only, no biases and no norms.</summary>
-    AdamW,
-}
+namespace Dpo.Training;
 
 /// <summary>How to train. The defaults are the paper's (Appendix B; clipping at 10 is its code's), not TRL's, which are AdamW, a linear schedule,
 /// clipping at 1 and three epochs.</summary>
@@ -104,7 +98,7 @@ public sealed record TrainingOptions
     /// <summary>Where and when to save what a run needs to go on after an interruption; null for no checkpoints.</summary>
     public CheckpointOptions? Checkpoints { get; init; }
 
-    /// <summary>The checkpoint to go on from, such as <see cref="Dpo.Checkpoints.Latest"/> gives it; null begins anew. Make the
+    /// <summary>The checkpoint to go on from, such as <see cref="Dpo.Training.Checkpointing.Checkpoints.Latest"/> gives it; null begins anew. Make the
     /// model, the pair, the data and the options as at the first start: the trained weights then come from the checkpoint.</summary>
     /// <remarks>
     /// <para>On the same CPU, with the same binaries and number of threads, weights and metrics are to the bit those of a run that

@@ -1,6 +1,7 @@
 using System.Diagnostics;
+using Dpo.Batching;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>How fast a run goes and what it takes. All of it differs from run to run, so it stands apart from the metrics.</summary>
 /// <param name="ExamplesPerSecond">Examples of the step, a pair or all completions of a prompt each, over the step's time.</param>

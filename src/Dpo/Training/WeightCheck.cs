@@ -1,7 +1,8 @@
+using Dpo.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>Looks whether weights are finite, where they lie and without waiting for the answer.</summary>
 internal static class WeightCheck

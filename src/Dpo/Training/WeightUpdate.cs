@@ -1,6 +1,9 @@
+using Dpo.Batching;
+using Dpo.Native;
+using Dpo.Optimizers;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Training;
 
 /// <summary>One update of the weights: gradients, clipping, learning rate, the optimizer's step; and a look at what came of it.</summary>
 /// <remarks>The device is waited for once in a step, when the gradient is there: for its norm, for the metrics, and on a GPU for what the

@@ -86,7 +86,7 @@ internal static class BestOfCommand
         var sampled = Complete(prompts, out var places);
         return new BestOfMeasurement(clock.Elapsed.TotalSeconds, sampled.Sum(sample => (long)sample.Tokens.Count), sampled.Sum(sample => sample.Tokens.Count - 1L), places);
 
-        IReadOnlyList<Generation> Complete(IReadOnlyList<int>[] prompts, out long places)
+        IReadOnlyList<SampledCompletion> Complete(IReadOnlyList<int>[] prompts, out long places)
         {
             using var noGrad = no_grad();
             using var run = new SamplingRun(model, prompts, options, null, null, CancellationToken.None);

@@ -1,7 +1,10 @@
-using Dpo;
+// What a researcher has before the loop: a model folder and a file of preferences.
+using Dpo.Files;
+using Dpo.Models.Attentions;
+using Dpo.Models.Layers;
+using Dpo.Weights;
 using static TorchSharp.torch;
 
-// What a researcher has before the loop: a model folder and a file of preferences.
 var folder = Path.Combine(AppContext.BaseDirectory, "model");
 var file = Path.Combine(AppContext.BaseDirectory, "train.jsonl");
 string[] lines =

@@ -1,9 +1,12 @@
-using Dpo;
+// Every part that a researcher may write, by one who sees the package alone: each is trained with for a few steps.
+using Dpo.Files;
+using Dpo.Models.Attentions;
+using Dpo.Models.Layers;
+using Dpo.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-// Every part that a researcher may write, by one who sees the package alone: each is trained with for a few steps.
 var random = new Random(0);
 int[] Ids(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(1, 20))];
 var data = new PreferenceData(Enumerable.Range(0, 8).Select(_ => new TokenizedExample(Ids(3), [[.. Ids(2), 0], [.. Ids(4), 0]], [new PreferencePair(0, 1)])));

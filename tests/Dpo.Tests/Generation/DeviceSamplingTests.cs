@@ -20,7 +20,7 @@ public class DeviceSamplingTests
         return model;
     }
 
-    private static IReadOnlyList<Generation> Sample(Transformer model, SamplingOptions options, bool onDevice, Action<GeneratedToken>? onToken = null)
+    private static IReadOnlyList<SampledCompletion> Sample(Transformer model, SamplingOptions options, bool onDevice, Action<GeneratedToken>? onToken = null)
     {
         using var strategies = onDevice ? DeviceStrategies.OnCpu() : null;
         return Sampler.Sample(model, Prompts, options, tokenizer: null, onToken);
@@ -50,7 +50,7 @@ public class DeviceSamplingTests
         }
     }
 
-    private static double[] LogProbs(IEnumerable<Generation> sampled) => [.. sampled.SelectMany(sample => sample.LogProbs).Select(logProb => (double)logProb)];
+    private static double[] LogProbs(IEnumerable<SampledCompletion> sampled) => [.. sampled.SelectMany(sample => sample.LogProbs).Select(logProb => (double)logProb)];
 
     [Theory]
     [InlineData(false, 1)]
@@ -97,7 +97,7 @@ public class DeviceSamplingTests
     public void Places_are_computed_for_tokens_that_are_wanted()
     {
         using var model = Model(isLlama: false, Precision.Float32);
-        long Computed(SamplingOptions options, bool onDevice, out IReadOnlyList<Generation> sampled)
+        long Computed(SamplingOptions options, bool onDevice, out IReadOnlyList<SampledCompletion> sampled)
         {
             using var noGrad = no_grad();
             using var strategies = onDevice ? DeviceStrategies.OnCpu() : null;

@@ -16,7 +16,7 @@ public class SamplerTests
         return model;
     }
 
-    private static IEnumerable<IReadOnlyList<int>> Tokens(IEnumerable<Generation> generations) => generations.Select(generation => generation.Tokens);
+    private static IEnumerable<IReadOnlyList<int>> Tokens(IEnumerable<SampledCompletion> generations) => generations.Select(generation => generation.Tokens);
 
     [Fact]
     public void Draws_follow_the_models_distribution_at_the_temperature()

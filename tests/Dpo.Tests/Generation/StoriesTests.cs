@@ -34,9 +34,9 @@ public class StoriesTests
         var tokenizer = TextTokenizer.Load(folder);
         var texts = JsonSerializer.Deserialize<string[]>(File.ReadAllText(stories))!;
         int[][] prompts = [.. texts.Take(192).Select(text => (int[])[.. tokenizer.EncodePrompt(text).Take(8)])];
-        IReadOnlyList<Generation> Samples(IReadOnlyList<int[]> of, int seed) => Sampler.Sample(
+        IReadOnlyList<SampledCompletion> Samples(IReadOnlyList<int[]> of, int seed) => Sampler.Sample(
             policy, of, new() { MaxNewTokens = 32, SamplesPerPrompt = 4, EndOfTextIds = [1, 2], Seed = seed }, tokenizer);
-        static double Reward(Generation sample) => sample.Text!.Count(letter => letter == 's');
+        static double Reward(SampledCompletion sample) => sample.Text!.Count(letter => letter == 's');
 
         var examples = Samples(prompts[..128], seed: 1).GroupBy(sample => sample.PromptIndex).Select(group =>
         {

@@ -26,7 +26,7 @@ public class VectorSamplingTests
         return model;
     }
 
-    private static double[] Recomputed(Transformer model, IReadOnlyList<Generation> sampled)
+    private static double[] Recomputed(Transformer model, IReadOnlyList<SampledCompletion> sampled)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -35,7 +35,7 @@ public class VectorSamplingTests
         return CompletionLogProbs.Compute(model, batch.To(CPU)).PerToken.ToDoubles();
     }
 
-    private static double[] LogProbs(IEnumerable<Generation> sampled) => [.. sampled.SelectMany(sample => sample.LogProbs).Select(logProb => (double)logProb)];
+    private static double[] LogProbs(IEnumerable<SampledCompletion> sampled) => [.. sampled.SelectMany(sample => sample.LogProbs).Select(logProb => (double)logProb)];
 
     [Theory]
     [InlineData(true, 4)]

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>The blocks of a transformer, one after the other.</summary>
 internal static class BlockStack

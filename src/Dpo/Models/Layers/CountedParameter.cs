@@ -1,7 +1,7 @@
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>Makes parameters that <see cref="Tensor.TotalCount"/> counts once, and no longer when they are disposed.</summary>
 /// <remarks>TorchSharp's own way counts the tensor that a parameter is made of as well, and never takes it off, so that the count grew by

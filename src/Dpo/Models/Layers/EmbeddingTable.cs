@@ -1,7 +1,8 @@
+using Dpo.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>Vectors of tokens, or of positions. Its backward pass touches the rows that were looked up, where libtorch's makes
 /// and adds a gradient of the whole table's size.</summary>

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>
 /// A linear layer whose weight is frozen and stored in another type than it is computed in: the weight is cast anew in the

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>LibTorch's root-mean-square norm: one kernel forward and two backward on an NVIDIA GPU, where the same as single operations reads
 /// and writes the hidden states a dozen times. On the CPU it is made of those operations itself.</summary>

@@ -1,6 +1,7 @@
+using Dpo.Models.Architectures;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>A feed-forward layer with a gate (Shazeer 2020): down(activation(gate(x)) · up(x)).</summary>
 internal sealed class GatedMlp : nn.Module<Tensor, Tensor>

@@ -1,7 +1,7 @@
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>Shifts and scales the last dimension to mean 0 and variance 1, then by weights of its own (Ba et al. 2016).</summary>
 internal sealed class LayerNorm : nn.Module<Tensor, Tensor>

@@ -1,7 +1,7 @@
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>
 /// A linear layer of a transformer, <c>[N, in] → [N, out]</c>, computed in its input's precision whatever the weight's. A LoRA

@@ -1,7 +1,8 @@
+using Dpo.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>Divides by the root of the mean square of the last dimension (Zhang and Sennrich 2019), in fp32.</summary>
 internal sealed class RmsNorm : nn.Module

@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>Which entries of a head are turned together: entry i with i + half (GPT-NeoX, Llama and their kin), or each even
 /// one with the odd one after it (GPT-J).</summary>

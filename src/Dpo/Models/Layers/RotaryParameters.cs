@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>What a <c>config.json</c> says of rotary embeddings: plain frequencies, and what stretches them.</summary>
 /// <param name="Theta">The base θ of the frequencies.</param>

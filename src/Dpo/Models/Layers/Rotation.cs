@@ -1,6 +1,7 @@
+using Dpo.Native;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>A rotation of every token's pairs; see <see cref="RotaryEmbedding"/>.</summary>
 /// <param name="Cos">Cosines of the angles, <c>[N, 1, pairs]</c>, fp32.</param>

@@ -1,6 +1,8 @@
+using Dpo.Models.Architectures;
+using Dpo.Models.Attentions;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Layers;
 
 /// <summary>Self-attention with rotary positions: an architecture says how queries, keys and values come of the hidden states.</summary>
 internal abstract class SelfAttention : nn.Module

@@ -1,9 +1,11 @@
 using System.Collections.ObjectModel;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Dpo.Files;
+using Dpo.Weights;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Lora;
 
 /// <summary>Adapter folders in PEFT's layout: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c>.</summary>
 internal static class AdapterFolder

@@ -1,7 +1,8 @@
+using Dpo.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Dpo;
+namespace Dpo.Models.Lora;
 
 /// <summary>The LoRA adapter of a model: which layers it lies over, and what is done to all of them.</summary>
 internal sealed class LoraAdapter

@@ -1,7 +1,7 @@
 using System.Collections.ObjectModel;
 using System.Globalization;
 
-namespace Dpo;
+namespace Dpo.Models.Lora;
 
 /// <summary>Which biases of the model an adapter trains beside its matrices.</summary>
 public enum LoraBias

@@ -1,4 +1,6 @@
-namespace Dpo;
+using Dpo.Models.Layers;
+
+namespace Dpo.Models.Lora;
 
 /// <summary>A linear layer that an adapter lies over.</summary>
 /// <param name="Name">The layer's full name.</param>

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
+using Dpo.Models.Layers;
 
-namespace Dpo;
+namespace Dpo.Models.Lora;
 
 /// <summary>Which linear layers of a model an adapter's options name, by PEFT's rules.</summary>
 internal static class LoraTargets

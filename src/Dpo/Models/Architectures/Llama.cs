@@ -1,0 +1,55 @@
+using Dpo.Models.Layers;
+using Dpo.Native;
+using static TorchSharp.torch;
+
+namespace Dpo.Models.Architectures;
+
+/// <summary>Llama 1 to 3 (Touvron et al. 2023, Grattafiori et al. 2024): the decoder that the others here vary.</summary>
+public sealed class Llama : RotaryDecoder
+{
+    /// <summary>Creates the model with weights drawn as transformers draws them: normal with deviation 0.02, norms at one.</summary>
+    /// <param name="config">The model's shape.</param>
+    /// <param name="seed">Seeds the weights, by a generator of its own.</param>
+    public Llama(LlamaConfig config, int seed = 0)
+        : this(NotNull(config).ToModelConfig())
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var generator = new Generator((ulong)seed);
+        foreach (var parameter in parameters())
+        {
+            if (parameter.dim() == 1)
+                parameter.FillInPlace(1);
+            else
+                parameter.normal_(0, 0.02, generator);
+        }
+    }
+
+    /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
+    internal Llama(ModelConfig file)
+        : this(file, Read(file))
+    {
+    }
+
+    private Llama(ModelConfig file, DecoderConfig config)
+        : base(nameof(Llama), file, config, layer => new PreNormBlock(
+            config,
+            new GroupedQueryAttention(config, layer, file.Bool("attention_bias", false), file.Bool("attention_bias", false)),
+            new GatedMlp(config, file.Bool("mlp_bias", false))))
+    {
+    }
+
+    private static DecoderConfig Read(ModelConfig file)
+    {
+        file.OneOf("hidden_act", "silu", "silu");
+        if (file.Int("pretraining_tp", 1) != 1)
+            throw file.Wrong("pretraining_tp", "Dpo implements 1 for llama");
+        return DecoderConfig.From(file);
+    }
+
+    private static LlamaConfig NotNull(LlamaConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return config;
+    }
+}

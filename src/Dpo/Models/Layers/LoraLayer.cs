@@ -1,0 +1,67 @@
+using Dpo.Models.Lora;
+using Dpo.Native;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Dpo.Models.Layers;
+
+/// <summary>One linear layer's part of a LoRA adapter: what is added to the layer, <c>scale · B(A(dropout(x)))</c>.</summary>
+/// <param name="A"><c>[rank, in]</c>.</param>
+/// <param name="B"><c>[out, rank]</c>.</param>
+/// <param name="Scale">α/rank, or α/√rank.</param>
+/// <param name="Dropout">The dropout of the adapter's input, or null.</param>
+internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, LoraDropout? Dropout)
+{
+    /// <summary>Makes the part of a layer: B is zero, so that nothing is added yet, and A uniform within ±1/√in, which is
+    /// PEFT's Kaiming initialization with a = √5.</summary>
+    public static LoraLayer Create(LoraTarget target, Device device, Generator generator, LoraDropout? dropout)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var inputs = target.Inputs;
+        var a = new LinearLayer(inputs, target.Rank, hasBias: false);
+        var b = new LinearLayer(target.Rank, target.Outputs, hasBias: false);
+        // On the CPU, so that every device starts from the same numbers.
+        a.Weight.uniform_(-1 / Math.Sqrt(inputs), 1 / Math.Sqrt(inputs), generator);
+        b.Weight.zero_();
+        foreach (var part in (LinearLayer[])[a, b])
+        {
+            part.to(device);
+            part.Weight.DetachFromDisposeScope();
+        }
+        return new LoraLayer(a, b, target.Scale, dropout);
+    }
+
+    /// <summary>The layer's output with the adapter's added.</summary>
+    public Tensor AddTo(Tensor output, Tensor x, bool training) =>
+        addmm(output, A.Forward(Dropped(x, training)), B.Weight.t().to(x.dtype), beta: 1, alpha: (float)Scale);
+
+    /// <summary>What B is to be multiplied with, where that is done elsewhere: <c>scale · A(dropout(x))</c>, <c>[N, rank]</c>.</summary>
+    public Tensor LowRank(Tensor x, bool training)
+    {
+        using var scale = Scale.ToScalar();
+        return A.Forward(Dropped(x, training)).mul(scale);
+    }
+
+    /// <summary>Without gradients a pass measures, samples or is the reference's: none of them is to be disturbed.</summary>
+    private Tensor Dropped(Tensor x, bool training) => Dropout is not null && training && Checkpoint.RecordsGradients ? Dropout.Apply(x) : x;
+}
+
+/// <summary>Dropout by a generator of its own, which all layers of an adapter share. What is drawn follows from the seed and the
+/// number of draws before, so that a run that is resumed draws the same.</summary>
+internal sealed class LoraDropout(double rate, int seed)
+{
+    /// <summary>How often it has drawn.</summary>
+    public long Draws { get; set; }
+
+    /// <summary>Zeroes each value with the rate's probability and scales the others so that the mean stays.</summary>
+    public Tensor Apply(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(RandomDraws.Once(NextSeed), x.device);
+        var mask = empty_like(x).bernoulli_(1 - rate, generator).DivideInPlace(1 - rate);
+        return (x * mask).MoveToOuterDisposeScope();
+    }
+
+    private ulong NextSeed() => CounterRandom.Mix(CounterRandom.Mix((ulong)seed) + (ulong)Draws++);
+}

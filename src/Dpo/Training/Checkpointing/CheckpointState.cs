@@ -1,0 +1,98 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Dpo.Files;
+
+namespace Dpo.Training.Checkpointing;
+
+/// <summary>What <c>state.json</c> of a checkpoint says. Its last line is the SHA-256 of all bytes before that line.</summary>
+/// <param name="Version">The version of the format.</param>
+/// <param name="Position">How far the run is.</param>
+/// <param name="DropoutDraws">How often the adapter's dropout has drawn.</param>
+/// <param name="Facts">What the run was asked for and where it ran, by name.</param>
+/// <param name="Files">SHA-256 of every other file of the checkpoint, by name.</param>
+internal sealed record CheckpointState(
+    int Version,
+    RunPosition Position,
+    long DropoutDraws,
+    IReadOnlyDictionary<string, string> Facts,
+    IReadOnlyDictionary<string, string> Files)
+{
+    public const string FileName = "state.json";
+    public const int CurrentVersion = 1;
+
+    private static readonly JsonSerializerOptions json = new()
+    {
+        WriteIndented = true,
+        NewLine = "\n",
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow,
+        RespectRequiredConstructorParameters = true,
+        RespectNullableAnnotations = true,
+    };
+
+    private static readonly int sealLength = Seal([]).Length;
+
+    /// <summary>Writes the state, whole or not at all.</summary>
+    public void Write(string folder)
+    {
+        // Without the brace that closes the object: the seal brings it.
+        var body = JsonSerializer.SerializeToUtf8Bytes(this, json)[..^"\n}".Length];
+        AtomicFile.Write(Path.Combine(folder, FileName), stream =>
+        {
+            stream.Write(body);
+            stream.Write(Seal(body));
+        });
+    }
+
+    /// <summary>Reads the state of a checkpoint.</summary>
+    /// <exception cref="InvalidInputException">It is missing, damaged, edited or of another version.</exception>
+    public static CheckpointState Read(string folder)
+    {
+        var path = Path.Combine(folder, FileName);
+        if (!File.Exists(path))
+            throw new InvalidInputException(Directory.Exists(folder)
+                ? $"{folder} is no checkpoint: it has no {FileName}."
+                : $"{folder}: there is no such checkpoint.");
+        byte[] bytes;
+        try
+        {
+            bytes = File.ReadAllBytes(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidInputException($"{path} cannot be read: {e.Message}", e);
+        }
+        var body = bytes.AsSpan(0, Math.Max(0, bytes.Length - sealLength));
+        if (!bytes.AsSpan(body.Length).SequenceEqual(Seal(body)))
+            throw new InvalidInputException($"{path} is damaged or was edited: its checksum is not that of what it holds.");
+        try
+        {
+            byte[] closed = [.. body, .. "\n}"u8];
+            // Another version may have other fields.
+            var version = JsonDocument.Parse(closed).RootElement.GetProperty("version").GetInt32();
+            return version == CurrentVersion
+                ? JsonSerializer.Deserialize<CheckpointState>(closed, json)!
+                : throw new InvalidInputException(
+                    $"{path} is of version {version} of the format, and this library reads version {CurrentVersion}; resume with the library that wrote it.");
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            throw new InvalidInputException($"{path} is not the state of a checkpoint of this library.", e);
+        }
+    }
+
+    /// <summary>The last step that was reported when a checkpoint was written, which a run that goes on from it does not report again;
+    /// null for no checkpoint.</summary>
+    public static int? LastToldStep(string? checkpoint)
+    {
+        if (checkpoint is null)
+            return null;
+        var position = Read(checkpoint).Position;
+        return position.Untold is null ? position.Step : position.Step - 1;
+    }
+
+    private static byte[] Seal(ReadOnlySpan<byte> body) =>
+        Encoding.UTF8.GetBytes($",\n  \"sha256\": \"{Convert.ToHexStringLower(SHA256.HashData(body))}\"\n}}\n");
+}
