@@ -27,7 +27,7 @@ internal static partial class ParquetRows
 
     private static IEnumerable<JsonRow> ReadFile(string path, ColumnNames names, DataReport report)
     {
-        using var stream = Guard(path, "opened", () => RegularFile.OpenRead(path));
+        using var stream = RegularFile.OpenRead(path);
         using var reader = Guard(path, "read as Parquet", () => ParquetFileOpening.Open(stream));
         var columns = Guard(path, "read as Parquet", () => Columns(path, reader.FileMetaData.Schema, names, report));
         ParquetLeaf[] leaves = [.. columns.SelectMany(column => column.Leaves)];

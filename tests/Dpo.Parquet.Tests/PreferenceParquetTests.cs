@@ -111,7 +111,7 @@ public sealed class PreferenceParquetTests : IDisposable
         Assert.Equal(
             $"{folder.File("valid*.parquet")}: there is no such Parquet file; give a file, a pattern such as data/train-*.parquet, or a folder.",
             Refused(folder.File("valid*.parquet")));
-        Assert.StartsWith($"{folder.File("none.parquet")}: the file cannot be opened (", Refused(folder.File("none.parquet")));
+        Assert.StartsWith($"{folder.File("none.parquet")} cannot be read: ", Refused(folder.File("none.parquet")));
         Assert.StartsWith($"{folder.File("text.parquet")}: the file cannot be read as Parquet (", Refused(folder.Write("text.parquet", "{\"prompt\": \"p\"}\n")));
     }
 

@@ -19,15 +19,15 @@ internal sealed partial class SentimentClassifier
     // Not an id, nor 0: no feature with it has been counted.
     private const int Unseen = -1;
 
-    private readonly Dictionary<string, int> _words;
-    private readonly Dictionary<(int, int), double> _weights;
-    private readonly double _prior;
+    private readonly Dictionary<string, int> words;
+    private readonly Dictionary<(int, int), double> weights;
+    private readonly double prior;
 
     private SentimentClassifier(Dictionary<string, int> words, Dictionary<(int, int), double> weights, double prior)
     {
-        _words = words;
-        _weights = weights;
-        _prior = prior;
+        this.words = words;
+        this.weights = weights;
+        this.prior = prior;
     }
 
     /// <summary>Counts the features of the reviews.</summary>
@@ -75,9 +75,9 @@ internal sealed partial class SentimentClassifier
     /// </summary>
     public double LogOdds(string text)
     {
-        var sum = _prior;
-        foreach (var feature in Features(text, word => _words.TryGetValue(word, out var id) ? id : Unseen))
-            sum += _weights.GetValueOrDefault(feature);
+        var sum = prior;
+        foreach (var feature in Features(text, word => words.TryGetValue(word, out var id) ? id : Unseen))
+            sum += weights.GetValueOrDefault(feature);
         return sum;
     }
 

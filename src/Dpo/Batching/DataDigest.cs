@@ -1,5 +1,4 @@
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
+using Dpo.Files;
 using Dpo.Tokenization;
 
 namespace Dpo.Batching;
@@ -24,45 +23,34 @@ internal sealed record DataDigest(string All, string Tokens)
 /// <summary>Takes the digest of examples that come one by one.</summary>
 internal sealed class DataDigestBuilder : IDisposable
 {
-    private readonly IncrementalHash all = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-    private readonly IncrementalHash tokens = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    private readonly Digest all = new();
+    private readonly Digest tokens = new();
 
     /// <summary>Adds the next example.</summary>
     public void Append(TokenizedExample example)
     {
-        Append(all, example.Prompt);
-        Append<int>(all, [example.Completions.Count, example.MismatchedCount]);
+        all.Append(example.Prompt);
+        all.Append([example.Completions.Count, example.MismatchedCount]);
         foreach (var completion in example.Completions)
-            Append(all, completion);
-        Append(all, example.Pairs.SelectMany(pair => new[] { pair.Chosen, pair.Rejected }));
-        Append(all, example.Ranking);
-        Append(all, example.Scores);
-        Append(all, example.Labels);
-        Append(all, example.ReferenceLogProbs?.SelectMany(values => values));
+            all.Append(completion);
+        all.Append(example.Pairs.SelectMany(pair => new[] { pair.Chosen, pair.Rejected }));
+        all.Append(example.Ranking);
+        all.Append(example.Scores);
+        all.Append(example.Labels);
+        all.Append(example.ReferenceLogProbs?.SelectMany(values => values));
 
-        Append(tokens, example.Prompt);
-        tokens.AppendData(BitConverter.GetBytes(example.Completions.Count));
+        tokens.Append(example.Prompt);
+        tokens.Append(example.Completions.Count);
         foreach (var completion in example.Completions)
-            Append(tokens, completion);
+            tokens.Append(completion);
     }
 
     /// <summary>The digest of what was added.</summary>
-    public DataDigest End() =>
-        new(Convert.ToHexStringLower(all.GetHashAndReset()), Convert.ToHexStringLower(tokens.GetHashAndReset()));
+    public DataDigest End() => new(all.EndAsText(), tokens.EndAsText());
 
     public void Dispose()
     {
         all.Dispose();
         tokens.Dispose();
-    }
-
-    private static void Append<T>(IncrementalHash hash, IEnumerable<T>? values)
-        where T : unmanaged
-    {
-        T[] array = [.. values ?? []];
-        // The length stands in front, so that nothing can move from one list to the next unseen; no list is another than an
-        // empty one.
-        hash.AppendData(BitConverter.GetBytes(values is null ? -1 : array.Length));
-        hash.AppendData(MemoryMarshal.AsBytes<T>(array));
     }
 }

@@ -34,14 +34,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
     {
         ArgumentNullException.ThrowIfNull(path);
         this.path = path;
-        try
-        {
-            file = RegularFile.OpenHandle(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{path}: the file cannot be opened ({e.Message})", e);
-        }
+        file = RegularFile.OpenHandle(path);
         try
         {
             length = RandomAccess.GetLength(file);

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
+using Dpo.Files;
 
 namespace Dpo.Data;
 
@@ -14,15 +13,10 @@ internal static class ContentHash
     /// <summary>The hash of texts in their order.</summary>
     public static UInt128 Of(params IEnumerable<string> texts)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using var digest = new Digest();
         foreach (var text in texts)
-        {
-            // As UTF-16, since text made in memory need not be valid; the length keeps neighbours apart.
-            var bytes = Encoding.Unicode.GetBytes(text);
-            hash.AppendData(BitConverter.GetBytes(bytes.Length));
-            hash.AppendData(bytes);
-        }
-        return BinaryPrimitives.ReadUInt128LittleEndian(hash.GetHashAndReset());
+            digest.Append(text);
+        return BinaryPrimitives.ReadUInt128LittleEndian(digest.End());
     }
 
     /// <summary>The hash of an example: the same however its completions and pairs are ordered.</summary>

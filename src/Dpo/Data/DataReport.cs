@@ -16,7 +16,7 @@ public sealed class DataReport
 {
     private const int SourcesShown = 5;
 
-    private readonly SortedDictionary<string, (int Rows, List<string> Sources)> _dropped = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, (int Rows, List<string> Sources)> dropped = new(StringComparer.Ordinal);
 
     private static readonly object Reading = new();
 
@@ -32,11 +32,11 @@ public sealed class DataReport
     public int Used => Read - Dropped;
 
     /// <summary>Rows dropped, for whatever reason.</summary>
-    public int Dropped => _dropped.Values.Sum(reason => reason.Rows);
+    public int Dropped => dropped.Values.Sum(reason => reason.Rows);
 
     /// <summary>Rows dropped for each reason.</summary>
     public IReadOnlyDictionary<string, int> DroppedByReason =>
-        _dropped.ToDictionary(reason => reason.Key, reason => reason.Value.Rows);
+        dropped.ToDictionary(reason => reason.Key, reason => reason.Value.Rows);
 
     /// <summary>Rows that <c>ExampleTokenizer</c> truncated.</summary>
     public int Truncated { get; private set; }
@@ -95,10 +95,10 @@ public sealed class DataReport
     public void Drop(string reason, string? source, int rows = 1)
     {
         ArgumentNullException.ThrowIfNull(reason);
-        var (before, sources) = _dropped.GetValueOrDefault(reason, (0, []));
+        var (before, sources) = dropped.GetValueOrDefault(reason, (0, []));
         if (source is not null && sources.Count < SourcesShown)
             sources.Add(source);
-        _dropped[reason] = (before + rows, sources);
+        dropped[reason] = (before + rows, sources);
     }
 
     /// <summary>One line:
@@ -106,7 +106,7 @@ public sealed class DataReport
     public override string ToString()
     {
         var line = new StringBuilder().Append(CultureInfo.InvariantCulture, $"read {Read:N0} rows; used {Used:N0}");
-        foreach (var (reason, (rows, sources)) in _dropped)
+        foreach (var (reason, (rows, sources)) in dropped)
         {
             line.Append(CultureInfo.InvariantCulture, $"; dropped {rows:N0}: {reason}");
             if (sources.Count > 0)

@@ -26,14 +26,7 @@ internal sealed class FileWindow : IDisposable
     {
         Path = path;
         this.longest = longest;
-        try
-        {
-            stream = RegularFile.OpenRead(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{path}: the file cannot be opened ({e.Message})", e);
-        }
+        stream = RegularFile.OpenRead(path);
         if (path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase))
         {
             stream = new GZipStream(new SealedGzip(stream), CompressionMode.Decompress);

@@ -1,13 +1,12 @@
 using System.Text.Json;
 using System.Text.Unicode;
+using Dpo.Files;
 
 namespace Dpo.Data;
 
 /// <summary>Reads rows that are JSON objects, counting the bad ones; every such format is read through here.</summary>
 internal static class JsonRows
 {
-    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
-
     /// <summary>The rows of a file: its lines that are not blank, or the items of the array that it is; <c>.gz</c> is decompressed.</summary>
     public static IEnumerable<JsonRow> Of(string path)
     {
@@ -119,7 +118,7 @@ internal static class JsonRows
             throw new BadRowException("invalid UTF-8");
         try
         {
-            using var document = JsonDocument.Parse(row, Strict);
+            using var document = JsonDocument.Parse(row, StrictJson.Options);
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new BadRowException("not a JSON object");
             return parse(document.RootElement);

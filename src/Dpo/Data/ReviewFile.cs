@@ -81,15 +81,8 @@ public static class ReviewFile
 
     private static string ReadText(string file)
     {
-        try
-        {
-            var bytes = RegularFile.ReadAllBytes(file, FileWindow.LongestRow);
-            return Utf8.IsValid(bytes) ? Encoding.UTF8.GetString(bytes) : throw new BadRowException("invalid UTF-8");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{file}: the file cannot be read ({e.Message})", e);
-        }
+        var bytes = RegularFile.ReadAllBytes(file, FileWindow.LongestRow);
+        return Utf8.IsValid(bytes) ? Encoding.UTF8.GetString(bytes) : throw new BadRowException("invalid UTF-8");
     }
 
     private static Review Create(string text, bool positive, string source) => string.IsNullOrWhiteSpace(text)

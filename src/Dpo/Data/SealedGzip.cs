@@ -11,7 +11,7 @@ internal sealed class SealedGzip(Stream file) : Stream
 {
     public const byte Seal = 0xFF;
 
-    private readonly MemoryStream _member = new(
+    private readonly MemoryStream member = new(
     [
         0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF, // header: deflate, no name, no time
         1, 1, 0, 0xFE, 0xFF, Seal, // the last block, stored, of one byte
@@ -35,7 +35,7 @@ internal sealed class SealedGzip(Stream file) : Stream
     public override int Read(byte[] buffer, int offset, int count)
     {
         var read = file.Read(buffer, offset, count);
-        return read > 0 ? read : _member.Read(buffer, offset, count);
+        return read > 0 ? read : member.Read(buffer, offset, count);
     }
 
     public override void Flush()

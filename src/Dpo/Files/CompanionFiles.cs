@@ -48,16 +48,7 @@ internal sealed class CompanionFiles
         }
     }
 
-    private static CompanionFiles Read(string folder, IEnumerable<string> names)
-    {
-        try
-        {
-            return new CompanionFiles(names.Where(name => File.Exists(Path.Combine(folder, name)))
-                .ToDictionary(name => name, name => RegularFile.ReadAllBytes(Path.Combine(folder, name), MaximumLength)));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{folder}: a file that belongs to the model cannot be read ({e.Message}).", e);
-        }
-    }
+    private static CompanionFiles Read(string folder, IEnumerable<string> names) => new(
+        names.Where(name => File.Exists(Path.Combine(folder, name)))
+            .ToDictionary(name => name, name => RegularFile.ReadAllBytes(Path.Combine(folder, name), MaximumLength)));
 }

@@ -27,16 +27,9 @@ internal static class HubCache
         var cache = Folder(environment ?? Environment.GetEnvironmentVariable);
         var entry = Path.Combine(cache, "models--" + string.Join("--", parts));
         var reference = Path.Combine(entry, "refs", "main");
-        try
-        {
-            var commit = File.Exists(reference) ? Encoding.UTF8.GetString(RegularFile.ReadAllBytes(reference, LongestReference)).Trim() : null;
-            if (commit is not null && IsName(commit) && Path.Combine(entry, "snapshots", commit) is var snapshot && Directory.Exists(snapshot))
-                return snapshot;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{reference}: the file cannot be read ({e.Message}); give the model's folder instead.", e);
-        }
+        var commit = File.Exists(reference) ? Encoding.UTF8.GetString(RegularFile.ReadAllBytes(reference, LongestReference)).Trim() : null;
+        if (commit is not null && IsName(commit) && Path.Combine(entry, "snapshots", commit) is var snapshot && Directory.Exists(snapshot))
+            return snapshot;
         throw new InvalidInputException(
             $"{model}: there is no such folder, and the Hugging Face cache {cache} holds no such model; give a model folder, or " +
             $"download the model with `hf download {model}`.");

@@ -7,46 +7,62 @@ namespace Dpo.Files;
 /// Opens files that others made, for reading. Pipes and devices are refused by name: opening a pipe waits for a writer that may never
 /// come, and some devices never end.
 /// </summary>
-/// <remarks>What the system says of a file that is missing or protected comes as <see cref="IOException"/> or
-/// <see cref="UnauthorizedAccessException"/>, as from <see cref="File"/>.</remarks>
+/// <remarks>A file that is missing, protected, or on a disk that fails is refused by name too.</remarks>
 internal static partial class RegularFile
 {
     /// <summary>Opens a file to be read at any place.</summary>
-    /// <exception cref="InvalidInputException">It is a pipe or a device.</exception>
-    public static SafeFileHandle OpenHandle(string path)
-    {
-        Check(path);
-        return File.OpenHandle(path);
-    }
+    /// <exception cref="InvalidInputException">It is a pipe or a device, or cannot be opened.</exception>
+    public static SafeFileHandle OpenHandle(string path) => Open(path, () => File.OpenHandle(path));
 
     /// <summary>Opens a file to be read from its beginning.</summary>
-    /// <exception cref="InvalidInputException">It is a pipe or a device.</exception>
-    public static FileStream OpenRead(string path)
-    {
-        Check(path);
-        return File.OpenRead(path);
-    }
+    /// <exception cref="InvalidInputException">It is a pipe or a device, or cannot be opened.</exception>
+    public static FileStream OpenRead(string path) => Open(path, () => File.OpenRead(path));
 
     /// <summary>Reads a whole file; nothing is allocated before its length is known to be allowed.</summary>
     /// <param name="path">The file.</param>
     /// <param name="maximum">The most bytes it may have.</param>
-    /// <exception cref="InvalidInputException">It is a pipe or a device, or longer.</exception>
+    /// <exception cref="InvalidInputException">It is a pipe or a device, or longer, or cannot be read.</exception>
     public static byte[] ReadAllBytes(string path, int maximum)
     {
         using var file = OpenHandle(path);
+        try
+        {
+            return ReadAllBytes(file, path, maximum);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(path, e);
+        }
+    }
+
+    private static byte[] ReadAllBytes(SafeFileHandle file, string path, int maximum)
+    {
         var length = RandomAccess.GetLength(file);
         if (length > maximum)
             throw new InvalidInputException($"{path} has {length} bytes; at most {maximum} are read of such a file.");
         var bytes = new byte[length];
-        var done = 0;
-        while (done < bytes.Length && RandomAccess.Read(file, bytes.AsSpan(done), done) is > 0 and var read)
-            done += read;
-        return bytes[..done];
+        return bytes[..file.ReadUpTo(bytes, 0)];
     }
 
-    /// <summary>Refuses what has no length: a pipe, which cannot say one, or a device, which says 0 and has bytes all the same. Windows
-    /// keeps such things out of folders.</summary>
-    private static void Check(string path)
+    private static T Open<T>(string path, Func<T> open)
+    {
+        try
+        {
+            Require(path);
+            return open();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(path, e);
+        }
+    }
+
+    private static InvalidInputException Unreadable(string path, Exception e) => new($"{path} cannot be read: {e.Message}", e);
+
+    /// <summary>Refuses what has no length: a pipe, which cannot say one, or a device, which says 0 and has bytes all the same. A file
+    /// that is not there passes. Windows keeps such things out of folders.</summary>
+    /// <exception cref="InvalidInputException">It is a pipe or a device.</exception>
+    public static void Require(string path)
     {
         if (OperatingSystem.IsWindows() || Directory.Exists(path))
             return;

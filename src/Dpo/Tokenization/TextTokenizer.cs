@@ -28,51 +28,51 @@ public sealed class TextTokenizer
     private const int LongestKeptWord = 64;
     private const int MostKeptWords = 100_000;
 
-    private readonly TokenizerFolder _files;
-    private readonly TokenizerPipeline _pipeline;
-    private readonly BpeTokenizer? _library;
-    private readonly BytePairMerges _merges;
-    private readonly WordSeams? _seams;
-    private readonly Dictionary<string, int> _wholeWords;
-    private readonly ConcurrentDictionary<string, int[]> _kept = new(StringComparer.Ordinal);
-    private readonly (AddedTokens Raw, AddedTokens Normalized) _added;
-    private readonly (AddedTokens Raw, AddedTokens Normalized) _ordinaryAdded;
-    private readonly Dictionary<int, string> _tokens = [];
-    private readonly Dictionary<string, int> _addedIds;
-    private readonly Dictionary<int, byte[]> _bytes = [];
-    private readonly HashSet<int> _special;
-    private int _keptCount;
+    private readonly TokenizerFolder files;
+    private readonly TokenizerPipeline pipeline;
+    private readonly BpeTokenizer? library;
+    private readonly BytePairMerges merges;
+    private readonly WordSeams? seams;
+    private readonly Dictionary<string, int> wholeWords;
+    private readonly ConcurrentDictionary<string, int[]> kept = new(StringComparer.Ordinal);
+    private readonly (AddedTokens Raw, AddedTokens Normalized) added;
+    private readonly (AddedTokens Raw, AddedTokens Normalized) ordinaryAdded;
+    private readonly Dictionary<int, string> tokens = [];
+    private readonly Dictionary<string, int> addedIds;
+    private readonly Dictionary<int, byte[]> bytes = [];
+    private readonly HashSet<int> special;
+    private int keptCount;
 
     private TextTokenizer(TokenizerFolder files, bool? bos = null)
     {
-        _files = files;
+        this.files = files;
         // Special tokens stay out of the vocabulary that text is encoded with: no text can become one.
         var definition = TokenizerReader.Read(files);
         var (vocabulary, merges) = (definition.Vocabulary, definition.Merges);
-        _pipeline = definition.Pipeline;
-        _wholeWords = new(_pipeline.IgnoreMerges ? vocabulary : new Dictionary<string, int>(), StringComparer.Ordinal);
-        if (_pipeline.IsByteLevel)
+        pipeline = definition.Pipeline;
+        wholeWords = new(pipeline.IgnoreMerges ? vocabulary : new Dictionary<string, int>(), StringComparer.Ordinal);
+        if (pipeline.IsByteLevel)
         {
-            _library = BpeTokenizer.Create(new BpeOptions(vocabulary)
+            library = BpeTokenizer.Create(new BpeOptions(vocabulary)
             {
                 Merges = merges.Select(merge => $"{merge.Left} {merge.Right}"),
                 ByteLevel = true,
             });
         }
-        else if (!_pipeline.IgnoreMerges)
+        else if (!pipeline.IgnoreMerges)
         {
             // A word that is taken whole must not be cut any further, so only where none is.
-            _seams = new WordSeams(vocabulary, merges);
+            seams = new WordSeams(vocabulary, merges);
         }
-        _merges = new BytePairMerges(vocabulary, merges, [.. Enumerable.Range(0, 256).Select(b => vocabulary.GetValueOrDefault(ByteLevel.Fallback(b), -1))]);
-        _added = Find(definition.AddedTokens);
-        _ordinaryAdded = Find(definition.AddedTokens.Where(token => !token.Special));
-        _addedIds = definition.AddedTokens.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
-        _special = [.. definition.AddedTokens.Where(token => token.Special).Select(token => token.Id)];
+        this.merges = new BytePairMerges(vocabulary, merges, [.. Enumerable.Range(0, 256).Select(b => vocabulary.GetValueOrDefault(ByteLevel.Fallback(b), -1))]);
+        added = Find(definition.AddedTokens);
+        ordinaryAdded = Find(definition.AddedTokens.Where(token => !token.Special));
+        addedIds = definition.AddedTokens.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
+        special = [.. definition.AddedTokens.Where(token => token.Special).Select(token => token.Id)];
         foreach (var (token, id) in vocabulary)
-            (_tokens[id], _bytes[id]) = (token, ByteLevel.Decode(token));
+            (tokens[id], bytes[id]) = (token, ByteLevel.Decode(token));
         foreach (var token in definition.AddedTokens)
-            (_tokens[token.Id], _bytes[token.Id]) = (Spelling(token), Encoding.UTF8.GetBytes(Spelling(token)));
+            (tokens[token.Id], bytes[token.Id]) = (Spelling(token), Encoding.UTF8.GetBytes(Spelling(token)));
         EndOfTextId = definition.EndOfTextId;
         StopIds = definition.StopIds;
         BeginningOfTextId = definition.BeginningOfTextId;
@@ -85,7 +85,7 @@ public sealed class TextTokenizer
             _ => definition.BeginningIds,
         };
         PadId = definition.PadId;
-        VocabularySize = _tokens.Keys.Max() + 1;
+        VocabularySize = tokens.Keys.Max() + 1;
     }
 
     /// <summary>The id that ends every completion (<c>eos_token</c>; GPT-2's <c>&lt;|endoftext|&gt;</c>).</summary>
@@ -111,7 +111,7 @@ public sealed class TextTokenizer
     public int VocabularySize { get; }
 
     /// <summary>What it is known by in files of its ids.</summary>
-    internal TokenizerIdentity Identity => TokenizerIdentity.Of(_files.Folder, TokenizerReader.Read(_files), BeginningIds);
+    internal TokenizerIdentity Identity => TokenizerIdentity.Of(files.Folder, TokenizerReader.Read(files), BeginningIds);
 
     /// <summary>
     /// Loads the tokenizer of a model folder: <c>tokenizer.json</c>, or GPT-2's older <c>vocab.json</c> and
@@ -163,7 +163,7 @@ public sealed class TextTokenizer
     {
         ArgumentNullException.ThrowIfNull(text);
         var ids = new List<int>();
-        Encode(text, allowSpecial ? _added : _ordinaryAdded, continues ? TextPlace.Continuation : TextPlace.Beginning, ids);
+        Encode(text, allowSpecial ? added : ordinaryAdded, continues ? TextPlace.Continuation : TextPlace.Beginning, ids);
         return ids;
     }
 
@@ -180,7 +180,7 @@ public sealed class TextTokenizer
         foreach (var segment in segments)
         {
             if (segment.Kind == ChatSegmentKind.Text)
-                Encode(segment.Text, _ordinaryAdded, place, ids);
+                Encode(segment.Text, ordinaryAdded, place, ids);
             else
                 ids.Add(segment.Kind == ChatSegmentKind.EndOfText ? EndOfTextId : Special(segment.Text));
             place = TextPlace.Inside;
@@ -223,31 +223,31 @@ public sealed class TextTokenizer
         {
             if (id < 0)
                 throw new ArgumentOutOfRangeException(nameof(ids), id, $"{id} is no id of a token; ids are numbers from 0.");
-            if (HasToken(id) && !(skipSpecial && _special.Contains(id)))
+            if (HasToken(id) && !(skipSpecial && special.Contains(id)))
                 shown.Add(id);
         }
-        if (!_pipeline.IsByteLevel)
-            return _pipeline.Decode(shown.ConvertAll(id => _tokens[id]));
+        if (!pipeline.IsByteLevel)
+            return pipeline.Decode(shown.ConvertAll(id => tokens[id]));
         var text = new ArrayBufferWriter<byte>();
-        shown.ForEach(id => text.Write(_bytes[id]));
+        shown.ForEach(id => text.Write(bytes[id]));
         return Encoding.UTF8.GetString(text.WrittenSpan);
     }
 
     /// <summary>Whether an id belongs to a token; others have no text.</summary>
-    internal bool HasToken(int id) => _tokens.ContainsKey(id);
+    internal bool HasToken(int id) => tokens.ContainsKey(id);
 
     /// <summary>Whether tokens spell bytes, so that their text is that of their bytes together.</summary>
-    internal bool IsByteLevel => _pipeline.IsByteLevel;
+    internal bool IsByteLevel => pipeline.IsByteLevel;
 
     /// <summary>Whether no later token changes the text up to this one, unless a character is incomplete.</summary>
-    internal bool EndsPiece(int id) => _pipeline.IsByteLevel
-        || (_pipeline.DecodesPiecewise && HasToken(id) && !_special.Contains(id)
-            && DecoderStep.ByteFallback.ByteOf(_tokens[id]) is null);
+    internal bool EndsPiece(int id) => pipeline.IsByteLevel
+        || (pipeline.DecodesPiecewise && HasToken(id) && !special.Contains(id)
+            && DecoderStep.ByteFallback.ByteOf(tokens[id]) is null);
 
-    private int Special(string token) => _addedIds.TryGetValue(token, out var id)
+    private int Special(string token) => addedIds.TryGetValue(token, out var id)
         ? id
         : throw new InvalidInputException(
-            $"{_files.Folder}: the chat template needs the special token '{token}', which the tokenizer does not have; use the template " +
+            $"{files.Folder}: the chat template needs the special token '{token}', which the tokenizer does not have; use the template " +
             "the model was trained with.");
 
     private void Encode(string text, (AddedTokens Raw, AddedTokens Normalized) added, TextPlace first, List<int> ids)
@@ -263,7 +263,7 @@ public sealed class TextTokenizer
                 continue;
             }
             var place = start > 0 ? TextPlace.Inside : first;
-            var stretch = _pipeline.Normalize(text[start..end], place);
+            var stretch = pipeline.Normalize(text[start..end], place);
             foreach (var (from, to, later) in added.Normalized.Cut(stretch))
             {
                 if (later is not null)
@@ -276,16 +276,16 @@ public sealed class TextTokenizer
 
     private void AddWords(string text, TextPlace place, List<int> ids)
     {
-        var kept = _kept.GetAlternateLookup<ReadOnlySpan<char>>();
-        var words = _pipeline.PreTokenize(text, place);
-        if (_seams is not null)
-            words = words.SelectMany(_seams.Cut);
+        var kept = this.kept.GetAlternateLookup<ReadOnlySpan<char>>();
+        var words = pipeline.PreTokenize(text, place);
+        if (seams is not null)
+            words = words.SelectMany(seams.Cut);
         foreach (var word in words)
         {
             if (!kept.TryGetValue(word.Span, out var known))
             {
                 known = EncodeWord(word.Span);
-                if (word.Length <= LongestKeptWord && Interlocked.Increment(ref _keptCount) <= MostKeptWords)
+                if (word.Length <= LongestKeptWord && Interlocked.Increment(ref keptCount) <= MostKeptWords)
                     kept[word.Span] = known;
             }
             ids.AddRange(known);
@@ -294,14 +294,14 @@ public sealed class TextTokenizer
 
     private int[] EncodeWord(ReadOnlySpan<char> word)
     {
-        if (_wholeWords.Count > 0 && _wholeWords.TryGetValue(_library is null ? word.ToString() : ByteLevel.Encode(word), out var whole))
+        if (wholeWords.Count > 0 && wholeWords.TryGetValue(library is null ? word.ToString() : ByteLevel.Encode(word), out var whole))
             return [whole];
-        if (_library is null)
-            return _merges.Encode(word);
+        if (library is null)
+            return merges.Encode(word);
         // The library's time grows with the square of a word's length: 200,000 letters without a space took it 17 s.
         return word.Length <= LongestKeptWord
-            ? [.. _library.EncodeToIds(word, considerPreTokenization: false, considerNormalization: false)]
-            : _merges.Encode(ByteLevel.Encode(word));
+            ? [.. library.EncodeToIds(word, considerPreTokenization: false, considerNormalization: false)]
+            : merges.Encode(ByteLevel.Encode(word));
     }
 
     private (AddedTokens Raw, AddedTokens Normalized) Find(IEnumerable<AddedToken> tokens)
@@ -315,9 +315,9 @@ public sealed class TextTokenizer
         if (!token.Normalized)
             return token.Content;
         // The empty text would be found everywhere, and nothing be passed by it.
-        return _pipeline.Normalize(token.Content, TextPlace.Beginning) is { Length: > 0 } text
+        return pipeline.Normalize(token.Content, TextPlace.Beginning) is { Length: > 0 } text
             ? text
-            : throw _files.Error(
+            : throw files.Error(
                 TokenizerFolder.TokenizerJson, $"added_tokens holds '{token.Content}', of which the normalizer leaves nothing");
     }
 
@@ -329,6 +329,6 @@ public sealed class TextTokenizer
     public void Save(string folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        _files.Save(folder);
+        files.Save(folder);
     }
 }

@@ -23,44 +23,37 @@ internal sealed class TokenizerFolder
     private static readonly string[] Names =
         [TokenizerJson, VocabJson, MergesText, TokenizerConfig, SpecialTokensMap, AddedTokens, GenerationConfig, Config];
 
-    private readonly string _folder;
-    private readonly Dictionary<string, byte[]> _files;
+    private readonly string folder;
+    private readonly Dictionary<string, byte[]> files;
     private CompanionFiles? companions;
 
     public TokenizerFolder(string folder, Dictionary<string, byte[]> files)
     {
-        _folder = folder;
-        _files = files;
+        this.folder = folder;
+        this.files = files;
     }
 
     public static TokenizerFolder Read(string folder)
     {
         if (!Directory.Exists(folder))
             throw new InvalidInputException($"{folder}: there is no such folder; give a model folder with its tokenizer files.");
-        try
-        {
-            var files = Names.Where(name => File.Exists(Path.Combine(folder, name)))
-                .ToDictionary(name => name, name => RegularFile.ReadAllBytes(Path.Combine(folder, name), LongestFile));
-            return new TokenizerFolder(folder, files) { companions = CompanionFiles.OfTokenizer(folder) };
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{folder}: a tokenizer file cannot be read ({e.Message}).", e);
-        }
+        var files = Names.Where(name => File.Exists(Path.Combine(folder, name)))
+            .ToDictionary(name => name, name => RegularFile.ReadAllBytes(Path.Combine(folder, name), LongestFile));
+        return new TokenizerFolder(folder, files) { companions = CompanionFiles.OfTokenizer(folder) };
     }
 
     /// <summary>Where the files came from.</summary>
-    public string Folder => _folder;
+    public string Folder => folder;
 
-    public bool Has(string name) => _files.ContainsKey(name);
+    public bool Has(string name) => files.ContainsKey(name);
 
-    public byte[] Bytes(string name) => _files[name];
+    public byte[] Bytes(string name) => files[name];
 
     /// <summary>Writes every file but the model's own <c>config.json</c>, each whole or not at all.</summary>
     public void Save(string folder)
     {
         Directory.CreateDirectory(folder);
-        foreach (var (name, bytes) in _files.Where(file => file.Key != Config))
+        foreach (var (name, bytes) in files.Where(file => file.Key != Config))
             AtomicFile.Write(Path.Combine(folder, name), file => file.Write(bytes));
         companions?.Save(folder);
     }
@@ -68,48 +61,13 @@ internal sealed class TokenizerFolder
     /// <summary>The file's outermost object; null where the folder has no such file.</summary>
     public JsonElement? Json(string name)
     {
-        if (!_files.TryGetValue(name, out var bytes))
+        if (!files.TryGetValue(name, out var bytes))
             return null;
-        try
-        {
-            using var document = JsonDocument.Parse(WithoutByteOrderMark(bytes));
-            if (document.RootElement.ValueKind != JsonValueKind.Object)
-                throw Error(name, "is not a JSON object");
-            ReadStrings(document.RootElement);
-            return document.RootElement.Clone();
-        }
-        catch (InvalidOperationException e)
-        {
-            throw Error(name, $"holds text that is not valid Unicode ({e.Message})");
-        }
-        catch (JsonException e)
-        {
-            throw Error(name, $"is not valid JSON ({e.Message})");
-        }
-    }
-
-    /// <summary>Reads every string once: one with half a surrogate pair throws, here and not in the midst of some field.</summary>
-    private static void ReadStrings(JsonElement element)
-    {
-        if (element.ValueKind == JsonValueKind.String)
-            element.GetString();
-        if (element.ValueKind == JsonValueKind.Array)
-        {
-            foreach (var item in element.EnumerateArray())
-                ReadStrings(item);
-        }
-        if (element.ValueKind == JsonValueKind.Object)
-        {
-            foreach (var field in element.EnumerateObject())
-            {
-                _ = field.Name;
-                ReadStrings(field.Value);
-            }
-        }
+        return StrictJson.Parse(Path.Combine(folder, name), WithoutByteOrderMark(bytes));
     }
 
     /// <summary>The error that names the file and says what is wrong with it.</summary>
-    public InvalidInputException Error(string name, string problem) => new($"{Path.Combine(_folder, name)}: {problem}.");
+    public InvalidInputException Error(string name, string problem) => new($"{Path.Combine(folder, name)}: {problem}.");
 
     private static ReadOnlyMemory<byte> WithoutByteOrderMark(byte[] bytes) =>
         bytes.AsSpan().StartsWith("\uFEFF"u8) ? bytes.AsMemory(3) : bytes;

@@ -1,6 +1,5 @@
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
+using Dpo.Files;
 
 namespace Dpo.Tokenization;
 
@@ -13,16 +12,11 @@ internal sealed record TokenizerIdentity(string Name, string Digest)
     /// <summary>The identity of what a tokenizer's files say, and of what prompts begin with.</summary>
     public static TokenizerIdentity Of(string name, TokenizerDefinition definition, IReadOnlyList<int> beginningIds)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using var digest = new Digest();
         void Append(params ReadOnlySpan<string> texts)
         {
             foreach (var text in texts)
-            {
-                // As UTF-16, which holds any text; the length keeps neighbours apart.
-                var bytes = Encoding.Unicode.GetBytes(text);
-                hash.AppendData(BitConverter.GetBytes(bytes.Length));
-                hash.AppendData(bytes);
-            }
+                digest.Append(text);
         }
         static string Text(int id) => id.ToString(CultureInfo.InvariantCulture);
         var vocabulary = definition.Vocabulary.OrderBy(entry => entry.Value).ThenBy(entry => entry.Key, StringComparer.Ordinal);
@@ -36,6 +30,6 @@ internal sealed record TokenizerIdentity(string Name, string Digest)
             Append(Text(token.Id), token.Content, token.Special ? "special" : "ordinary");
         Append("end", Text(definition.EndOfTextId));
         Append("beginning", string.Join(' ', beginningIds.Select(Text)));
-        return new TokenizerIdentity(name, Convert.ToHexStringLower(hash.GetHashAndReset()));
+        return new TokenizerIdentity(name, digest.EndAsText());
     }
 }

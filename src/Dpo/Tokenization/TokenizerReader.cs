@@ -12,11 +12,11 @@ internal sealed class TokenizerReader
 {
     private const string EndOfText = "<|endoftext|>";
 
-    private readonly TokenizerFolder _folder;
-    private readonly Dictionary<string, int> _ids = new(StringComparer.Ordinal);
-    private readonly Dictionary<int, string> _tokens = [];
+    private readonly TokenizerFolder folder;
+    private readonly Dictionary<string, int> ids = new(StringComparer.Ordinal);
+    private readonly Dictionary<int, string> tokens = [];
 
-    private TokenizerReader(TokenizerFolder folder) => _folder = folder;
+    private TokenizerReader(TokenizerFolder folder) => this.folder = folder;
 
     public static TokenizerDefinition Read(TokenizerFolder folder)
     {
@@ -31,25 +31,25 @@ internal sealed class TokenizerReader
     private TokenizerDefinition ReadTokenizerJson()
     {
         const string file = TokenizerFolder.TokenizerJson;
-        var root = _folder.Json(file)!.Value;
+        var root = folder.Json(file)!.Value;
         var model = Require(root, "", "model", JsonValueKind.Object);
-        var reader = new TokenizerPipelineReader(_folder);
+        var reader = new TokenizerPipelineReader(folder);
         var (pipeline, postProcessors) = (reader.Read(root, model), reader.PostProcessors(root));
         AddVocabulary(file, "model.vocab", Require(model, "model.", "vocab", JsonValueKind.Object));
         var added = ReadAddedTokens(root);
         var merges = Require(model, "model.", "merges", JsonValueKind.Array).EnumerateArray().Select(ReadMerge).ToList();
-        return Define(file, pipeline, added, merges, new PostProcessorReader(_folder, _ids, _tokens).Leading(postProcessors));
+        return Define(file, pipeline, added, merges, new PostProcessorReader(folder, ids, tokens).Leading(postProcessors));
     }
 
     private TokenizerDefinition ReadVocabAndMerges()
     {
-        if (_folder.Has(TokenizerFolder.AddedTokens))
+        if (folder.Has(TokenizerFolder.AddedTokens))
         {
-            throw _folder.Error(
+            throw folder.Error(
                 TokenizerFolder.AddedTokens, "is not read; save the tokenizer as tokenizer.json, which holds added tokens too");
         }
-        AddVocabulary(TokenizerFolder.VocabJson, "the vocabulary", _folder.Json(TokenizerFolder.VocabJson)!.Value);
-        var lines = Encoding.UTF8.GetString(_folder.Bytes(TokenizerFolder.MergesText)).Split('\n');
+        AddVocabulary(TokenizerFolder.VocabJson, "the vocabulary", folder.Json(TokenizerFolder.VocabJson)!.Value);
+        var lines = Encoding.UTF8.GetString(folder.Bytes(TokenizerFolder.MergesText)).Split('\n');
         var merges = new List<(string, string, string)>();
         for (var i = 0; i < lines.Length; i++)
         {
@@ -58,7 +58,7 @@ internal sealed class TokenizerReader
                 continue;
             merges.Add(SplitMerge(TokenizerFolder.MergesText, $"line {i + 1}", line.Split(' ')));
         }
-        int? fallBack = _ids.TryGetValue(EndOfText, out var id) ? id : null;
+        int? fallBack = ids.TryGetValue(EndOfText, out var id) ? id : null;
         return Define(TokenizerFolder.MergesText, TokenizerPipeline.Gpt2, [], merges, [], fallBack);
     }
 
@@ -70,7 +70,7 @@ internal sealed class TokenizerReader
         IReadOnlyList<int> processed,
         int? fallBack = null)
     {
-        var specials = new SpecialTokensReader(_folder, _ids, _tokens);
+        var specials = new SpecialTokensReader(folder, ids, tokens);
         var endOfText = specials.Find("eos_token") ?? fallBack ?? throw specials.MissingEndOfText();
         var (beginning, pad) = (specials.Find("bos_token"), specials.Find("pad_token"));
         foreach (var token in added.Values.Where(token => !token.Special && specials.IsSpecial(token.Content)).ToArray())
@@ -79,12 +79,12 @@ internal sealed class TokenizerReader
         int?[] named = [endOfText, beginning, pad, specials.Find("unk_token")];
         foreach (var id in named.OfType<int>().Concat(beginningIds))
         {
-            var token = added.GetValueOrDefault(_tokens[id]) ?? new AddedToken(_tokens[id], id, Special: true);
+            var token = added.GetValueOrDefault(tokens[id]) ?? new AddedToken(tokens[id], id, Special: true);
             added[token.Content] = token with { Special = true };
         }
 
         var special = added.Values.Where(token => token.Special).Select(token => token.Content).ToHashSet();
-        var ordinary = _ids.Where(token => !special.Contains(token.Key)).ToDictionary(StringComparer.Ordinal);
+        var ordinary = ids.Where(token => !special.Contains(token.Key)).ToDictionary(StringComparer.Ordinal);
         for (var b = 0; b < 256; b++)
         {
             // No UTF-8 has these bytes, and Pythia's vocabulary lacks them.
@@ -93,7 +93,7 @@ internal sealed class TokenizerReader
             var spelling = pipeline.IsByteLevel ? ByteLevel.Characters[b].ToString() : ByteLevel.Fallback(b);
             if (ordinary.ContainsKey(spelling))
                 continue;
-            throw _folder.Error(
+            throw folder.Error(
                 mergesFile, $"the vocabulary has no ordinary token '{spelling}', so the byte it spells could not be encoded");
         }
         var seen = new HashSet<(string, string)>();
@@ -103,11 +103,11 @@ internal sealed class TokenizerReader
             {
                 if (ordinary.ContainsKey(part))
                     continue;
-                throw _folder.Error(
+                throw folder.Error(
                     mergesFile, $"{place} merges '{left}' and '{right}', but '{part}' is no ordinary token of the vocabulary");
             }
             if (!seen.Add((left, right)))
-                throw _folder.Error(mergesFile, $"{place} repeats the merge of '{left}' and '{right}'");
+                throw folder.Error(mergesFile, $"{place} repeats the merge of '{left}' and '{right}'");
         }
         return new TokenizerDefinition(
             ordinary, merges.ConvertAll(m => (m.Left, m.Right)), [.. added.Values], pipeline, endOfText,
@@ -120,13 +120,12 @@ internal sealed class TokenizerReader
         {
             if (!entry.Value.IsId(out var id))
             {
-                throw _folder.Error(
+                throw folder.Error(
                     file, $"{field} gives '{entry.Name}' the id {entry.Value.Quote()}, which is no whole number from 0");
             }
-            if (!_ids.TryAdd(entry.Name, id))
-                throw _folder.Error(file, $"{field} has the token '{entry.Name}' twice");
-            if (!_tokens.TryAdd(id, entry.Name))
-                throw _folder.Error(file, $"{field} gives the id {id} to both '{_tokens[id]}' and '{entry.Name}'");
+            ids.Add(entry.Name, id);
+            if (!tokens.TryAdd(id, entry.Name))
+                throw folder.Error(file, $"{field} gives the id {id} to both '{tokens[id]}' and '{entry.Name}'");
         }
     }
 
@@ -145,21 +144,21 @@ internal sealed class TokenizerReader
             {
                 JsonValueKind.True => true,
                 JsonValueKind.False or JsonValueKind.Null or JsonValueKind.Undefined => false,
-                _ => throw _folder.Error(file, $"{field}.{name} is {entry.Field(name).Quote()}, but it must be true or false"),
+                _ => throw folder.Error(file, $"{field}.{name} is {entry.Field(name).Quote()}, but it must be true or false"),
             };
             var content = entry.Field("content");
             if (content.ValueKind != JsonValueKind.String || content.GetString() is not { Length: > 0 } text)
-                throw _folder.Error(file, $"{field}.content is missing or no text");
+                throw folder.Error(file, $"{field}.content is missing or no text");
             if (!entry.Field("id").IsId(out var id))
-                throw _folder.Error(file, $"{field}.id is missing or no whole number from 0");
+                throw folder.Error(file, $"{field}.id is missing or no whole number from 0");
             // What a word is differs from one regular expression engine to the next.
             if (Flag("single_word"))
-                throw _folder.Error(file, $"{field}.single_word is true, which is not implemented");
-            if (_ids.TryGetValue(text, out var known) ? known != id : !_tokens.TryAdd(id, text))
-                throw _folder.Error(file, $"{field} gives '{text}' the id {id}, which contradicts the vocabulary");
-            _ids[text] = id;
+                throw folder.Error(file, $"{field}.single_word is true, which is not implemented");
+            if (ids.TryGetValue(text, out var known) ? known != id : !tokens.TryAdd(id, text))
+                throw folder.Error(file, $"{field} gives '{text}' the id {id}, which contradicts the vocabulary");
+            ids[text] = id;
             if (!added.TryAdd(text, new AddedToken(text, id, Flag("special"), Flag("lstrip"), Flag("rstrip"), Flag("normalized"))))
-                throw _folder.Error(file, $"{field} repeats the token '{text}'");
+                throw folder.Error(file, $"{field} repeats the token '{text}'");
         }
         return added;
     }
@@ -172,14 +171,14 @@ internal sealed class TokenizerReader
             return SplitMerge(file, place, merge.GetString()!.Split(' '));
         if (merge.ValueKind == JsonValueKind.Array && merge.EnumerateArray().All(part => part.ValueKind == JsonValueKind.String))
             return SplitMerge(file, place, [.. merge.EnumerateArray().Select(part => part.GetString()!)]);
-        throw _folder.Error(file, $"{place} is {merge.Quote()}, which names no two tokens");
+        throw folder.Error(file, $"{place} is {merge.Quote()}, which names no two tokens");
     }
 
     private (string Left, string Right, string Place) SplitMerge(string file, string place, string[] parts)
     {
         // The library takes merges as "left right", so a part must not hold a space; byte-level spelling has none.
         if (parts.Length != 2 || parts.Any(part => part.Length == 0 || part.Contains(' ')))
-            throw _folder.Error(file, $"{place} is '{string.Join(' ', parts)}', which names no two tokens");
+            throw folder.Error(file, $"{place} is '{string.Join(' ', parts)}', which names no two tokens");
         return (parts[0], parts[1], place);
     }
 
@@ -188,6 +187,6 @@ internal sealed class TokenizerReader
         var value = parent.Field(name);
         return value.ValueKind == kind
             ? value
-            : throw _folder.Error(TokenizerFolder.TokenizerJson, $"{path}{name} is {value.Quote()}, but it must be of the kind {kind}");
+            : throw folder.Error(TokenizerFolder.TokenizerJson, $"{path}{name} is {value.Quote()}, but it must be of the kind {kind}");
     }
 }

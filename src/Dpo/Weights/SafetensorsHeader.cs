@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json;
 using System.Text.Unicode;
+using Dpo.Files;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpo.Weights;
@@ -34,7 +35,7 @@ internal sealed record SafetensorsHeader(
     {
         var fileLength = RandomAccess.GetLength(file);
         Span<byte> lengthBytes = stackalloc byte[LengthBytes];
-        if (fileLength < LengthBytes || RandomAccess.Read(file, lengthBytes, 0) < LengthBytes)
+        if (fileLength < LengthBytes || file.ReadUpTo(lengthBytes, 0) < LengthBytes)
             throw new InvalidInputException($"{path} has {fileLength} bytes, too few for a safetensors file.");
         var length = BinaryPrimitives.ReadUInt64LittleEndian(lengthBytes);
         if (length > MaximumLength)
@@ -54,7 +55,7 @@ internal sealed record SafetensorsHeader(
 
         // Allocated only now that the file is known to hold as much.
         var json = new byte[length];
-        if (RandomAccess.Read(file, json, LengthBytes) < json.Length)
+        if (file.ReadUpTo(json, LengthBytes) < json.Length)
             throw new InvalidInputException($"{path} ended while its header was read.");
         var (entries, metadata) = Parse(json, path);
         if (json[0] != (byte)'{')

@@ -32,14 +32,7 @@ public sealed class SafetensorsReader : IWeightFile
     public SafetensorsReader(string path)
     {
         Path = path;
-        try
-        {
-            file = RegularFile.OpenHandle(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{path} cannot be read: {e.Message}", e);
-        }
+        file = RegularFile.OpenHandle(path);
         try
         {
             header = SafetensorsHeader.Read(file, path);

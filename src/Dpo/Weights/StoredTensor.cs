@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Dpo.Files;
 using Microsoft.Win32.SafeHandles;
 using static TorchSharp.torch;
 
@@ -94,7 +95,7 @@ internal sealed record StoredTensor(
         if (extent <= chunk.shape[0])
         {
             var elements = chunk.narrow(0, 0, extent);
-            ReadExactly(file, path, elements.bytes, position);
+            ReadElements(file, path, elements.bytes, position);
             return visit(part, elements.as_strided(shape, Strides));
         }
         var widest = Enumerable.Range(0, shape.Length).Where(dimension => shape[dimension] > 1).MaxBy(dimension => Strides[dimension]);
@@ -120,15 +121,10 @@ internal sealed record StoredTensor(
                 $"but the shape [{string.Join(", ", needed)}] is needed.");
     }
 
-    private void ReadExactly(SafeFileHandle file, string path, Span<byte> bytes, long position)
+    private void ReadElements(SafeFileHandle file, string path, Span<byte> bytes, long position)
     {
-        for (var done = 0; done < bytes.Length;)
-        {
-            var read = RandomAccess.Read(file, bytes[done..], position + done);
-            if (read == 0)
-                throw new InvalidInputException($"{path} ended while tensor \"{Name}\" was read: it shrank since it was opened.");
-            done += read;
-        }
+        if (file.ReadUpTo(bytes, position) < bytes.Length)
+            throw new InvalidInputException($"{path} ended while tensor \"{Name}\" was read: it shrank since it was opened.");
         if (!BigEndian)
             return;
         switch (Dtype.Size)

@@ -28,14 +28,7 @@ internal sealed class TorchReader : IWeightFile
     public TorchReader(string path)
     {
         Path = path;
-        try
-        {
-            file = RegularFile.OpenHandle(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{path} cannot be read: {e.Message}", e);
-        }
+        file = RegularFile.OpenHandle(path);
         try
         {
             Names = ReadStateDict();
@@ -86,7 +79,7 @@ internal sealed class TorchReader : IWeightFile
     private void CheckFormat()
     {
         Span<byte> start = stackalloc byte[14];
-        start = start[..RandomAccess.Read(file, start, 0)];
+        start = start[..file.ReadUpTo(start, 0)];
         if (start.StartsWith("PK\x3\x4"u8))
             return;
         // The number with which torch's files began before version 1.6, pickled.
@@ -115,13 +108,8 @@ internal sealed class TorchReader : IWeightFile
             throw new InvalidInputException(
                 $"{Path}: the entry \"{name}\" has {entry.Length} bytes; at most {MaximumEntryLength} are read of it.");
         var bytes = new byte[entry.Length];
-        for (var done = 0; done < bytes.Length;)
-        {
-            var read = RandomAccess.Read(file, bytes.AsSpan(done), entry.Position + done);
-            if (read == 0)
-                throw new InvalidInputException($"{Path} ended while the entry \"{name}\" was read.");
-            done += read;
-        }
+        if (file.ReadUpTo(bytes, entry.Position) < bytes.Length)
+            throw new InvalidInputException($"{Path} ended while the entry \"{name}\" was read.");
         return bytes;
     }
 

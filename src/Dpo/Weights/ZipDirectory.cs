@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Dpo.Files;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpo.Weights;
@@ -128,14 +129,7 @@ internal static class ZipDirectory
     private static byte[] Bytes(SafeFileHandle file, string path, long position, int length)
     {
         var bytes = new byte[length];
-        for (var done = 0; done < length;)
-        {
-            var read = RandomAccess.Read(file, bytes.AsSpan(done), position + done);
-            if (read == 0)
-                throw Damaged(path, "it ended while its directory was read");
-            done += read;
-        }
-        return bytes;
+        return file.ReadUpTo(bytes, position) == length ? bytes : throw Damaged(path, "it ended while its directory was read");
     }
 
     private static ushort UInt16(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt16LittleEndian(bytes[at..]);

@@ -171,7 +171,7 @@ public sealed class TokenizedExampleFileTests : IDisposable
             $"{path}: this is no file of tokenized examples, or it was cut off; write it anew with PreferenceData.Write.",
             Assert.Throws<InvalidInputException>(() => PreferenceData.Open(path)).Message);
         Assert.StartsWith(
-            $"{folder.File("none")}: the file cannot be opened (",
+            $"{folder.File("none")} cannot be read: ",
             Assert.Throws<InvalidInputException>(() => PreferenceData.Open(folder.File("none"))).Message);
     }
 }

@@ -42,7 +42,7 @@ public class LineReaderTests
     public void A_missing_file_is_named()
     {
         var e = Assert.Throws<InvalidInputException>(() => ReadAll("/nowhere/train.jsonl", 10));
-        Assert.StartsWith("/nowhere/train.jsonl: the file cannot be opened (", e.Message, StringComparison.Ordinal);
+        Assert.StartsWith("/nowhere/train.jsonl cannot be read: ", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]

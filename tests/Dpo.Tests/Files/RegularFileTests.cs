@@ -35,9 +35,19 @@ public sealed class RegularFileTests : IDisposable
     [Fact]
     public void What_the_system_says_of_other_files_is_passed_on()
     {
-        Assert.Throws<FileNotFoundException>(() => RegularFile.OpenHandle(folder.File("none")));
-        Assert.Throws<DirectoryNotFoundException>(() => RegularFile.OpenRead(folder.File("none/none")));
-        Assert.Throws<UnauthorizedAccessException>(() => RegularFile.OpenHandle(folder.Path));
+        void Refused<T>(string path, Func<object> read)
+            where T : Exception
+        {
+            var e = Assert.Throws<InvalidInputException>(read);
+            Assert.StartsWith($"{path} cannot be read: ", e.Message, StringComparison.Ordinal);
+            Assert.IsType<T>(e.InnerException);
+        }
+        foreach (Func<string, object> read in (Func<string, object>[])[RegularFile.OpenHandle, RegularFile.OpenRead, path => RegularFile.ReadAllBytes(path, 1)])
+        {
+            Refused<FileNotFoundException>(folder.File("none"), () => read(folder.File("none")));
+            Refused<DirectoryNotFoundException>(folder.File("none/none"), () => read(folder.File("none/none")));
+            Refused<UnauthorizedAccessException>(folder.Path, () => read(folder.Path));
+        }
     }
 
     [Theory]

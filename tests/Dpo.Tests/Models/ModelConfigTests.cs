@@ -108,7 +108,7 @@ public sealed class ModelConfigTests : IDisposable
     [Theory]
     [InlineData("[1]", " is not a JSON object.")]
     [InlineData("{\n \"a\": tru }", " is not valid JSON (line 2, byte 10).")]
-    [InlineData("""{"a": {"b": 1, "b": 2}}""", " names \"b\" twice.")]
+    [InlineData("""{"a": {"b": 1, "b": 2}}""", " names a field twice: Duplicate property 'b' encountered during deserialization.")]
     public void A_file_that_is_no_configuration_is_refused(string json, string message)
     {
         var path = Write(json);

@@ -100,7 +100,7 @@ public sealed class ModelWeightsTests : IDisposable
     [InlineData("""{"a":"../FIRST"}""", "INDEX: tensor \"a\" must name a file in the same folder.")]
     [InlineData("""{"a":".."}""", "INDEX: tensor \"a\" must name a file in the same folder.")]
     [InlineData("""{"a":1}""", "INDEX: tensor \"a\" must name a file in the same folder.")]
-    [InlineData("""{"a":"x","a":"y"}""", "INDEX names \"a\" twice.")]
+    [InlineData("""{"a":"x","a":"y"}""", "INDEX names a field twice: Duplicate property 'a' encountered during deserialization.")]
     [InlineData("[]", "INDEX: `weight_map` must be an object of tensor names and file names.")]
     [InlineData("{", "INDEX is not valid JSON (line 1, byte 19).")]
     public void An_index_that_does_not_agree_with_its_shards_is_refused(string map, string message)

@@ -122,8 +122,7 @@ internal sealed class ReferenceLogProbsLog : IDisposable
     {
         try
         {
-            if (File.Exists(path))
-                RegularFile.OpenHandle(path).Dispose();
+            RegularFile.Require(path);
             return File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
