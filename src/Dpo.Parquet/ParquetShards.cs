@@ -6,7 +6,7 @@ namespace Dpo.Parquet;
 /// <summary>Finds the files of a data set.</summary>
 internal static partial class ParquetShards
 {
-    /// <summary>The files that a path names, in ordinal order; see <see cref="PreferenceParquet.Read"/>.</summary>
+    /// <summary>The files that a path names, in ordinal order; see <see cref="PreferenceParquet"/>.</summary>
     public static IReadOnlyList<string> Find(string path)
     {
         ArgumentNullException.ThrowIfNull(path);

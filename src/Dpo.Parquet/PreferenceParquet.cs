@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Dpo.Data;
 
 namespace Dpo.Parquet;
@@ -18,7 +19,7 @@ public static class PreferenceParquet
     /// <param name="report">Counts the rows read and dropped.</param>
     /// <param name="badRows">Whether bad rows are skipped and counted, or refused.</param>
     /// <param name="columns">Under which names the files have fields, where they have them under others; see
-    /// <see cref="PreferenceJsonLines.Read"/>.</param>
+    /// <see cref="PreferenceJsonLines"/>.</param>
     /// <exception cref="InvalidInputException">There is no such file; a folder holds several data sets or lacks a shard; a file is no
     /// Parquet, is damaged, has a field's column of a type that cannot be read or lacks one that was named; the rows are in no known form; or a bad row is refused. What is
     /// wrong further on shows while reading.</exception>
@@ -27,5 +28,19 @@ public static class PreferenceParquet
     {
         var names = ColumnNames.OfPreferences(columns);
         return PreferenceFile.Read(path, ParquetRows.Read(ParquetShards.Find(path), names, report), names, report, badRows);
+    }
+
+    /// <summary>Reads rows of a form of your own: a function makes an example of each; all columns are read.</summary>
+    /// <param name="path">As above.</param>
+    /// <param name="report">Counts the rows read and dropped.</param>
+    /// <param name="example">Makes an example of a row; see <see cref="PreferenceJsonLines"/>.</param>
+    /// <param name="badRows">Whether bad rows are skipped and counted, or refused.</param>
+    /// <exception cref="InvalidInputException">As above.</exception>
+    public static IEnumerable<PreferenceExample> Read(
+        string path, DataReport report, Func<JsonElement, PreferenceExample> example, BadRows badRows = BadRows.Skip)
+    {
+        ArgumentNullException.ThrowIfNull(example);
+        return JsonRows.Read(
+            ParquetRows.Read(ParquetShards.Find(path), ColumnNames.None, report), ColumnNames.None, report, badRows, PreferenceJsonLines.Own(example));
     }
 }

@@ -7,7 +7,7 @@ namespace Dpo.Parquet;
 public static class ReviewParquet
 {
     /// <summary>Reads the reviews one by one.</summary>
-    /// <inheritdoc cref="PreferenceParquet.Read"/>
+    /// <inheritdoc cref="PreferenceParquet"/>
     public static IEnumerable<Review> Read(
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null)
     {

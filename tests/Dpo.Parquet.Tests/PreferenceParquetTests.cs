@@ -33,6 +33,17 @@ public sealed class PreferenceParquetTests : IDisposable
     }
 
     [Fact]
+    public void A_function_of_one_s_own_makes_examples_of_rows()
+    {
+        var report = new DataReport();
+        var examples = PreferenceParquet.Read(Fixture("ranked.parquet"), report, row => row.GetProperty("ranking").GetArrayLength() is > 1 and var ranked
+            ? new PreferenceExample(row.GetProperty("prompt").GetString()!, $"{ranked}", "none")
+            : throw new BadRowException("no ranking"));
+        Assert.Equal([("ranked.parquet:1", "3"), ("ranked.parquet:4", "2")], examples.Select(example => (example.Source!, example.Completions[0])));
+        Assert.Equal("read 4 rows; used 2; dropped 1: a field that is missing or of another kind (ranked.parquet:2); dropped 1: no ranking (ranked.parquet:3)", report.ToString());
+    }
+
+    [Fact]
     public void Lists_nulls_and_empty_lists_are_told_apart()
     {
         var report = new DataReport();

@@ -1,4 +1,7 @@
 namespace Dpo.Data;
 
-/// <summary>Thrown while one row is read; the message is the reason under which <see cref="DataReport"/> counts it.</summary>
-internal sealed class BadRowException(string reason) : Exception(reason);
+/// <summary>What the reading of one row throws where it cannot be trained on; the row is then skipped or refused, as
+/// <see cref="BadRows"/> says.</summary>
+/// <param name="reason">The reason under which <see cref="DataReport"/> counts the row: a few words that are the same for every such
+/// row, such as "empty completion".</param>
+public sealed class BadRowException(string reason) : Exception(reason);

@@ -55,6 +55,9 @@ internal sealed class ColumnNames
     /// <inheritdoc cref="OfPreferences"/>
     public static ColumnNames OfReviews(IReadOnlyDictionary<string, string>? columns) => new(ReviewFields, columns);
 
+    /// <summary>The columns of rows that a user's function reads: all may be read, and none is known.</summary>
+    public static ColumnNames None { get; } = new([], null);
+
     /// <summary>Whether the user said where the prompt is, or that there is none.</summary>
     public bool NamesPrompt => named.ContainsKey(Prompt);
 
@@ -78,13 +81,13 @@ internal sealed class ColumnNames
     /// <summary>Which of a table's columns are read: those of fields. Where pairs have no prompt, all: it may be among them.</summary>
     public IEnumerable<string> Among(IReadOnlyCollection<string> present)
     {
-        var mayHide = !NamesPrompt && fields.Contains("chosen") && Of("chosen").Any(present.Contains) && PromptAmong(present).Count == 0;
+        var mayHide = fields.Length == 0 || !NamesPrompt && fields.Contains("chosen") && Of("chosen").Any(present.Contains) && PromptAmong(present).Count == 0;
         var isRead = FieldsAmong(present);
         return present.Where(column => mayHide || isRead.Contains(column));
     }
 
     /// <summary>Which of a row's or a table's columns no field is read from.</summary>
-    public IEnumerable<string> Ignored(IReadOnlyCollection<string> present) => present.Except(FieldsAmong(present));
+    public IEnumerable<string> Ignored(IReadOnlyCollection<string> present) => fields.Length == 0 ? [] : present.Except(FieldsAmong(present));
 
     private HashSet<string> FieldsAmong(IReadOnlyCollection<string> present) =>
         [.. fields.Where(field => field != Prompt).SelectMany(Of), .. PromptAmong(present), History];

@@ -19,7 +19,7 @@ public static class HelpfulHarmlessTranscripts
     internal const string HumanTurn = "\n\nHuman:";
 
     /// <summary>Reads the examples one by one; no more than a line is held in memory.</summary>
-    /// <inheritdoc cref="PreferenceJsonLines.Read"/>
+    /// <inheritdoc cref="PreferenceJsonLines"/>
     public static IEnumerable<PreferenceExample> Read(
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null) =>
         JsonRows.Read(JsonRows.Of(path), ColumnNames.OfPreferences(columns), report, badRows, Parse);

@@ -22,7 +22,7 @@ public static class PreferenceFile
     /// <param name="report">Counts the rows read and dropped.</param>
     /// <param name="badRows">Whether bad rows are skipped and counted, or refused.</param>
     /// <param name="columns">Under which names the file has fields, where it has them under others; see
-    /// <see cref="PreferenceJsonLines.Read"/>.</param>
+    /// <see cref="PreferenceJsonLines"/>.</param>
     /// <exception cref="InvalidInputException">The file cannot be read, is in no known format, <paramref name="columns"/> names a field that
     /// no form has, or a column that has nothing in any row (seen at the end of the file), or a bad row is refused.</exception>
     public static IEnumerable<PreferenceExample> Read(

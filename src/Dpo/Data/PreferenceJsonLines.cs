@@ -46,6 +46,41 @@ public static class PreferenceJsonLines
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null) =>
         JsonRows.Read(JsonRows.Of(path), ColumnNames.OfPreferences(columns), report, badRows, Parse);
 
+    /// <summary>Reads rows of a form of your own: a function makes an example of each.</summary>
+    /// <remarks><code>
+    /// var examples = PreferenceJsonLines.Read("votes.jsonl", report, row =>
+    ///     row.GetProperty("votes").GetInt32() &lt; 3
+    ///         ? throw new BadRowException("fewer than 3 votes")
+    ///         : new PreferenceExample(row.GetProperty("post").GetString()!, row.GetProperty("best").GetString()!, row.GetProperty("worst").GetString()!));
+    /// </code></remarks>
+    /// <param name="path">As above.</param>
+    /// <param name="report">Counts the rows read and dropped.</param>
+    /// <param name="example">Makes an example of a row, a JSON object whose values are valid within the call alone; a row without any throws
+    /// <see cref="BadRowException"/>. Where the example has no <see cref="PreferenceExample.Source"/>, it gets the row's. A field that is
+    /// missing or of another kind than the function asks for makes a bad row too.</param>
+    /// <param name="badRows">Whether bad rows are skipped and counted, or refused.</param>
+    /// <exception cref="InvalidInputException">While reading: the file cannot be read, a row exceeds 64 MiB, or a bad row is refused.</exception>
+    public static IEnumerable<PreferenceExample> Read(
+        string path, DataReport report, Func<JsonElement, PreferenceExample> example, BadRows badRows = BadRows.Skip)
+    {
+        ArgumentNullException.ThrowIfNull(example);
+        return JsonRows.Read(JsonRows.Of(path), ColumnNames.None, report, badRows, Own(example));
+    }
+
+    /// <summary>A user's function as a format.</summary>
+    internal static Func<DataRow, RowMark, PreferenceExample> Own(Func<JsonElement, PreferenceExample> example) => (row, mark) =>
+    {
+        try
+        {
+            var made = example(row.Json) ?? throw new BadRowException("no example was made of it");
+            return made with { Mark = mark, Source = made.Source ?? row.Source };
+        }
+        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            throw new BadRowException("a field that is missing or of another kind");
+        }
+    };
+
     internal static PreferenceExample Parse(DataRow row, RowMark mark) => Parse(row) with { Mark = mark };
 
     private static PreferenceExample Parse(DataRow row)

@@ -1,4 +1,5 @@
 using Dpo.Data;
+using Dpo.Tokenization.ChatTemplates;
 
 namespace Dpo.Tokenization;
 

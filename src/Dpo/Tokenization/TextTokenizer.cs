@@ -3,6 +3,7 @@ using System.Collections.Concurrent;
 using System.Text;
 using Dpo.Files;
 using Microsoft.ML.Tokenizers;
+using Dpo.Tokenization.ChatTemplates;
 
 namespace Dpo.Tokenization;
 

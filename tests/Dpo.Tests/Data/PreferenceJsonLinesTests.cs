@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json;
 using CsCheck;
 
 namespace Dpo.Tests;
@@ -41,6 +42,42 @@ public class PreferenceJsonLinesTests
             "train.jsonl:9, train.jsonl:10); dropped 1: no field 'chosen' (train.jsonl:6); dropped 1: no field 'rejected' (train.jsonl:5); dropped 1: not a JSON object (train.jsonl:4)",
             report.ToString());
         Assert.Equal(9, report.Dropped);
+    }
+
+    /// <summary>Rows of a form that no reader knows, as lines and as an array.</summary>
+    [Theory]
+    [InlineData("votes.jsonl", "", "\n", "", "1 3 5 7 9")]
+    [InlineData("votes.json", "[", ",", "]", "1 2 3 4 5")]
+    public void A_function_of_one_s_own_makes_examples_of_rows(string name, string open, string between, string close, string lines)
+    {
+        using var folder = new TemporaryFolder();
+        string[] rows =
+        [
+            """{"post": "p", "best": "b", "worst": "w", "votes": 3}""", """{"post": "p", "best": "c", "worst": "w", "votes": 2}""",
+            """{"post": "p", "best": 1, "worst": "w", "votes": 4}""", """{"post": "p", "best": "d", "votes": 4}""",
+            """{"post": "q", "best": "e", "worst": "w", "votes": 9, "id": "of its own"}""",
+        ];
+        var path = folder.Write(name, open + string.Join(between + (between == "\n" ? "\n" : ""), rows) + close);
+        string At(int row) => $"{name}:{lines.Split(' ')[row]}";
+        static PreferenceExample Example(JsonElement row) => row.GetProperty("votes").GetInt32() < 3
+            ? throw new BadRowException("fewer than 3 votes")
+            : new PreferenceExample(row.GetProperty("post").GetString()!, row.GetProperty("best").GetString()!, row.GetProperty("worst").GetString()!)
+            {
+                Source = row.TryGetProperty("id", out var id) ? id.GetString() : null,
+            };
+
+        var report = new DataReport();
+        var examples = PreferenceJsonLines.Read(path, report, Example);
+        foreach (var time in (int[])[1, 2]) // rows count once
+        {
+            Assert.Equal([("p", "b", At(0)), ("q", "e", "of its own")], examples.Select(example => (example.Prompt, example.Completions[0], example.Source!)));
+            Assert.Equal(
+                $"read 5 rows; used 2; dropped 2: a field that is missing or of another kind ({At(2)}, {At(3)}); dropped 1: fewer than 3 votes ({At(1)})",
+                report.ToString());
+        }
+        Assert.Equal(
+            $"{path}:{lines.Split(' ')[1]}: fewer than 3 votes; correct the row, or let bad rows be skipped.",
+            Assert.Throws<InvalidInputException>(() => PreferenceJsonLines.Read(path, new DataReport(), Example, BadRows.Refuse).Count()).Message);
     }
 
     [Fact]

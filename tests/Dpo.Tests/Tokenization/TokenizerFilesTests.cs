@@ -168,7 +168,7 @@ public class TokenizerFilesTests
         var rendered = tokenizer.Encode(ChatTemplate.ChatMl.Render(messages, generationPrompt: true));
         Assert.Equal([384, .. tokenizer.Encode("user\na <|im_start|> b"), 385, .. tokenizer.Encode("\n"), 384, .. tokenizer.Encode("assistant\n")], rendered);
         // A token that is neither listed nor spelled so is one to a template all the same.
-        Assert.Equal([389], tokenizer.Encode([new ChatSegment(ChatSegmentKind.Special, "<b>")]));
+        Assert.Equal([389], tokenizer.Encode([ChatSegment.Special("<b>")]));
     }
 
     [Theory]

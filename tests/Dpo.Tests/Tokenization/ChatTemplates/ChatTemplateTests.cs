@@ -40,6 +40,28 @@ public class ChatTemplateTests
             Assert.Throws<InvalidInputException>(() => ChatTemplate.HelpfulHarmless.Render(Chat)).Message);
     }
 
+    [Fact]
+    public void A_format_of_one_s_own_is_written_as_it_says()
+    {
+        var gemma = new ChatTemplate("Gemma")
+        {
+            Roles = ["user", "assistant"],
+            Beginning = [ChatSegment.Special("<bos>")],
+            Header = role => [ChatSegment.Special("<start_of_turn>"), ChatSegment.OfText(role == "user" ? "user\n" : "model\n")],
+            Content = text => text.Trim(),
+            End = [ChatSegment.Special("<end_of_turn>"), ChatSegment.OfText("\n")],
+        };
+        Assert.Equal(
+            "<bos><start_of_turn>user\nHi!<end_of_turn>\n<start_of_turn>model\nHello.<end_of_turn>\n<start_of_turn>user\nWho are you?<end_of_turn>\n" +
+            "<start_of_turn>model\n",
+            Text(gemma.Render(Chat[1..], generationPrompt: true)));
+        Assert.Equal("Hello.<end_of_turn>\n", Text(gemma.RenderCompletion([Chat[2]])));
+        Assert.Equal(
+            "The chat template Gemma has no role 'system', but only user, assistant.",
+            Assert.Throws<InvalidInputException>(() => gemma.Render(Chat)).Message);
+        Assert.Equal("Hi!Hello.", Text(new ChatTemplate("bare").Render(Chat[1..3])));
+    }
+
     [Theory]
     [MemberData(nameof(Names))]
     public void A_prompt_and_its_completion_are_the_whole_conversation(string name)
