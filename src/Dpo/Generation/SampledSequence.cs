@@ -57,10 +57,25 @@ internal sealed class SampledSequence
             if (text.IsStopped)
                 stopReason = StopReason.StopString;
         }
-        onToken?.Invoke(new GeneratedToken(prompt.Index, sampleIndex, token, logProb, text?.TakeCertain(stopReason is not null) ?? ""));
+        onToken?.Invoke(new GeneratedToken
+        {
+            PromptIndex = prompt.Index,
+            SampleIndex = sampleIndex,
+            Token = token,
+            LogProb = logProb,
+            Text = text?.TakeCertain(stopReason is not null) ?? "",
+        });
         return stopReason is not null;
     }
 
     /// <summary>The completion, once it has ended.</summary>
-    public SampledCompletion ToCompletion() => new(prompt.Index, sampleIndex, tokens, logProbs, stopReason!.Value, text?.Value);
+    public SampledCompletion ToCompletion() => new()
+    {
+        PromptIndex = prompt.Index,
+        SampleIndex = sampleIndex,
+        Tokens = tokens,
+        LogProbs = logProbs,
+        StopReason = stopReason!.Value,
+        Text = text?.Value,
+    };
 }

@@ -82,8 +82,10 @@ public class DeviceSamplingTests
         var options = new SamplingOptions { MaxNewTokens = 20, EndOfTextIds = [0, 5, 9, 33], SamplesPerPrompt = 5, BatchSize = 7 };
         var sampled = Sample(model, options, onDevice, told.Add);
         Assert.Equal(
-            sampled.SelectMany(generation => generation.Tokens.Zip(generation.LogProbs, (token, logProb) => new GeneratedToken(generation.PromptIndex, generation.SampleIndex, token, logProb, ""))),
-            told.OrderBy(token => (token.PromptIndex * 5) + token.SampleIndex));
+            sampled.SelectMany(completion => completion.Tokens.Zip(
+                completion.LogProbs, (token, logProb) => (completion.PromptIndex, completion.SampleIndex, token, logProb, ""))),
+            told.OrderBy(token => (token.PromptIndex * 5) + token.SampleIndex)
+                .Select(token => (token.PromptIndex, token.SampleIndex, token.Token, token.LogProb, token.Text)));
 
         // Completions begin in the order of the result; a step ends where the order does.
         var firsts = told.DistinctBy(token => (token.PromptIndex, token.SampleIndex)).Select(token => (token.PromptIndex * 5) + token.SampleIndex);

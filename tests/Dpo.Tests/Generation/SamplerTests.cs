@@ -125,8 +125,8 @@ public class SamplerTests
             from step in Enumerable.Range(0, 10)
             from generation in sampled
             where step < generation.Tokens.Count
-            select new GeneratedToken(generation.PromptIndex, generation.SampleIndex, generation.Tokens[step], generation.LogProbs[step], "");
-        Assert.Equal(expected, told);
+            select (generation.PromptIndex, generation.SampleIndex, generation.Tokens[step], generation.LogProbs[step], "");
+        Assert.Equal(expected, told.Select(token => (token.PromptIndex, token.SampleIndex, token.Token, token.LogProb, token.Text)));
     }
 
     [Fact]
