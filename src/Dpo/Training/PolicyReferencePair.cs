@@ -91,7 +91,7 @@ public sealed class PolicyReferencePair : IDisposable
 
     /// <summary>SHA-256 of the reference's weights as they are now, without those it shares with the policy; null once it was released. A
     /// run takes it before its first step and before it reads a checkpoint: of the initial weights, where the pair was made anew.</summary>
-    internal string? ReferenceDigest() => released ? null : ReferenceLogProbsKey.HashOf(
+    internal string? ReferenceDigest() => released ? null : TensorDigest.Of(
         reference is null ? weights.Select(weight => (weight.Name, weight.Initial)) : ReferenceState());
 
     /// <summary>Loads a model folder as the policy; the reference is the same model as loaded.</summary>
@@ -240,7 +240,7 @@ public sealed class PolicyReferencePair : IDisposable
     /// <summary>A policy in the mode that it is trained in: the paper trains without dropout, but for that of an adapter.</summary>
     internal static CausalLanguageModel InMode(CausalLanguageModel policy)
     {
-        if (policy is not Transformer)
+        if (policy.TrainsInEvaluationMode)
             policy.eval();
         return policy;
     }
@@ -248,7 +248,7 @@ public sealed class PolicyReferencePair : IDisposable
     /// <summary>A merged policy does not compute with its adapter, whose initial weights are to stand in for the trained ones.</summary>
     private static void RequireUnmerged(CausalLanguageModel policy)
     {
-        if (policy is Transformer { IsMerged: true })
+        if (policy.IsMerged)
             throw new InvalidOperationException(
                 "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.");
     }

@@ -2,10 +2,11 @@ using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using System.Text;
 using Dpo.Batching;
 using Dpo.Models;
 using Dpo.Optimizers;
-using Dpo.Training.Reference;
+using Dpo.Weights;
 using static TorchSharp.torch;
 
 namespace Dpo.Training.Checkpointing;
@@ -60,12 +61,13 @@ internal static class RunFacts
             yield return Fact("the optimizer's constants", constants, Change.Allowed);
         var frozen = model.named_parameters().Where(named => !named.parameter.requires_grad).Select(named => (named.name, (Tensor)named.parameter));
         var buffers = model.named_buffers().Select(named => (named.name, named.buffer));
-        yield return Fact("the frozen weights", ReferenceLogProbsKey.HashOf(frozen.Concat(buffers)), Change.Refused);
-        if (model is not Transformer transformer)
+        yield return Fact("the frozen weights", TensorDigest.Of(frozen.Concat(buffers)), Change.Refused);
+        if (model.Description is not { } described)
             yield break;
-        yield return Fact("the model's configuration", ReferenceLogProbsKey.HashOf(transformer.Config.Description()), Change.Refused);
-        yield return Fact("Precision", transformer.Precision, Change.Allowed);
-        if (transformer.Lora is { } lora)
+        var configuration = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(described.Configuration)));
+        yield return Fact("the model's configuration", configuration, Change.Refused);
+        yield return Fact("Precision", described.Precision, Change.Allowed);
+        if (described.Adapter is { } lora)
             yield return Fact("the adapter", string.Create(
                 CultureInfo.InvariantCulture, $"rank {lora.Rank}, scale {lora.ScaleDescription}, dropout {lora.Dropout:r}, seed {lora.Seed}"), Change.Allowed);
     }

@@ -4,7 +4,6 @@ using Dpo.Optimizers;
 using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using Transformer = Dpo.Models.Transformer;
 
 namespace Dpo.Training.Checkpointing;
 
@@ -13,29 +12,18 @@ namespace Dpo.Training.Checkpointing;
 internal sealed class TrainedState(
     CausalLanguageModel model, TrainedParameters trained, optim.Optimizer optimizer, PolicyReferencePair? pair)
 {
-    private const string TrainedName = "trained.safetensors";
     private const string OptimizerName = "optimizer.safetensors";
     private const string TorchOptimizerName = "optimizer.bin";
     private const string ReferenceName = "reference.safetensors";
     private const string RandomName = "random.safetensors";
     private const string GeneratorName = "cpu";
 
-    private readonly Transformer? transformer = model as Transformer;
-
     /// <summary>How often the adapter's dropout has drawn.</summary>
     public long DropoutDraws
     {
-        get => transformer?.DropoutDraws ?? 0;
-        set
-        {
-            if (transformer is not null)
-                transformer.DropoutDraws = value;
-        }
+        get => model.DropoutDraws;
+        set => model.DropoutDraws = value;
     }
-
-    /// <summary>Whether the weights are an adapter's and no others.</summary>
-    private bool IsAdapter => transformer?.AdapterParameters.Select(named => named.Parameter.Handle).ToHashSet() is { Count: > 0 } own
-        && own.SetEquals(trained.All.Select(named => named.Parameter.Handle));
 
     /// <summary>The state of the process's random generator.</summary>
     public static byte[] RandomState
@@ -49,7 +37,7 @@ internal sealed class TrainedState(
 
     /// <summary>Refuses weights that are not finite.</summary>
     /// <param name="what">What is not done with them.</param>
-    public void RequireFinite(string what) => FiniteWeights.Require(Trained(), what);
+    public void RequireFinite(string what) => FiniteWeights.Require(trained.All.Select(named => (named.Name, (Tensor)named.Parameter)), what);
 
     /// <summary>Refuses an optimizer whose state cannot be saved.</summary>
     public void RequireRestorable()
@@ -64,12 +52,7 @@ internal sealed class TrainedState(
     public void Write(string folder)
     {
         using var scope = NewDisposeScope();
-        if (IsAdapter)
-            transformer!.SaveAdapter(folder);
-        else if (transformer is { Lora: null })
-            transformer.Save(folder);
-        else
-            SafetensorsWriter.Write(Path.Combine(folder, TrainedName), Trained());
+        model.WriteTrained(folder, trained.All);
         if (optimizer is IRestorableOptimizer restorable)
             SafetensorsWriter.Write(Path.Combine(folder, OptimizerName), restorable.State());
         else
@@ -90,12 +73,7 @@ internal sealed class TrainedState(
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
-        if (IsAdapter)
-            transformer!.ReadAdapterWeights(folder);
-        else if (transformer is { Lora: null })
-            Read(Path.Combine(folder, ModelWeights.FileName), [.. model.named_parameters().Select(named => (named.name, (Tensor)named.parameter))]);
-        else
-            Read(Path.Combine(folder, TrainedName), [.. Trained()]);
+        model.ReadTrained(folder, trained.All);
     }
 
     /// <summary>Takes the state over from a checkpoint that was checked.</summary>
@@ -122,12 +100,4 @@ internal sealed class TrainedState(
         using var random = new SafetensorsReader(Path.Combine(folder, RandomName));
         Generator.Default.set_state(random.Read(GeneratorName));
     }
-
-    private static void Read(string path, (string Name, Tensor Tensor)[] targets)
-    {
-        using var weights = ModelWeights.OpenFile(path);
-        weights.LoadInto(targets, ignored: null);
-    }
-
-    private IEnumerable<(string Name, Tensor Tensor)> Trained() => trained.All.Select(named => (named.Name, (Tensor)named.Parameter));
 }
