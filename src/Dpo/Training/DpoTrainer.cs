@@ -33,9 +33,8 @@ public sealed class DpoTrainer : Trainer
         ILogger? logger = null)
         : base(
             new PreferenceObjective(
-                (pair ?? throw new ArgumentNullException(nameof(pair))).Policy, pair, loss ??= new DpoLoss(),
-                (options ??= new TrainingOptions()).For(optimizer)),
-            optimizer, logger)
+                (pair ?? throw new ArgumentNullException(nameof(pair))).Policy, pair, loss ??= new DpoLoss(), options ??= new TrainingOptions()),
+            options, optimizer, logger)
     {
         pair.RequireTrainedAsCopied();
         RequireReferenceToMove(loss, options);
@@ -59,8 +58,8 @@ public sealed class DpoTrainer : Trainer
         : base(
             new PreferenceObjective(
                 PolicyReferencePair.InMode(policy ?? throw new ArgumentNullException(nameof(policy))), pair: null, WithoutReference(loss),
-                (options ??= new TrainingOptions()).For(optimizer)),
-            optimizer, logger) =>
+                options ??= new TrainingOptions()),
+            options, optimizer, logger) =>
         RequireReferenceToMove(loss, options);
 
     private static IPreferenceLoss WithoutReference(IPreferenceLoss loss)

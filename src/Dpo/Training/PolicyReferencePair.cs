@@ -4,7 +4,6 @@ using Dpo.Losses;
 using Dpo.Models;
 using Dpo.Native;
 using Dpo.Optimizers;
-using Dpo.Training.Reference;
 using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -185,13 +184,20 @@ public sealed class PolicyReferencePair : IDisposable
     /// reference is as it was made, or was released.</summary>
     internal IReadOnlyList<(string Name, Tensor Tensor)>? MovedReference => hasMoved && !released ? Movable() : null;
 
-    /// <summary>Puts the reference where it had moved to when a file of <see cref="MovedReference"/> was written.</summary>
-    /// <exception cref="InvalidInputException">The reference has other weights.</exception>
-    internal void RestoreReference(string path)
+    /// <summary>Puts the reference where it had moved to when <see cref="MovedReference"/> was written.</summary>
+    /// <exception cref="InvalidInputException">The reference has other weights; it may be half replaced.</exception>
+    internal void RestoreReference(IEnumerable<(string Name, Tensor Tensor)> moved)
     {
         using var noGrad = no_grad();
-        using var file = ModelWeights.OpenFile(path);
-        file.LoadInto(Movable(), ignored: null);
+        var missing = Movable().ToDictionary(named => named.Name, named => named.Tensor);
+        foreach (var (name, tensor) in moved)
+        {
+            if (!missing.Remove(name, out var own) || !own.shape.SequenceEqual(tensor.shape))
+                throw new InvalidInputException($"The checkpoint's reference has {name} [{string.Join(", ", tensor.shape)}], and this one has not.");
+            own.copy_(tensor);
+        }
+        if (missing.Count > 0)
+            throw new InvalidInputException($"The checkpoint's reference lacks {missing.Keys.First()}.");
         hasMoved = true;
     }
 
@@ -219,7 +225,7 @@ public sealed class PolicyReferencePair : IDisposable
 
     /// <summary>
     /// Frees the reference's memory: its weights, as much as the policy's. From here on only data that carries reference
-    /// log-probabilities can be trained or evaluated on; compute those of all data first (<see cref="Dpo.Training.Reference.ReferenceLogProbs"/>).
+    /// log-probabilities can be trained or evaluated on; compute those of all data first (<c>ReferenceLogProbs.Compute</c>).
     /// </summary>
     public void ReleaseReference()
     {

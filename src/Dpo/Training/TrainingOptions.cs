@@ -98,7 +98,7 @@ public sealed record TrainingOptions
     /// <summary>Where and when to save what a run needs to go on after an interruption; null for no checkpoints.</summary>
     public CheckpointOptions? Checkpoints { get; init; }
 
-    /// <summary>The checkpoint to go on from, such as <see cref="Dpo.Training.Checkpointing.Checkpoints.Latest"/> gives it; null begins anew. Make the
+    /// <summary>The checkpoint to go on from, such as <see cref="Checkpointing.Checkpoints.Latest"/> gives it; null begins anew. Make the
     /// model, the pair, the data and the options as at the first start: the trained weights then come from the checkpoint.</summary>
     /// <remarks>
     /// <para>On the same CPU, with the same binaries and number of threads, weights and metrics are to the bit those of a run that

@@ -83,16 +83,6 @@ internal sealed record CheckpointState(
         }
     }
 
-    /// <summary>The last step that was reported when a checkpoint was written, which a run that goes on from it does not report again;
-    /// null for no checkpoint.</summary>
-    public static int? LastToldStep(string? checkpoint)
-    {
-        if (checkpoint is null)
-            return null;
-        var position = Read(checkpoint).Position;
-        return position.Untold is null ? position.Step : position.Step - 1;
-    }
-
     private static byte[] Seal(ReadOnlySpan<byte> body) =>
         Encoding.UTF8.GetBytes($",\n  \"sha256\": \"{Convert.ToHexStringLower(SHA256.HashData(body))}\"\n}}\n");
 }

@@ -7,14 +7,14 @@ using static TorchSharp.torch;
 
 namespace Dpo.Training.Checkpointing;
 
-/// <summary>The tensors of a run that its steps change, as files of a checkpoint: trained weights, the optimizer's state, a reference
-/// that has moved, and the process's random generator, which a module of the user's own may draw from.</summary>
+/// <summary>The tensors of a run that its steps change, as files of a checkpoint: trained weights, the optimizer's state, what else there
+/// is, such as a reference that has moved, and the process's random generator, which a module of the user's own may draw from.</summary>
 internal sealed class TrainedState(
-    CausalLanguageModel model, TrainedParameters trained, optim.Optimizer optimizer, PolicyReferencePair? pair)
+    CausalLanguageModel model, TrainedParameters trained, optim.Optimizer optimizer, IRestorable others)
 {
     private const string OptimizerName = "optimizer.safetensors";
     private const string TorchOptimizerName = "optimizer.bin";
-    private const string ReferenceName = "reference.safetensors";
+    private const string OthersName = "reference.safetensors";
     private const string RandomName = "random.safetensors";
     private const string GeneratorName = "cpu";
 
@@ -34,6 +34,10 @@ internal sealed class TrainedState(
             return state.bytes.ToArray();
         }
     }
+
+    /// <summary>All facts of the run.</summary>
+    /// <param name="given">Those that its trainer gives.</param>
+    public RunFacts FactsWith(IEnumerable<RunFact> given) => new(given, model, optimizer);
 
     /// <summary>Refuses weights that are not finite.</summary>
     /// <param name="what">What is not done with them.</param>
@@ -61,8 +65,8 @@ internal sealed class TrainedState(
                 using var writer = new BinaryWriter(stream, System.Text.Encoding.UTF8, leaveOpen: true);
                 ((OptimizerHelper)optimizer).save_state_dict(writer);
             });
-        if (pair?.MovedReference is { } moved)
-            SafetensorsWriter.Write(Path.Combine(folder, ReferenceName), moved);
+        if (others.State().ToArray() is { Length: > 0 } changed)
+            SafetensorsWriter.Write(Path.Combine(folder, OthersName), changed);
         SafetensorsWriter.Write(Path.Combine(folder, RandomName), [(GeneratorName, Generator.Default.get_state())]);
     }
 
@@ -95,9 +99,19 @@ internal sealed class TrainedState(
             using var reader = new BinaryReader(File.OpenRead(Path.Combine(folder, TorchOptimizerName)));
             ((OptimizerHelper)optimizer).load_state_dict(reader);
         }
-        if (files.Contains(ReferenceName))
-            pair?.RestoreReference(Path.Combine(folder, ReferenceName));
+        if (files.Contains(OthersName))
+            others.LoadState(Tensors(Path.Combine(folder, OthersName)));
         using var random = new SafetensorsReader(Path.Combine(folder, RandomName));
         Generator.Default.set_state(random.Read(GeneratorName));
+    }
+
+    private static IEnumerable<(string Name, Tensor Tensor)> Tensors(string path)
+    {
+        using var file = new SafetensorsReader(path);
+        foreach (var name in file.Names)
+        {
+            using var tensor = file.Read(name);
+            yield return (name, tensor);
+        }
     }
 }
