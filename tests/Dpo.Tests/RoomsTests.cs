@@ -40,17 +40,20 @@ public partial class RoomsTests
     {
         var listed = Row().Matches(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "README.md")).Split("| folder | what lives there |")[1]);
         Assert.Equal(
-            rooms.Where(room => room != "Dpo").Select(room => room.Split('.')[1]).Distinct(), listed.Select(row => row.Groups[1].Value));
+            rooms.Where(room => room != "Dpo").Select(room => room.Split('.')[1]).Distinct(),
+            listed.Select(row => row.Groups[1].Value));
     }
 
     private static bool IsOurs(TypeReference type) => IsWithin(Room(type), "Dpo");
 
-    /// <summary>The longest of the list that a type's namespace begins with; a namespace that is in none stands for itself.</summary>
+    /// <summary>The longest of the list that a type's namespace begins with; a namespace that is in none stands for
+    /// itself.</summary>
     private static string Room(TypeReference type) => type.DeclaringType is { } outer
         ? Room(outer)
         : rooms.Where(room => room != "Dpo" && IsWithin(type.Namespace, room)).MaxBy(room => room.Length) ?? type.Namespace;
 
-    private static bool IsWithin(string name, string room) => name == room || name.StartsWith(room + ".", StringComparison.Ordinal);
+    private static bool IsWithin(string name, string room) =>
+        name == room || name.StartsWith(room + ".", StringComparison.Ordinal);
 
     private static string Outermost(string name) => name.Split('/')[0];
 

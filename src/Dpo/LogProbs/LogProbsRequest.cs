@@ -1,7 +1,8 @@
 namespace Dpo.LogProbs;
 
-/// <summary>What is to be computed of a model's distributions beside the log-probabilities of completions: sums over the vocabulary, each
-/// of which costs a part of the output head's time. A loss says what it needs (<c>IPreferenceLoss.Needs</c>).</summary>
+/// <summary>What is to be computed of a model's distributions beside the log-probabilities of completions: sums over the
+/// vocabulary, each of which costs a part of the output head's time. A loss says what it needs
+/// (<c>IPreferenceLoss.Needs</c>).</summary>
 public sealed record LogProbsRequest
 {
     /// <summary>Nothing beside.</summary>

@@ -43,7 +43,8 @@ public abstract class PairLoss : PreferenceLoss, IPairLoss
             "A batch holds no pair of a chosen and a rejected completion, so a loss of pairs has nothing to learn from it; " +
             "labelled completions are what the loss 'kto' takes, and SftTrainer trains on completions alone.");
 
-    /// <summary>β times what a completion is more likely than under the reference, or, without one, its log-probability per token.</summary>
+    /// <summary>β times what a completion is more likely than under the reference, or, without one, its log-probability per
+    /// token.</summary>
     internal static Tensor RewardsOf(IPairLoss loss, PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);

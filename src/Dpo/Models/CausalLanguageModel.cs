@@ -26,8 +26,8 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     /// <summary>What turns a hidden state into logits.</summary>
     public abstract OutputHead Head { get; }
 
-    /// <summary>The most tokens a prompt and a completion may have together, less the last one; longer examples are refused before a run
-    /// begins. <see cref="int.MaxValue"/>, none, unless the model says otherwise.</summary>
+    /// <summary>The most tokens a prompt and a completion may have together, less the last one; longer examples are refused
+    /// before a run begins. <see cref="int.MaxValue"/>, none, unless the model says otherwise.</summary>
     public virtual int MaxPositions => int.MaxValue;
 
     /// <summary>How many bytes of fp32 logits <c>CompletionLogProbs</c> keep alive at once on a GPU, in the forward and in the backward

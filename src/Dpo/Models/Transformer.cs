@@ -257,8 +257,8 @@ public abstract class Transformer : CausalLanguageModel
     /// <summary>It knows no dropout but that of an adapter, which was asked for by name.</summary>
     internal override bool TrainsInEvaluationMode => false;
 
-    /// <summary>Writes a folder that <see cref="LoadAdapter"/>, or <see cref="CausalLanguageModel.Load"/>, takes; but for an adapter that is
-    /// trained together with other weights.</summary>
+    /// <summary>Writes a folder that <see cref="LoadAdapter"/>, or <see cref="CausalLanguageModel.Load"/>, takes; but for an
+    /// adapter that is trained together with other weights.</summary>
     internal override void WriteTrained(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained)
     {
         if (IsAdapter(trained))

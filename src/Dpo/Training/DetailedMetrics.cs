@@ -30,13 +30,15 @@ internal static class DetailedMetrics
         var (chosen, rejected) = (part.Preferences.Chosen, part.Preferences.Rejected);
         return
         [
-            Sum(statistics.MeanLogits, chosen).DividedBy(whole.ChosenTokens), Sum(statistics.MeanLogits, rejected).DividedBy(whole.RejectedTokens),
+            Sum(statistics.MeanLogits, chosen).DividedBy(whole.ChosenTokens),
+            Sum(statistics.MeanLogits, rejected).DividedBy(whole.RejectedTokens),
             Sum(statistics.Hits, chosen), entropy,
         ];
     }
 
     /// <summary>Those of completions alone, over all their tokens.</summary>
-    public static IReadOnlyList<Metric> OfCompletions(PreferenceCounts whole) => [new(TokenAccuracy, whole.CompletionTokens), new("entropy")];
+    public static IReadOnlyList<Metric> OfCompletions(PreferenceCounts whole) =>
+        [new(TokenAccuracy, whole.CompletionTokens), new("entropy")];
 
     /// <summary>A part's share of them.</summary>
     public static IReadOnlyList<Tensor> OfCompletions(PreferenceLogProbs part, PreferenceCounts whole) =>

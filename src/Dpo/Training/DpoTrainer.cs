@@ -33,7 +33,8 @@ public sealed class DpoTrainer : Trainer
         ILogger? logger = null)
         : base(
             new PreferenceObjective(
-                (pair ?? throw new ArgumentNullException(nameof(pair))).Policy, pair, loss ??= new DpoLoss(), options ??= new TrainingOptions()),
+                (pair ?? throw new ArgumentNullException(nameof(pair))).Policy, pair, loss ??= new DpoLoss(),
+                options ??= new TrainingOptions()),
             options, optimizer, logger)
     {
         pair.RequireTrainedAsCopied();

@@ -44,7 +44,8 @@ internal sealed class HeldOutSets
             measurement.Require(data, data.Batches(measurement.Options.BatchSize).First(), data.Counts);
         if (measurement.Options.Checkpoints?.KeepBest is not { Name: var best })
             return;
-        string[] names = [.. sets.SelectMany(set => measurement.Metrics(set.Data.Counts).Select(metric => set.Prefix + metric.Name))];
+        string[] names =
+            [.. sets.SelectMany(set => measurement.Metrics(set.Data.Counts).Select(metric => set.Prefix + metric.Name))];
         if (!names.Contains(best))
             throw new InvalidInputException(names.Length > 0
                 ? $"KeepBest: no evaluation measures {best}; there are {string.Join(", ", names)}."

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Training;
 
-/// <summary>An objective over batches and data: cut into parts, whose shares, and whose gradients, add up to the whole's.</summary>
+/// <summary>An objective over batches and data: cut into parts, whose shares, and whose gradients, add up to the
+/// whole's.</summary>
 /// <param name="objective">What is measured.</param>
 /// <param name="options">How batches are cut.</param>
 internal sealed class Measurement(Objective objective, TrainingOptions options)
@@ -27,7 +28,8 @@ internal sealed class Measurement(Objective objective, TrainingOptions options)
     }
 
     /// <summary>Adds the gradients of a batch's loss to the parameters'. Nothing waits for the device.</summary>
-    /// <returns>The batch's metrics, for <see cref="HostRead"/> and <see cref="Named"/>; a tensor of the current dispose scope.</returns>
+    /// <returns>The batch's metrics, for <see cref="HostRead"/> and <see cref="Named"/>; a tensor of the current dispose
+    /// scope.</returns>
     public Tensor Train(PreferenceBatch batch) => Run(batch, batch.Counts, train: true, CancellationToken.None);
 
     /// <summary>Measures data, without gradients. The device is waited for once, at the end.</summary>
@@ -39,7 +41,8 @@ internal sealed class Measurement(Objective objective, TrainingOptions options)
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var whole = data.Counts;
-        return Named(whole, HostRead.Of(Sum(data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellation)))));
+        var batches = data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellation));
+        return Named(whole, HostRead.Of(Sum(batches)));
     }
 
     /// <summary>Names the metrics of a whole.</summary>
@@ -47,7 +50,8 @@ internal sealed class Measurement(Objective objective, TrainingOptions options)
     /// <param name="sums">What was measured of its parts, summed up; there may be more behind it.</param>
     /// <returns>The averages, <c>loss</c> among them.</returns>
     public Dictionary<string, double> Named(PreferenceCounts whole, IEnumerable<double> sums) =>
-        Metrics(whole).Zip(sums).ToDictionary(measured => measured.First.Name, measured => measured.Second / measured.First.Count);
+        Metrics(whole).Zip(sums, (metric, sum) => (metric.Name, Value: sum / metric.Count))
+            .ToDictionary(measured => measured.Name, measured => measured.Value);
 
     /// <summary>All metrics of a whole, in the order of their values.</summary>
     public IEnumerable<Metric> Metrics(PreferenceCounts whole) => objective.Metrics(whole).Prepend(new("loss"));

@@ -12,17 +12,21 @@ namespace Dpo.Training;
 /// micro-batches, updates, evaluations, checkpoints and early stopping, as it does for DPO and supervised fine-tuning.
 /// </summary>
 /// <remarks>
-/// <para>An objective that is a function of completions' log-probabilities is a <see cref="LogProbObjective"/>; a loss of preferences needs
-/// none, since <see cref="DpoTrainer"/> takes any <see cref="IPreferenceLoss"/>. Parameters beside a language model's own, as those of a head
-/// that gives scores, are the model's: a subclass of <see cref="CausalLanguageModel"/> registers them.</para>
-/// <para>A batch is computed in parts (<see cref="TrainingOptions.MicroBatchTokens"/>). Each gives its share: sums of its own, divided by
-/// counts of the whole. Shares and their gradients add up to the whole's, so that no result depends on how it was cut.</para>
-/// <para>The trainer calls everything on its own thread, within a dispose scope of the part: what is made there needs no disposing.</para>
+/// <para>An objective that is a function of completions' log-probabilities is a <see cref="LogProbObjective"/>; a loss of
+/// preferences needs none, since <see cref="DpoTrainer"/> takes any <see cref="IPreferenceLoss"/>. Parameters beside a language
+/// model's own, as those of a head that gives scores, are the model's: a subclass of <see cref="CausalLanguageModel"/> registers
+/// them.</para>
+/// <para>A batch is computed in parts (<see cref="TrainingOptions.MicroBatchTokens"/>). Each gives its share: sums of its own,
+/// divided by counts of the whole. Shares and their gradients add up to the whole's, so that no result depends on how it was
+/// cut.</para>
+/// <para>The trainer calls everything on its own thread, within a dispose scope of the part: what is made there needs no
+/// disposing.</para>
 /// </remarks>
 public abstract class Objective : IRestorable
 {
     /// <summary>Creates it.</summary>
-    /// <param name="model">The model that is trained, in the mode that it is to be trained in; it stays the caller's to dispose.</param>
+    /// <param name="model">The model that is trained, in the mode that it is to be trained in; it stays the caller's to
+    /// dispose.</param>
     protected Objective(CausalLanguageModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -33,27 +37,28 @@ public abstract class Objective : IRestorable
     public CausalLanguageModel Model { get; }
 
     /// <summary>Computes a part of a batch, or of held-out data (then without gradients).</summary>
-    /// <param name="part">The part. <c>part.To(Model.Device)</c> are its tensors; its examples tell what else is known of them, by
-    /// <c>Source</c> say.</param>
+    /// <param name="part">The part. <c>part.To(Model.Device)</c> are its tensors; its examples tell what else is known of them,
+    /// by <c>Source</c> say.</param>
     /// <param name="whole">What the whole batch, or all held-out data, holds: what sums are divided by.</param>
-    /// <returns>The part's share of the whole's loss, a scalar with its graph; and for each of <see cref="Metrics"/>, in their order, a
-    /// scalar: its share, or its sum where the metric has a count. All on the model's device: numbers are read once a step, for all parts
-    /// together, so take none to the host here.</returns>
+    /// <returns>The part's share of the whole's loss, a scalar with its graph; and for each of <see cref="Metrics"/>, in their
+    /// order, a scalar: its share, or its sum where the metric has a count. All on the model's device: numbers are read once a
+    /// step, for all parts together, so take none to the host here.</returns>
     public abstract (Tensor Loss, IReadOnlyList<Tensor> Metrics) Measure(PreferenceBatch part, PreferenceCounts whole);
 
     /// <summary>What is measured beside <c>loss</c>; by default nothing.</summary>
-    /// <param name="whole">What the whole batch, or all held-out data, holds: a metric that it has nothing for is left out.</param>
+    /// <param name="whole">What the whole batch, or all held-out data, holds: a metric that it has nothing for is left
+    /// out.</param>
     public virtual IReadOnlyList<Metric> Metrics(PreferenceCounts whole) => [];
 
-    /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins. What is too long for the model, or has unknown ids,
-    /// is refused already; by default nothing else is.</summary>
+    /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins. What is too long for the model, or has
+    /// unknown ids, is refused already; by default nothing else is.</summary>
     /// <exception cref="InvalidInputException">They cannot be used; the message names an example by its source.</exception>
     public virtual void Require(PreferenceData data)
     {
     }
 
-    /// <summary>What a resumed run must have in common with the interrupted one besides model, data and options: numbers of the loss, a
-    /// teacher by a digest of its weights. By default nothing but the class's name.</summary>
+    /// <summary>What a resumed run must have in common with the interrupted one besides model, data and options: numbers of the
+    /// loss, a teacher by a digest of its weights. By default nothing but the class's name.</summary>
     public virtual IEnumerable<RunFact> Facts() => [];
 
     /// <summary>Is called after every update of the weights, before its checkpoint; by default does nothing.</summary>
@@ -62,20 +67,22 @@ public abstract class Objective : IRestorable
     {
     }
 
-    /// <summary>Tensors of its own that steps change, as a reference that moves, for checkpoints; by default none. Parameters of the model
-    /// are none of them.</summary>
-    /// <returns>Tensors under names of their own, on any device; none where nothing changed yet. They are read at once, and stay the
-    /// objective's.</returns>
+    /// <summary>Tensors of its own that steps change, as a reference that moves, for checkpoints; by default none. Parameters of
+    /// the model are none of them.</summary>
+    /// <returns>Tensors under names of their own, on any device; none where nothing changed yet. They are read at once, and stay
+    /// the objective's.</returns>
     public virtual IEnumerable<(string Name, Tensor Tensor)> State() => [];
 
     /// <summary>Takes over what <see cref="State"/> gave, where a run is resumed.</summary>
-    /// <param name="state">Is walked once and to be copied from; tensors are on the CPU and disposed when the next one is asked for.</param>
+    /// <param name="state">Is walked once and to be copied from; tensors are on the CPU and disposed when the next one is asked
+    /// for.</param>
     /// <exception cref="InvalidInputException">It does not fit.</exception>
     public virtual void LoadState(IEnumerable<(string Name, Tensor Tensor)> state)
     {
     }
 
-    /// <summary>Refuses a batch that the loss has nothing to learn from, before the run and not after its first or last step.</summary>
+    /// <summary>Refuses a batch that the loss has nothing to learn from, before the run and not after its first or last
+    /// step.</summary>
     internal virtual void RequireMeasurable(PreferenceBatch batch, PreferenceCounts whole)
     {
     }
@@ -88,7 +95,8 @@ public abstract class Objective : IRestorable
     /// <param name="cancellation">Ends it between two parts.</param>
     /// <returns>What <see cref="Summable"/> makes of each; tensors of the current dispose scope.</returns>
     internal virtual IEnumerable<Tensor> Compute(
-        IReadOnlyList<PreferenceBatch> parts, PreferenceCounts whole, int maxTokens, bool train, CancellationToken cancellation) =>
+        IReadOnlyList<PreferenceBatch> parts, PreferenceCounts whole, int maxTokens, bool train,
+        CancellationToken cancellation) =>
         parts.Select(part => Compute(part, whole, train, cancellation));
 
     /// <summary>Computes one part.</summary>
@@ -106,5 +114,6 @@ public abstract class Objective : IRestorable
     internal Tensor Summable(Tensor loss, IReadOnlyList<Tensor> metrics, PreferenceCounts whole) =>
         Metrics(whole).Count is var named && named == metrics.Count
             ? stack([loss.detach(), .. metrics]).to(HostRead.Precision(loss.device))
-            : throw new InvalidOperationException($"{GetType().Name}.Measure gave {metrics.Count} metrics, and Metrics names {named}.");
+            : throw new InvalidOperationException(
+                $"{GetType().Name}.Measure gave {metrics.Count} metrics, and Metrics names {named}.");
 }

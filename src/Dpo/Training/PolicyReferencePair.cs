@@ -107,7 +107,7 @@ public sealed class PolicyReferencePair : IDisposable
     public (CompletionLogProbs Policy, CompletionLogProbs Reference) LogProbs(BatchTensors batch)
     {
         // The reference first: its weights may not be exchanged once the policy's graph holds on to the trained ones.
-        var referenceLogProbs = ReferenceLogProbs(batch);
+        var referenceLogProbs = LogProbsOfReference(batch);
         return (CompletionLogProbs.Compute(Policy, batch), referenceLogProbs);
     }
 
@@ -117,7 +117,7 @@ public sealed class PolicyReferencePair : IDisposable
     /// <returns>Tensors of the current dispose scope.</returns>
     /// <exception cref="InvalidOperationException">The batch carries none, and the reference cannot be run; see
     /// <see cref="WithReference"/>.</exception>
-    public CompletionLogProbs ReferenceLogProbs(BatchTensors batch)
+    public CompletionLogProbs LogProbsOfReference(BatchTensors batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using var noGrad = no_grad();
@@ -193,7 +193,8 @@ public sealed class PolicyReferencePair : IDisposable
         foreach (var (name, tensor) in moved)
         {
             if (!missing.Remove(name, out var own) || !own.shape.SequenceEqual(tensor.shape))
-                throw new InvalidInputException($"The checkpoint's reference has {name} [{string.Join(", ", tensor.shape)}], and this one has not.");
+                throw new InvalidInputException(
+                    $"The checkpoint's reference has {name} [{string.Join(", ", tensor.shape)}], and this one has not.");
             own.copy_(tensor);
         }
         if (missing.Count > 0)

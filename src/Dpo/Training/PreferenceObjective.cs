@@ -28,8 +28,8 @@ internal sealed class PreferenceObjective(CausalLanguageModel policy, PolicyRefe
         pair?.RequireReferenceFor(data);
         if (options.MoveReferenceEvery is not null && data.Find(example => example.HasReference) is { } example)
             throw new InvalidOperationException(
-                $"The reference moves every {options.MoveReferenceEvery} steps, but the example {example.Source ?? "without a source"} carries " +
-                "log-probabilities of the reference as it was; train on data without ReferenceLogProbs, or leave MoveReferenceEvery out.");
+                $"The reference moves every {options.MoveReferenceEvery} steps, but the example {example.Source ?? "without a source"} " +
+                "carries log-probabilities of the reference as it was; train on data without ReferenceLogProbs, or leave MoveReferenceEvery out.");
     }
 
     public override IEnumerable<RunFact> Facts() =>
@@ -48,7 +48,7 @@ internal sealed class PreferenceObjective(CausalLanguageModel policy, PolicyRefe
 
     public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state) => pair?.RestoreReference(state);
 
-    protected override CompletionLogProbs? Reference(BatchTensors part) => pair?.ReferenceLogProbs(part);
+    protected override CompletionLogProbs? Reference(BatchTensors part) => pair?.LogProbsOfReference(part);
 
     public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole)
     {
@@ -56,7 +56,8 @@ internal sealed class PreferenceObjective(CausalLanguageModel policy, PolicyRefe
         return
         [
             .. If(chosen > 0, new Metric("rewards/chosen")), .. If(rejected > 0, new Metric("rewards/rejected")),
-            .. If(chosen > 0 && rejected > 0, new Metric("rewards/margins")), .. If(whole.Pairs > 0, new Metric("rewards/accuracies", whole.Pairs)),
+            .. If(chosen > 0 && rejected > 0, new Metric("rewards/margins")),
+            .. If(whole.Pairs > 0, new Metric("rewards/accuracies", whole.Pairs)),
             .. If(chosen > 0, new Metric("logps/chosen")), .. If(rejected > 0, new Metric("logps/rejected")),
             .. options.DetailedMetrics ? DetailedMetrics.OfPairs(whole) : [],
         ];
@@ -69,15 +70,18 @@ internal sealed class PreferenceObjective(CausalLanguageModel policy, PolicyRefe
         var (logProbs, known) = (part.Policy.Sums.detach(), part.Preferences);
         var (chosen, rejected) = whole.Pairs > 0 ? (known.Chosen, known.Rejected) : (known.Desirable, known.Undesirable);
         var (chosenCount, rejectedCount) = Counts(whole);
-        Tensor Average(Tensor values, Tensor indices, int count) => values.index_select(0, indices).sum().DividedBy(Math.Max(1, count));
+        Tensor Average(Tensor values, Tensor indices, int count) =>
+            values.index_select(0, indices).sum().DividedBy(Math.Max(1, count));
 
+        Tensor Reward(Tensor indices) => rewards.index_select(0, indices);
         var (chosenReward, rejectedReward) = (Average(rewards, chosen, chosenCount), Average(rewards, rejected, rejectedCount));
         return (share,
         [
             .. If(chosenCount > 0, chosenReward), .. If(rejectedCount > 0, rejectedReward),
             .. If(chosenCount > 0 && rejectedCount > 0, chosenReward - rejectedReward),
-            .. whole.Pairs > 0 ? [rewards.index_select(0, chosen).gt(rewards.index_select(0, rejected)).sum(float32)] : (Tensor[])[],
-            .. If(chosenCount > 0, Average(logProbs, chosen, chosenCount)), .. If(rejectedCount > 0, Average(logProbs, rejected, rejectedCount)),
+            .. whole.Pairs > 0 ? [Reward(chosen).gt(Reward(rejected)).sum(float32)] : (Tensor[])[],
+            .. If(chosenCount > 0, Average(logProbs, chosen, chosenCount)),
+            .. If(rejectedCount > 0, Average(logProbs, rejected, rejectedCount)),
             .. options.DetailedMetrics ? DetailedMetrics.OfPairs(part, whole) : [],
         ]);
     }

@@ -25,8 +25,10 @@ internal sealed class SftObjective(CausalLanguageModel model, bool isDetailed) :
             example.Counts is { Pairs: > 0 } or { Rankings: > 0 } or { Undesirable: > 0 } || example.Mismatched > 0;
     }
 
-    public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole) => isDetailed ? DetailedMetrics.OfCompletions(whole) : [];
+    public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole) =>
+        isDetailed ? DetailedMetrics.OfCompletions(whole) : [];
 
     public override (Tensor Loss, IReadOnlyList<Tensor> Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole) =>
-        (-part.Policy.PerToken.sum().DividedBy(whole.CompletionTokens), isDetailed ? DetailedMetrics.OfCompletions(part, whole) : []);
+        (-part.Policy.PerToken.sum().DividedBy(whole.CompletionTokens),
+            isDetailed ? DetailedMetrics.OfCompletions(part, whole) : []);
 }

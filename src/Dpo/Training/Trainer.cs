@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Training;
 
-/// <summary>Trains a model on data: batches, updates, metrics, evaluations, checkpoints. What is minimized is the objective's matter:
-/// one of your own, or that of <see cref="DpoTrainer"/> or <see cref="SftTrainer"/>.</summary>
+/// <summary>Trains a model on data: batches, updates, metrics, evaluations, checkpoints. What is minimized is the objective's
+/// matter: one of your own, or that of <see cref="DpoTrainer"/> or <see cref="SftTrainer"/>.</summary>
 public class Trainer : IDisposable
 {
     private readonly Measurement measurement;
@@ -19,12 +19,13 @@ public class Trainer : IDisposable
     /// <summary>Creates the trainer of an objective.</summary>
     /// <param name="objective">What is minimized and measured; its model stays the caller's to dispose, and in its mode.</param>
     /// <param name="options">How to train; the paper's settings by default.</param>
-    /// <param name="optimizer">An optimizer of your own over the model's parameters, made after the model was moved to its device; it keeps
-    /// its learning rate unless the options set one or a schedule. By default the one the options name.</param>
+    /// <param name="optimizer">An optimizer of your own over the model's parameters, made after the model was moved to its
+    /// device; it keeps its learning rate unless the options set one or a schedule. By default the one the options name.</param>
     /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
-    /// <exception cref="ArgumentException">An option is out of its range, the model has no parameter that is trained, or the optimizer misses
-    /// one, or holds one twice.</exception>
-    public Trainer(Objective objective, TrainingOptions? options = null, optim.Optimizer? optimizer = null, ILogger? logger = null)
+    /// <exception cref="ArgumentException">An option is out of its range, the model has no parameter that is trained, or the
+    /// optimizer misses one, or holds one twice.</exception>
+    public Trainer(
+        Objective objective, TrainingOptions? options = null, optim.Optimizer? optimizer = null, ILogger? logger = null)
     {
         ArgumentNullException.ThrowIfNull(objective);
         options = (options ?? new TrainingOptions()).For(optimizer);
@@ -34,7 +35,8 @@ public class Trainer : IDisposable
             trained.RequireIn(optimizer);
         measurement = new Measurement(objective, options);
         ownsOptimizer = optimizer is null;
-        this.optimizer = optimizer ?? options.Optimizer.Create(trained.Parameters, options.LearningRate!.Value, options.WeightDecay);
+        this.optimizer = optimizer
+            ?? options.Optimizer.Create(trained.Parameters, options.LearningRate!.Value, options.WeightDecay);
         loop = new TrainingLoop(this, measurement, trained, this.optimizer, logger ?? NullLogger.Instance);
     }
 
@@ -117,7 +119,8 @@ public class Trainer : IDisposable
             ? trained
             : throw new ArgumentException(
                 model.parameters().FirstOrDefault(parameter => parameter.ElementSize < 4) is { } narrow
-                    ? $"The model's weights are kept as {narrow.dtype} and frozen, since updates as small as DPO's cannot move them; load it without a dtype, as fp32, " +
-                        "or train a LoRA adapter over it (AddLora)."
-                    : "The model has no parameter that requires a gradient, so there is nothing to train; a merged adapter is trained after UnmergeAdapter.", nameof(model));
+                    ? $"The model's weights are kept as {narrow.dtype} and frozen, since updates as small as DPO's cannot move " +
+                        "them; load it without a dtype, as fp32, or train a LoRA adapter over it (AddLora)."
+                    : "The model has no parameter that requires a gradient, so there is nothing to train; a merged adapter is " +
+                        "trained after UnmergeAdapter.", nameof(model));
 }

@@ -10,11 +10,11 @@ namespace Dpo.Training;
 internal static class TrainingFacts
 {
     /// <summary>All that a trainer knows of a run.</summary>
-    public static IEnumerable<RunFact> Of(Trainer trainer, Measurement measurement, PreferenceData data, HeldOutSets heldOut, int totalSteps) =>
+    public static IEnumerable<RunFact> Of(
+        Trainer trainer, Measurement measurement, PreferenceData data, HeldOutSets heldOut, int totalSteps) =>
     [
         .. Of(measurement.Options, totalSteps),
-        // Any objective may be a Trainer's, so that its own name says more.
-        new("the trainer", (trainer.GetType() == typeof(Trainer) ? measurement.Objective : (object)trainer).GetType().Name, OnChange.Refuse),
+        new("the trainer", NameOf(trainer, measurement.Objective), OnChange.Refuse),
         Of("the training data", data, OnChange.Refuse),
         .. heldOut.Facts(),
         .. measurement.Objective.Facts(),
@@ -22,6 +22,10 @@ internal static class TrainingFacts
 
     /// <summary>What is trained or evaluated on, known by its digest.</summary>
     public static RunFact Of(string name, PreferenceData data, OnChange onChange) => new(name, data.Source.Digest.All, onChange);
+
+    /// <summary>A trainer of a kind, or, where it is of none, what it minimizes.</summary>
+    private static string NameOf(Trainer trainer, Objective objective) =>
+        trainer.GetType() == typeof(Trainer) ? objective.GetType().Name : trainer.GetType().Name;
 
     /// <summary>What the options say. The schedule is known by what it gives at every step.</summary>
     private static IEnumerable<RunFact> Of(TrainingOptions options, int totalSteps)

@@ -24,7 +24,8 @@ internal sealed class TrainingLoop(
     public void Check(PreferenceData data, HeldOutSets heldOut)
     {
         ArgumentNullException.ThrowIfNull(data);
-        var first = data.Batches(measurement.Options.BatchSize, measurement.Options.Shuffle ? measurement.Options.Seed : null).First();
+        var options = measurement.Options;
+        var first = data.Batches(options.BatchSize, options.Shuffle ? options.Seed : null).First();
         measurement.Require(data, first, first.Counts);
         heldOut.Require(measurement);
     }

@@ -9,7 +9,8 @@ namespace Dpo.Training;
 /// <remarks>The device is waited for once in a step, when the gradient is there: for its norm, for the metrics, and on a GPU for what the
 /// update before left of the weights (<see cref="WeightCheck"/>). On the CPU there is nothing to wait for, and weights are looked at behind
 /// their update.</remarks>
-internal sealed class WeightUpdate(Measurement measurement, TrainedParameters trained, optim.Optimizer optimizer, LearningRates rates) : IDisposable
+internal sealed class WeightUpdate(
+    Measurement measurement, TrainedParameters trained, optim.Optimizer optimizer, LearningRates rates) : IDisposable
 {
     private Tensor? unread;
     private string made = "";
@@ -39,8 +40,8 @@ internal sealed class WeightUpdate(Measurement measurement, TrainedParameters tr
         if (!double.IsFinite(values["loss"]) || !double.IsFinite(gradNorm))
             throw new NotFiniteNumberException(
                 $"Step {step + 1} has loss {values["loss"]} and gradient norm {gradNorm}; the update was not made. Its examples: " +
-                $"{string.Join(", ", batch.Examples.Select(example => example.Source ?? "unnamed"))}. The largest weights: {LargestWeights.Of(measurement.Objective.Model)}." +
-                LastGood(lastGood));
+                $"{string.Join(", ", batch.Examples.Select(example => example.Source ?? "unnamed"))}. " +
+                $"The largest weights: {LargestWeights.Of(measurement.Objective.Model)}." + LastGood(lastGood));
 
         var learningRate = rates.Set(step, totalSteps);
         optimizer.step();
@@ -67,7 +68,8 @@ internal sealed class WeightUpdate(Measurement measurement, TrainedParameters tr
         Dispose();
         if (!double.IsFinite(weights))
             throw new NotFiniteNumberException(
-                $"{made}, left weights that are not finite. The largest: {LargestWeights.Of(measurement.Objective.Model)}. A smaller learning rate may help." + LastGood(lastGood));
+                $"{made}, left weights that are not finite. The largest: {LargestWeights.Of(measurement.Objective.Model)}. " +
+                "A smaller learning rate may help." + LastGood(lastGood));
     }
 
     /// <summary>Frees what was not read.</summary>

@@ -104,7 +104,7 @@ public class LossFamilyTests
         var (batch, loss) = (new PreferenceBatch(data.Examples), Named(name).Create());
         var tokens = batch.To(CPU);
         var share = loss.Share(
-            new(CompletionLogProbs.Compute(pair.Policy, tokens, new() { LogSquaredProbs = true }), pair.ReferenceLogProbs(tokens), tokens.Preferences), batch.Counts);
+            new(CompletionLogProbs.Compute(pair.Policy, tokens, new() { LogSquaredProbs = true }), pair.LogProbsOfReference(tokens), tokens.Preferences), batch.Counts);
         share.backward();
         Numbers.AssertClose(share.item<float>(), metrics["loss"], 1e-5, "loss");
         double[] expected = [.. pair.Policy.parameters().SelectMany(parameter => parameter.grad!.flatten().ToDoubles())];

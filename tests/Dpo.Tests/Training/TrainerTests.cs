@@ -123,7 +123,7 @@ public class TrainerTests
         var batch = new PreferenceBatch(Data(3).Examples).To(CPU);
         using var noGrad = no_grad();
         var expected = CompletionLogProbs.Compute(initial, batch).PerToken.ToDoubles();
-        Assert.Equal(expected, pair.ReferenceLogProbs(batch).PerToken.ToDoubles());
+        Assert.Equal(expected, pair.LogProbsOfReference(batch).PerToken.ToDoubles());
         Assert.Equal(expected, separate.LogProbs(batch).Reference.PerToken.ToDoubles());
         Assert.NotEqual(expected, CompletionLogProbs.Compute(pair.Policy, batch).PerToken.ToDoubles());
     }

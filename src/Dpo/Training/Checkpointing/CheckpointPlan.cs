@@ -15,7 +15,7 @@ internal sealed record CheckpointPlan
     /// <summary>Steps of the whole run.</summary>
     public required int TotalSteps { get; init; }
 
-    /// <summary>What the run was asked for and depends on, besides model, optimizer and machine. Asked once, and only where there is a
-    /// checkpoint to write or to go on from: digests of data take their time.</summary>
+    /// <summary>What the run was asked for and depends on, besides model, optimizer and machine. Asked once, and only where there
+    /// is a checkpoint to write or to go on from: digests of data take their time.</summary>
     public required Func<IEnumerable<RunFact>> Facts { get; init; }
 }

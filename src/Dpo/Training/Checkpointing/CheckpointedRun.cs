@@ -3,8 +3,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Dpo.Training.Checkpointing;
 
-/// <summary>What a training loop needs of checkpoints: where to go on, when to save, what to keep. Where none is to be written or gone on
-/// from it does nothing.</summary>
+/// <summary>What a training loop needs of checkpoints: where to go on, when to save, what to keep. Where none is to be written or
+/// gone on from it does nothing.</summary>
 internal sealed class CheckpointedRun : IDisposable
 {
     private readonly CheckpointPlan plan;
@@ -54,11 +54,11 @@ internal sealed class CheckpointedRun : IDisposable
         if (options is not null)
         {
             CheckpointFolder.Clean(options.Folder);
-            goesOn = plan.ResumeFrom is { } from
-                && Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(from))) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Folder));
+            goesOn = plan.ResumeFrom is { } from && Path.GetDirectoryName(FullPath(from)) == FullPath(options.Folder);
             if (!goesOn && CheckpointFolder.List(options.Folder) is [var newest, ..])
                 throw new InvalidInputException(
-                    $"{options.Folder} holds checkpoints of another run, the newest {Path.GetFileName(newest.Path)}; resume from it, delete them, or give another folder.");
+                    $"{options.Folder} holds checkpoints of another run, the newest {Path.GetFileName(newest.Path)}; resume from it, " +
+                    "delete them, or give another folder.");
         }
         if (plan.ResumeFrom is not { } path)
             return new RunPosition();
@@ -67,7 +67,8 @@ internal sealed class CheckpointedRun : IDisposable
         facts!.Compare(path, read.Facts, plan.AllowsChanges, logger);
         if (read.Position.Step > plan.TotalSteps)
             throw new InvalidInputException(
-                $"{path} was written after step {read.Position.Step}, but the run is to have {plan.TotalSteps} steps; give more steps.");
+                $"{path} was written after step {read.Position.Step}, but the run is to have {plan.TotalSteps} steps; " +
+                "give more steps.");
         state.Read(path, read.Files.Keys);
         state.DropoutDraws = read.DropoutDraws;
         savedStep = read.Position.Step;
@@ -78,11 +79,13 @@ internal sealed class CheckpointedRun : IDisposable
         return read.Position with { Best = StillToBeat(read) };
     }
 
+    private static string FullPath(string folder) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+
     /// <summary>The best step so far, if its value is still to be beaten: measured by the same metric on the same data, and still
     /// there.</summary>
     private BestSoFar? StillToBeat(CheckpointState read) =>
-        read.Position.Best is { } best && options is { KeepBest: { } metric } && metric.Name == best.Metric && facts!.HaveHeldOutOf(read.Facts)
-            && CheckpointFolder.List(options.Folder).Any(entry => entry.Step == best.Step)
+        read.Position.Best is { } best && options is { KeepBest: { } metric } && metric.Name == best.Metric
+            && facts!.HaveHeldOutOf(read.Facts) && CheckpointFolder.List(options.Folder).Any(entry => entry.Step == best.Step)
                 ? best
                 : null;
 
@@ -106,9 +109,10 @@ internal sealed class CheckpointedRun : IDisposable
     {
         if (options is null)
             return position;
-        var improves = options.KeepBest is { } metric && values.TryGetValue(metric.Name, out var value) && metric.Improves(value, position.Best?.Value);
+        var improves = options.KeepBest is { } metric && values.TryGetValue(metric.Name, out var value)
+            && metric.Improves(value, position.Best?.Value);
         if (improves)
-            position = position with { Best = new BestSoFar(options.KeepBest!.Name, values[options.KeepBest.Name], position.Step) };
+            position = position with { Best = new(options.KeepBest!.Name, values[options.KeepBest.Name], position.Step) };
         if (saved is { Position: { Untold: not null, Step: var step } } && step == position.Step)
             SaveTold(position);
         else if (improves)
@@ -193,7 +197,8 @@ internal sealed class CheckpointedRun : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             var kept = LastGood is null ? "There is none before it." : $"The last good one, {LastGood}, is untouched; make room and resume from it.";
-            throw new IOException($"The checkpoint of step {position.Step} could not be written to {options!.Folder}: {e.Message} {kept}", e);
+            throw new IOException(
+                $"The checkpoint of step {position.Step} could not be written to {options!.Folder}: {e.Message} {kept}", e);
         }
     }
 

@@ -44,8 +44,8 @@ public static class Checkpoints
             : throw new InvalidInputException($"{refusal.Message} No checkpoint in {folder} is whole.", refusal);
     }
 
-    /// <summary>The last step that a checkpoint's run had reported when it was written: a run that goes on from it reports the next one first.
-    /// Files of metrics are told, so that they keep what they have up to that step.</summary>
+    /// <summary>The last step that a checkpoint's run had reported when it was written: a run that goes on from it reports the
+    /// next one first. Files of metrics are told, so that they keep what they have up to that step.</summary>
     /// <param name="checkpoint">The checkpoint, such as <see cref="Latest"/> gives it; null for none.</param>
     /// <returns>The step; null for no checkpoint.</returns>
     /// <exception cref="InvalidInputException">It is damaged, or no checkpoint.</exception>

@@ -22,7 +22,8 @@ public enum OnChange
 /// <summary>Something that a run was asked for or depends on; a checkpoint records it, so that a run cannot go on as another one
 /// unseen.</summary>
 /// <param name="Name">What people call it, once in a run; for an option its name.</param>
-/// <param name="Value">Its value as text, the same on every machine: a number in the invariant culture, or a digest of what is long.</param>
+/// <param name="Value">Its value as text, the same on every machine: a number in the invariant culture, or a digest of what is
+/// long.</param>
 /// <param name="OnChange">What a change means.</param>
 public sealed record RunFact(string Name, string Value, OnChange OnChange)
 {

@@ -45,7 +45,8 @@ internal sealed class RunFacts
         string List(OnChange kind) => string.Join("; ", changed[kind]);
         if (changed[OnChange.Refuse].Any())
             throw new InvalidInputException(
-                $"{checkpoint} belongs to another run: {List(OnChange.Refuse)}. Resume it with the model, the data and the batches that it was begun with.");
+                $"{checkpoint} belongs to another run: {List(OnChange.Refuse)}. " +
+                "Resume it with the model, the data and the batches that it was begun with.");
         if (changed[OnChange.RefuseUnlessAllowed].Any() && !allowsChanges)
             throw new InvalidInputException(
                 $"{checkpoint} was written under other options: {List(OnChange.RefuseUnlessAllowed)}. " +
@@ -55,14 +56,16 @@ internal sealed class RunFacts
         if (changed[OnChange.Log].Any())
             logger.LogInformation("The run goes on with another length or other evaluations: {Changes}.", List(OnChange.Log));
         if (changed[OnChange.Warn].Any())
-            logger.LogWarning("The run goes on elsewhere, so that results may differ in their last bits: {Changes}.", List(OnChange.Warn));
+            logger.LogWarning(
+                "The run goes on elsewhere, so that results may differ in their last bits: {Changes}.", List(OnChange.Warn));
     }
 
     /// <summary>Whether held-out data are those of a checkpoint.</summary>
     public bool HaveHeldOutOf(IReadOnlyDictionary<string, string> recorded) =>
         all.All(fact => !fact.IsHeldOut || recorded.GetValueOrDefault(fact.Name) == fact.Value);
 
-    /// <summary>A schedule, say, is compared over the steps that it was recorded for; that there are more or fewer is listed by itself.</summary>
+    /// <summary>A schedule, say, is compared over the steps that it was recorded for; that there are more or fewer is listed by
+    /// itself.</summary>
     private static RunFact OverStepsOf(RunFact fact, IReadOnlyDictionary<string, string> recorded) =>
         fact.ValueOver is { } over && recorded.TryGetValue(StepsName, out var text) && int.TryParse(text, out var steps)
             ? fact with { Value = over(steps) }
@@ -73,8 +76,8 @@ internal sealed class RunFacts
         if (all.Any(fact => fact.Name == ShuffleName && fact.Value == ShuffledOrder.Name)
             && recorded.GetValueOrDefault(ShuffleName) is not (null or Unshuffled or ShuffledOrder.Name))
             throw new InvalidInputException(
-                $"{checkpoint} was written by a version of Dpo that shuffled data into another order ({recorded.GetValueOrDefault("Dpo")}); " +
-                "finish the run with that version, or begin it anew.");
+                $"{checkpoint} was written by a version of Dpo that shuffled data into another order " +
+                $"({recorded.GetValueOrDefault("Dpo")}); finish the run with that version, or begin it anew.");
     }
 
     /// <summary>What the model computes with besides the weights that are trained.</summary>
@@ -93,8 +96,8 @@ internal sealed class RunFacts
         yield return new("Precision", described.Precision, OnChange.RefuseUnlessAllowed);
         if (described.Adapter is { } lora)
             yield return new("the adapter", string.Create(
-                CultureInfo.InvariantCulture, $"rank {lora.Rank}, scale {lora.ScaleDescription}, dropout {lora.Dropout:r}, seed {lora.Seed}"),
-                OnChange.RefuseUnlessAllowed);
+                CultureInfo.InvariantCulture,
+                $"rank {lora.Rank}, scale {lora.ScaleDescription}, dropout {lora.Dropout:r}, seed {lora.Seed}"), OnChange.RefuseUnlessAllowed);
     }
 
     /// <summary>Where and with what the run computes.</summary>

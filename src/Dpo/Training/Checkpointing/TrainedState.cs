@@ -7,8 +7,9 @@ using static TorchSharp.torch;
 
 namespace Dpo.Training.Checkpointing;
 
-/// <summary>The tensors of a run that its steps change, as files of a checkpoint: trained weights, the optimizer's state, what else there
-/// is, such as a reference that has moved, and the process's random generator, which a module of the user's own may draw from.</summary>
+/// <summary>The tensors of a run that its steps change, as files of a checkpoint: trained weights, the optimizer's state, what
+/// else there is, such as a reference that has moved, and the process's random generator, which a module of the user's own may
+/// draw from.</summary>
 internal sealed class TrainedState(
     CausalLanguageModel model, TrainedParameters trained, optim.Optimizer optimizer, IRestorable others)
 {
@@ -41,7 +42,8 @@ internal sealed class TrainedState(
 
     /// <summary>Refuses weights that are not finite.</summary>
     /// <param name="what">What is not done with them.</param>
-    public void RequireFinite(string what) => FiniteWeights.Require(trained.All.Select(named => (named.Name, (Tensor)named.Parameter)), what);
+    public void RequireFinite(string what) =>
+        FiniteWeights.Require(trained.All.Select(named => (named.Name, (Tensor)named.Parameter)), what);
 
     /// <summary>Refuses an optimizer whose state cannot be saved.</summary>
     public void RequireRestorable()

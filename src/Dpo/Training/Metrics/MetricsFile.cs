@@ -24,10 +24,10 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     /// <summary>Prepares both files in <paramref name="folder"/>, which is made where it is missing; older ones are replaced, or
     /// gone on with, when the first step is reported.</summary>
     /// <param name="folder">The folder; one run at a time can write there.</param>
-    /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): lines of steps after it
-    /// are cut off, since these steps are made anew. Null starts empty files.</param>
-    /// <exception cref="InvalidInputException">Another run writes to the folder, or nothing can be written there; or the metrics of
-    /// steps up to that one are missing from the file.</exception>
+    /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): lines of steps
+    /// after it are cut off, since these steps are made anew. Null starts empty files.</param>
+    /// <exception cref="InvalidInputException">Another run writes to the folder, or nothing can be written there; or the metrics
+    /// of steps up to that one are missing from the file.</exception>
     public MetricsFile(string folder, int? lastStep = null)
     {
         claim = new FolderLock(folder, ".metrics.lock");

@@ -30,8 +30,8 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
     /// on with, when the first step is reported.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="comparison">What to sample.</param>
-    /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): samples of steps after it
-    /// are cut off, since these steps are made anew. Null starts an empty file.</param>
+    /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): samples of steps
+    /// after it are cut off, since these steps are made anew. Null starts an empty file.</param>
     /// <param name="cancellation">Ends the drawing of samples; give it the run's.</param>
     public SamplesFile(string folder, SampleComparison comparison, int? lastStep = null, CancellationToken cancellation = default)
     {
@@ -47,7 +47,7 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
     public void Report(TrainingMetrics value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        var samples = value.Values.Keys.Any(name => name.StartsWith("eval_", StringComparison.Ordinal)) ? comparison.Draw(cancellation) : [];
+        var samples = value.HasEvaluation ? comparison.Draw(cancellation) : [];
         StepLines.Append(
             file, samples.Select(sample => new { step = value.Step, prompt = sample.Prompt, policy = sample.Policy, reference = sample.Reference }), readable);
     }
