@@ -34,15 +34,15 @@ internal static class Stages
     private static void Train(
         string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, SampleComparison? samples, Action save, string folder, CancellationToken cancellation)
     {
-        var resumeFrom = options.ResumeFrom;
-        if (resumeFrom is null)
+        if (options.ResumeFrom is null)
             OutputFolder.Clear(folder);
         try
         {
-            using var metrics = new MetricsFile(folder, resumeFrom);
-            using var table = new MetricsTable(folder, resumeFrom);
-            using var board = new TensorBoardFile(folder, resumeFrom);
-            using var texts = samples is null ? null : new SamplesFile(folder, samples, resumeFrom, cancellation);
+            var lastStep = Checkpoints.LastReportedStep(options.ResumeFrom);
+            using var metrics = new MetricsFile(folder, lastStep);
+            using var table = new MetricsTable(folder, lastStep);
+            using var board = new TensorBoardFile(folder, lastStep);
+            using var texts = samples is null ? null : new SamplesFile(folder, samples, lastStep, cancellation);
             IProgress<TrainingMetrics>[] files = [metrics, table, board, .. texts is null ? (SamplesFile[])[] : [texts]];
             Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellation));
         }

@@ -40,11 +40,27 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
     [Fact]
     public void Parts_of_a_researcher_s_own_are_written_against_the_package_alone()
     {
-        var consumer = library.CreateConsumer("own-parts");
-        File.Copy(Path.Combine(AppContext.BaseDirectory, "OwnParts", "Program.cs"), Path.Combine(consumer.Folder, "Program.cs"), overwrite: true);
         Assert.Equal(
             "module: the loss fell\nmodel: the loss fell\npair loss: the loss fell\npreference loss: the loss fell\noptimizer: goes on as it was\n",
-            consumer.DotNet("run", "-c", "Release").Succeeded());
+            Run("OwnParts"));
+    }
+
+    [Fact]
+    public void An_objective_of_a_researcher_s_own_trains_evaluates_stops_and_resumes_as_DPO_does()
+    {
+        string Lines(string name, string refused) =>
+            $"""
+            {name}: loss fell, eval_loss fell, eval_distance fell
+            {name}: 14 steps are 5 and 9, to the bit
+            {name}: cut into parts True
+            {name}: stopped 3 evaluations behind the best, True that it is the model's
+            {name}: another teacher or scale is refused
+            {name}: {refused}
+
+            """;
+        Assert.Equal(
+            Lines("distillation", "An example: nothing chosen to distil.") + Lines("regression", "An example: no scores."),
+            Run("OwnObjective"));
     }
 
     [Fact]
@@ -125,6 +141,16 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
             Path.Combine(consumer.Folder, "Readme.cs"),
             $"using static TorchSharp.torch;\n\n{string.Join("\n\n", blocks.Select(Compilable))}\n");
         consumer.DotNet("build").Succeeded();
+    }
+
+    /// <summary>Runs another program than the consumer's.</summary>
+    /// <returns>What it printed.</returns>
+    private string Run(string program)
+    {
+        var consumer = library.CreateConsumer(program);
+        var source = Path.Combine(AppContext.BaseDirectory, program, "Program.cs");
+        File.Copy(source, Path.Combine(consumer.Folder, "Program.cs"), overwrite: true);
+        return consumer.DotNet("run", "-c", "Release").Succeeded();
     }
 
     /// <summary>What the README that is in the package shows in C#.</summary>

@@ -59,10 +59,10 @@ public class BesideAnotherThreadTests
         }
     }
 
-    private sealed class SquaredHinge(double beta) : IPairLoss
+    private sealed class SquaredHinge(double beta) : PairLoss
     {
-        public double Beta => beta;
+        public override double Beta => beta;
 
-        public Tensor Losses(PairLogProbs pairs) => pairs.Margins.Times(Beta).OneMinus().relu().Squared();
+        public override Tensor Losses(PairLogProbs pairs) => pairs.Margins.Times(Beta).OneMinus().relu().Squared();
     }
 }

@@ -86,6 +86,10 @@ public sealed class SequenceLayout
     /// <c>[M]</c>.</summary>
     internal long[] PredictionOfToken { get; }
 
+    /// <summary>For every completion token the row whose hidden state it is predicted from, <c>[M]</c>, in the order of
+    /// <see cref="CompletionOffsets"/>.</summary>
+    public IReadOnlyList<long> RowOfToken => field ??= [.. PredictionOfToken.Select(place => PredictingRows[place])];
+
     /// <summary>Completion <c>s</c> owns the entries from <c>[s]</c> up to <c>[s + 1]</c> of every per-token list, <c>[S + 1]</c>.</summary>
     public IReadOnlyList<int> CompletionOffsets => completionOffsets;
 

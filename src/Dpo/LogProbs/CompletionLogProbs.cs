@@ -58,10 +58,9 @@ public sealed class CompletionLogProbs
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="batch">The batch, on the model's device.</param>
-    /// <param name="logSquaredProbs">Whether <see cref="LogSquaredProbs"/> is computed too.</param>
-    /// <param name="statistics">Whether <see cref="Statistics"/> are computed too.</param>
+    /// <param name="request">What is computed beside; by default nothing.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
-    public static CompletionLogProbs Compute(CausalLanguageModel model, BatchTensors batch, bool logSquaredProbs = false, bool statistics = false)
+    public static CompletionLogProbs Compute(CausalLanguageModel model, BatchTensors batch, LogProbsRequest? request = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
@@ -73,16 +72,18 @@ public sealed class CompletionLogProbs
         var predicting = DeviceCopy.Of(layout.PredictingRows, batch.Ids.device);
         var rows = DeviceCopy.Of(layout.PredictionOfToken, batch.Ids.device);
         Tensor perToken;
-        RowStatistics? ofRows;
+        RowStatistics? ofRows = null;
         if (model.Head.Weight is null)
         {
             var logits = hidden.index_select(0, predicting).to(float32);
             perToken = PlainLogProbs(logits, rows, batch.Targets);
-            ofRows = logSquaredProbs || statistics ? RowStatistics.Of(logits, logSquaredProbs, statistics) : null;
+            if (request is { LogSquaredProbs: true } or { Statistics: true })
+                ofRows = RowStatistics.Of(logits, request);
         }
         else
         {
-            ofRows = logSquaredProbs || statistics ? new RowStatistics(predicting.shape[0], hidden.device, logSquaredProbs, statistics) : null;
+            if (request is { LogSquaredProbs: true } or { Statistics: true })
+                ofRows = new RowStatistics(predicting.shape[0], hidden.device, request);
             var head = model.Head;
             var blocks = HeadBlocks.Of(hidden.device, head.Weight, model.LogitsMemory);
             perToken = ChunkedHead.LogProbs(head, hidden, predicting, rows, batch.Targets, blocks, ofRows);
@@ -90,7 +91,7 @@ public sealed class CompletionLogProbs
         return new(pass.Over(perToken), layout.CompletionOffsets)
         {
             LogSquaredProbs = ofRows?.LogSquaredProbs?.index_select(0, rows),
-            Statistics = statistics
+            Statistics = request is { Statistics: true }
                 ? new TokenStatistics(
                     ofRows!.Entropies!.index_select(0, rows), ofRows.MeanLogits!.index_select(0, rows),
                     ofRows.Likeliest!.index_select(0, rows).eq(batch.Targets).to(float32))

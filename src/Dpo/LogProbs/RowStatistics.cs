@@ -7,24 +7,20 @@ namespace Dpo.LogProbs;
 /// scope.</summary>
 internal sealed class RowStatistics
 {
-    private readonly bool squares;
+    private readonly LogProbsRequest request;
 
     /// <summary>Makes room for what is asked for.</summary>
     /// <param name="rows">R.</param>
     /// <param name="device">The head's device.</param>
-    /// <param name="squares">Whether <see cref="LogSquaredProbs"/> is wanted.</param>
-    /// <param name="details">Whether the others are wanted.</param>
-    public RowStatistics(long rows, Device device, bool squares, bool details)
+    /// <param name="request">What is asked for.</param>
+    public RowStatistics(long rows, Device device, LogProbsRequest request)
     {
-        (this.squares, Detailed) = (squares, details);
-        LogSquaredProbs = squares ? empty([rows], float32, device) : null;
-        Entropies = details ? empty([rows], float32, device) : null;
-        MeanLogits = details ? empty([rows], float32, device) : null;
-        Likeliest = details ? empty([rows], int64, device) : null;
+        this.request = request;
+        LogSquaredProbs = request.LogSquaredProbs ? empty([rows], float32, device) : null;
+        Entropies = request.Statistics ? empty([rows], float32, device) : null;
+        MeanLogits = request.Statistics ? empty([rows], float32, device) : null;
+        Likeliest = request.Statistics ? empty([rows], int64, device) : null;
     }
-
-    /// <summary>Whether entropies, mean logits and likeliest tokens are gathered.</summary>
-    public bool Detailed { get; }
 
     /// <summary>log Σ p², <c>[R]</c>.</summary>
     public Tensor? LogSquaredProbs { get; }
@@ -39,11 +35,11 @@ internal sealed class RowStatistics
     public Tensor? Likeliest { get; }
 
     /// <summary>The same of whole logits, <c>[R, V]</c>, fp32.</summary>
-    public static RowStatistics Of(Tensor logits, bool squares, bool details)
+    public static RowStatistics Of(Tensor logits, LogProbsRequest request)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var statistics = new RowStatistics(logits.shape[0], logits.device, squares, details);
+        var statistics = new RowStatistics(logits.shape[0], logits.device, request);
         var logProbs = logits.log_softmax(1);
         statistics.LogSquaredProbs?.copy_(logProbs.Times(2).logsumexp(1));
         statistics.Entropies?.copy_(Finite(logProbs).mul_(logProbs.exp()).sum(1).neg_());
@@ -63,10 +59,10 @@ internal sealed class RowStatistics
     /// <summary>Sums over the vocabulary so far, those of exponentials relative to the largest logit so far.</summary>
     internal sealed class RunningSums(RowStatistics of, long rows, Device device)
     {
-        private readonly Tensor? squares = of.squares ? zeros([rows], float32, device) : null;
-        private readonly Tensor? products = of.Detailed ? zeros([rows], float32, device) : null;
-        private readonly Tensor? logits = of.Detailed ? zeros([rows], float32, device) : null;
-        private readonly Tensor? likeliest = of.Detailed ? zeros([rows], int64, device) : null;
+        private readonly Tensor? squares = of.request.LogSquaredProbs ? zeros([rows], float32, device) : null;
+        private readonly Tensor? products = of.request.Statistics ? zeros([rows], float32, device) : null;
+        private readonly Tensor? logits = of.request.Statistics ? zeros([rows], float32, device) : null;
+        private readonly Tensor? likeliest = of.request.Statistics ? zeros([rows], int64, device) : null;
         private long vocabulary;
 
         /// <summary>Adds a block's logits x as they are, before anything is subtracted.</summary>
@@ -76,7 +72,7 @@ internal sealed class RowStatistics
         /// <param name="maximum">The largest logit of each of its rows in earlier blocks.</param>
         public void AddLogits(long row, long column, Tensor block, Tensor maximum)
         {
-            if (!of.Detailed)
+            if (!of.request.Statistics)
                 return;
             var count = block.shape[0];
             logits!.narrow(0, row, count).AddInPlace(block.sum(1));

@@ -12,19 +12,19 @@ namespace Dpo.Losses;
 /// quantiles.</remarks>
 /// <param name="beta">β &gt; 0.</param>
 /// <param name="labelSmoothing">ε in [0, ½).</param>
-public sealed class AotLoss(double beta = 0.1, double labelSmoothing = 0) : IPairLoss
+public sealed class AotLoss(double beta = 0.1, double labelSmoothing = 0) : PairLoss
 {
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <summary>ε.</summary>
     public double LabelSmoothing { get; } = LossArgument.LabelSmoothing(labelSmoothing);
 
     /// <inheritdoc/>
-    public bool IsBatchCoupled => true;
+    public override bool IsBatchCoupled => true;
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var policyMargins = pairs.PolicyChosen - pairs.PolicyRejected;

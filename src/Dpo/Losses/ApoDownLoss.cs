@@ -9,15 +9,15 @@ namespace Dpo.Losses;
 /// </summary>
 /// <param name="beta">β &gt; 0.</param>
 /// <param name="divergence">s = f(r) in Δ; reverse KL, s = r, by default. The first term is of r, as in TRL.</param>
-public sealed class ApoDownLoss(double beta = 0.1, FDivergence? divergence = null) : IPairLoss
+public sealed class ApoDownLoss(double beta = 0.1, FDivergence? divergence = null) : PairLoss
 {
     private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
 
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios);

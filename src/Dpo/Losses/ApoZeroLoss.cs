@@ -8,13 +8,13 @@ namespace Dpo.Losses;
 /// completions are better than the model: raises them and lowers the rejected ones.
 /// </summary>
 /// <param name="beta">β &gt; 0.</param>
-public sealed class ApoZeroLoss(double beta = 0.1) : IPairLoss
+public sealed class ApoZeroLoss(double beta = 0.1) : PairLoss
 {
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         // 1 − σ(x) = σ(−x), without the cancellation.

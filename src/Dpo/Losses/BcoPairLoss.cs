@@ -10,15 +10,15 @@ namespace Dpo.Losses;
 /// <remarks>As TRL has it today. The paper, and TRL before, subtract a running mean of rewards from both.</remarks>
 /// <param name="beta">β &gt; 0.</param>
 /// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
-public sealed class BcoPairLoss(double beta = 0.1, FDivergence? divergence = null) : IPairLoss
+public sealed class BcoPairLoss(double beta = 0.1, FDivergence? divergence = null) : PairLoss
 {
     private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
 
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         return -nn.functional.logsigmoid(divergence.Score(pairs.ChosenRatios).Times(Beta))

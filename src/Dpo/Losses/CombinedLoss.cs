@@ -1,4 +1,5 @@
 using Dpo.Batching;
+using Dpo.LogProbs;
 using Dpo.Native;
 using static TorchSharp.torch;
 
@@ -6,7 +7,7 @@ namespace Dpo.Losses;
 
 /// <summary>A weighted sum of losses, as TRL's <c>loss_type</c> with several names and <c>loss_weights</c>: <c>sigmoid</c> and
 /// <c>sft</c> with weight 1 each, for instance. Each is averaged over what it is averaged over alone.</summary>
-public sealed class CombinedLoss : IPreferenceLoss
+public sealed class CombinedLoss : PreferenceLoss
 {
     /// <summary>Combines losses. The first one's rewards are reported.</summary>
     /// <param name="terms">Two or more losses, each with its weight, a finite number other than 0.</param>
@@ -25,18 +26,18 @@ public sealed class CombinedLoss : IPreferenceLoss
     public IReadOnlyList<(IPreferenceLoss Loss, double Weight)> Terms { get; }
 
     /// <inheritdoc/>
-    public bool UsesReference => Terms.Any(term => term.Loss.UsesReference);
+    public override bool UsesReference => Terms.Any(term => term.Loss.UsesReference);
 
     /// <inheritdoc/>
-    public bool IsBatchCoupled => Terms.Any(term => term.Loss.IsBatchCoupled);
+    public override bool IsBatchCoupled => Terms.Any(term => term.Loss.IsBatchCoupled);
 
     /// <inheritdoc/>
-    public bool UsesLogSquaredProbs => Terms.Any(term => term.Loss.UsesLogSquaredProbs);
+    public override LogProbsRequest Needs => Terms.Aggregate(LogProbsRequest.None, (needs, term) => needs.And(term.Loss.Needs));
 
     /// <inheritdoc/>
-    public Tensor Share(PreferenceLogProbs part, PreferenceCounts batch) =>
+    public override Tensor Share(PreferenceLogProbs part, PreferenceCounts batch) =>
         Terms.Select(term => term.Loss.Share(part, batch).Times(term.Weight)).Aggregate((sum, share) => sum.Plus(share));
 
     /// <inheritdoc/>
-    public Tensor Rewards(PreferenceLogProbs part) => Terms[0].Loss.Rewards(part);
+    public override Tensor Rewards(PreferenceLogProbs part) => Terms[0].Loss.Rewards(part);
 }

@@ -10,12 +10,12 @@ namespace Dpo.Losses;
 /// <param name="beta">β &gt; 0.</param>
 /// <param name="temperature">τ &gt; 0: how sharply the loss turns from one form into the other; 0.05 in the paper.</param>
 /// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
-public sealed class DiscoPopLoss(double beta = 0.1, double temperature = 0.05, FDivergence? divergence = null) : IPairLoss
+public sealed class DiscoPopLoss(double beta = 0.1, double temperature = 0.05, FDivergence? divergence = null) : PairLoss
 {
     private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
 
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <summary>τ.</summary>
     public double Temperature { get; } = temperature > 0 && double.IsFinite(temperature)
@@ -23,7 +23,7 @@ public sealed class DiscoPopLoss(double beta = 0.1, double temperature = 0.05, F
         : throw new ArgumentOutOfRangeException(nameof(temperature), temperature, "τ must be a number above 0.");
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios)).Times(Beta);

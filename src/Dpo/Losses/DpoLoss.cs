@@ -1,3 +1,5 @@
+using Dpo.Batching;
+using Dpo.LogProbs;
 using Dpo.Native;
 using static TorchSharp.torch;
 
@@ -50,6 +52,15 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
     /// <summary>Whether the loss ignores the reference.</summary>
     public bool ReferenceFree { get; }
 
+    /// <summary>True: its rewards compare the policy with a reference, even where the loss does not.</summary>
+    public bool UsesReference => true;
+
+    /// <inheritdoc/>
+    public bool IsBatchCoupled => false;
+
+    /// <inheritdoc/>
+    public LogProbsRequest Needs => LogProbsRequest.None;
+
     /// <summary>The losses of pairs given by index.</summary>
     /// <param name="policyLogProbs">log π of every completion, <c>[S]</c>.</param>
     /// <param name="referenceLogProbs">log π_ref of every completion, <c>[S]</c>; no gradient flows into it.</param>
@@ -76,6 +87,19 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
             ? Losses(pairs.PolicyChosen, pairs.PolicyRejected)
             : Losses(pairs.ChosenRatios, pairs.RejectedRatios);
     }
+
+    /// <inheritdoc/>
+    public PairLogProbs PairsOf(PreferenceLogProbs part)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        return part.Pairs();
+    }
+
+    /// <inheritdoc/>
+    public Tensor Share(PreferenceLogProbs part, PreferenceCounts batch) => PairLoss.ShareOf(this, part, batch);
+
+    /// <inheritdoc/>
+    public Tensor Rewards(PreferenceLogProbs part) => PairLoss.RewardsOf(this, part);
 
     private Tensor Losses(Tensor chosenRatios, Tensor rejectedRatios)
     {

@@ -11,12 +11,12 @@ namespace Dpo.Losses;
 /// <param name="labelSmoothing">ε in (0, ½): at 0 the loss is infinite. TRL's examples take
 /// 1e-3, the default here.</param>
 /// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
-public sealed class ExoPairLoss(double beta = 0.1, double labelSmoothing = 1e-3, FDivergence? divergence = null) : IPairLoss
+public sealed class ExoPairLoss(double beta = 0.1, double labelSmoothing = 1e-3, FDivergence? divergence = null) : PairLoss
 {
     private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
 
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <summary>ε.</summary>
     public double LabelSmoothing { get; } = LossArgument.LabelSmoothing(labelSmoothing) > 0
@@ -25,7 +25,7 @@ public sealed class ExoPairLoss(double beta = 0.1, double labelSmoothing = 1e-3,
             nameof(labelSmoothing), labelSmoothing, "Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3.");
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios)).Times(Beta);

@@ -1,26 +1,17 @@
-using Dpo.Batching;
-using Dpo.Native;
 using static TorchSharp.torch;
 
 namespace Dpo.Losses;
 
 /// <summary>A loss of pairs of a chosen and a rejected completion; a batch's loss is the mean over its pairs.</summary>
 /// <remarks>
-/// A loss of your own is a class with two members:
-/// <code>
-/// sealed class SquaredHinge(double beta) : IPairLoss
-/// {
-///     public double Beta => beta;
-///     public Tensor Losses(PairLogProbs pairs) => pairs.Margins.Times(Beta).OneMinus().relu().Squared();
-/// }
-/// </code>
-/// Throughout the family, r_w and r_l are the log-ratios log π − log π_ref of the chosen and the rejected completion, s = f(r)
-/// their scores under an <see cref="FDivergence"/> (s = r by default), Δ = s_w − s_l, n the length of a completion in tokens,
-/// and ls = log σ. All losses are computed in the precision of the log-probabilities, in forms that stay finite however far
-/// policy and reference are apart; but for <see cref="DiscoPopLoss"/> with τ &gt; 1, which grows exponentially, and for
+/// <para>A loss of your own is a <see cref="PairLoss"/>.</para>
+/// <para>Throughout the family, r_w and r_l are the log-ratios log π − log π_ref of the chosen and the rejected completion, s =
+/// f(r) their scores under an <see cref="FDivergence"/> (s = r by default), Δ = s_w − s_l, n the length of a completion in
+/// tokens, and ls = log σ. All losses are computed in the precision of the log-probabilities, in forms that stay finite however
+/// far policy and reference are apart; but for <see cref="DiscoPopLoss"/> with τ &gt; 1, which grows exponentially, and for
 /// <see cref="IpoLoss"/> and <see cref="SppoHardLoss"/> with <c>forward_kl</c> or <c>alpha_divergence</c>, which square what
 /// does. The reported reward of a completion is β·r, or β·a, with a its log-probability per token, where a loss does without a
-/// reference.
+/// reference.</para>
 /// </remarks>
 public interface IPairLoss : IPreferenceLoss
 {
@@ -34,14 +25,5 @@ public interface IPairLoss : IPreferenceLoss
 
     /// <summary>What <see cref="Losses"/> is given of a batch: the sums over tokens, unless a loss looks at single
     /// tokens.</summary>
-    public PairLogProbs PairsOf(PreferenceLogProbs part) => part.Pairs();
-
-    Tensor IPreferenceLoss.Share(PreferenceLogProbs part, PreferenceCounts batch) => batch.Pairs > 0
-        ? Losses(PairsOf(part)).sum().DividedBy(batch.Pairs)
-        : throw new InvalidInputException(
-            "A batch holds no pair of a chosen and a rejected completion, so a loss of pairs has nothing to learn from it; " +
-            "labelled completions are what the loss 'kto' takes, and SftTrainer trains on completions alone.");
-
-    Tensor IPreferenceLoss.Rewards(PreferenceLogProbs part) =>
-        (UsesReference ? part.LogRatios : part.Policy.Sums / part.Policy.Counts).Times(Beta).detach();
+    public PairLogProbs PairsOf(PreferenceLogProbs part);
 }

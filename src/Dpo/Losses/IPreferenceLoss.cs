@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Dpo.Losses;
 
 /// <summary>
-/// A loss on preferences: a pure function of log-probabilities. <c>DpoTrainer</c> takes any of them. A loss of pairs,
-/// as most are, is an <see cref="IPairLoss"/>: one method.
+/// A loss on preferences: a pure function of log-probabilities. <c>DpoTrainer</c> takes any of them. One of your own is a
+/// <see cref="PairLoss"/>, as most are, or a <see cref="PreferenceLoss"/>.
 /// </summary>
 /// <remarks>
 /// A batch may be computed in parts. Each part answers with its share: the sum of its losses divided by the count of the whole
@@ -24,17 +24,17 @@ namespace Dpo.Losses;
 public interface IPreferenceLoss
 {
     /// <summary>Whether the reference is to be computed.</summary>
-    public bool UsesReference => true;
+    public bool UsesReference { get; }
 
     /// <summary>
     /// Whether the loss of a part depends on the rest of the batch in more than its counts, as a sort or a mean over the batch
     /// does. Such a loss must be given the whole batch at once; the trainer then computes the parts twice, first without
     /// gradients, so that memory stays bounded and the result does not depend on how the batch was cut.
     /// </summary>
-    public bool IsBatchCoupled => false;
+    public bool IsBatchCoupled { get; }
 
-    /// <summary>Whether <see cref="CompletionLogProbs.LogSquaredProbs"/> is to be computed.</summary>
-    public bool UsesLogSquaredProbs => false;
+    /// <summary>What it is to be given of the policy beside log-probabilities.</summary>
+    public LogProbsRequest Needs { get; }
 
     /// <summary>A part's share of the batch's loss.</summary>
     /// <param name="part">The part's log-probabilities.</param>

@@ -11,15 +11,15 @@ namespace Dpo.Losses;
 /// as many times a mean as a completion has tokens.</remarks>
 /// <param name="beta">β &gt; 0 (τ in the paper).</param>
 /// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
-public sealed class IpoLoss(double beta = 0.1, FDivergence? divergence = null) : IPairLoss
+public sealed class IpoLoss(double beta = 0.1, FDivergence? divergence = null) : PairLoss
 {
     private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
 
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = pairs.PerChosenToken(divergence.Score(pairs.ChosenRatios))

@@ -11,13 +11,13 @@ namespace Dpo.Losses;
 /// <param name="beta">β &gt; 0 (τ in the paper).</param>
 /// <param name="referenceFree">Whether r is log π alone, as the DPO paper's code offers; rewards are measured against the
 /// reference still.</param>
-public sealed class IpoSumLoss(double beta = 0.1, bool referenceFree = false) : IPairLoss
+public sealed class IpoSumLoss(double beta = 0.1, bool referenceFree = false) : PairLoss
 {
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = referenceFree ? pairs.PolicyChosen - pairs.PolicyRejected : pairs.Margins;

@@ -17,7 +17,7 @@ namespace Dpo.Losses;
 /// <param name="desirableWeight">λ_d ≥ 0.</param>
 /// <param name="undesirableWeight">λ_u ≥ 0. With D desirable and U undesirable completions in the data, the paper wants
 /// λ_d·D / (λ_u·U) between 1 and 4/3.</param>
-public sealed class KtoLoss(double beta = 0.1, double desirableWeight = 1, double undesirableWeight = 1) : IPreferenceLoss
+public sealed class KtoLoss(double beta = 0.1, double desirableWeight = 1, double undesirableWeight = 1) : PreferenceLoss
 {
     /// <summary>β: what log-ratios are multiplied by to be rewards.</summary>
     public double Beta { get; } = LossArgument.Beta(beta);
@@ -29,7 +29,7 @@ public sealed class KtoLoss(double beta = 0.1, double desirableWeight = 1, doubl
     public double UndesirableWeight { get; } = Weight(undesirableWeight, nameof(undesirableWeight));
 
     /// <inheritdoc/>
-    public bool IsBatchCoupled => true;
+    public override bool IsBatchCoupled => true;
 
     /// <summary>The losses of completions.</summary>
     /// <param name="desirable">r of the desirable completions, <c>[D]</c>.</param>
@@ -45,7 +45,7 @@ public sealed class KtoLoss(double beta = 0.1, double desirableWeight = 1, doubl
     }
 
     /// <inheritdoc/>
-    public Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
+    public override Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
     {
         ArgumentNullException.ThrowIfNull(part);
         var (known, labelled) = (part.Preferences, batch.Desirable + batch.Undesirable);
@@ -60,7 +60,7 @@ public sealed class KtoLoss(double beta = 0.1, double desirableWeight = 1, doubl
     }
 
     /// <inheritdoc/>
-    public Tensor Rewards(PreferenceLogProbs part)
+    public override Tensor Rewards(PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);
         return part.LogRatios.Times(Beta).detach();

@@ -1,3 +1,4 @@
+using Dpo.LogProbs;
 using Dpo.Native;
 using static TorchSharp.torch;
 
@@ -12,7 +13,7 @@ namespace Dpo.Losses;
 /// are those of whole completions.</remarks>
 /// <param name="loss">The loss of the weighted log-probabilities.</param>
 /// <param name="alpha">α in [0, 1]: 0 ignores the tokens past the shorter completion, 1 changes nothing.</param>
-public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : IPairLoss
+public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : PairLoss
 {
     /// <summary>α.</summary>
     public double Alpha { get; } = alpha is >= 0 and <= 1
@@ -20,22 +21,22 @@ public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : IPair
         : throw new ArgumentOutOfRangeException(nameof(alpha), alpha, "α must lie in [0, 1].");
 
     /// <inheritdoc/>
-    public double Beta => loss.Beta;
+    public override double Beta => loss.Beta;
 
     /// <inheritdoc/>
-    public bool UsesReference => loss.UsesReference;
+    public override bool UsesReference => loss.UsesReference;
 
     /// <inheritdoc/>
-    public bool IsBatchCoupled => loss.IsBatchCoupled;
+    public override bool IsBatchCoupled => loss.IsBatchCoupled;
 
     /// <inheritdoc/>
-    public bool UsesLogSquaredProbs => loss.UsesLogSquaredProbs;
+    public override LogProbsRequest Needs => loss.Needs;
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs) => loss.Losses(pairs);
+    public override Tensor Losses(PairLogProbs pairs) => loss.Losses(pairs);
 
     /// <inheritdoc/>
-    public PairLogProbs PairsOf(PreferenceLogProbs part)
+    public override PairLogProbs PairsOf(PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);
         var (offsets, device) = (part.Policy.Offsets, part.Policy.PerToken.device);
@@ -70,5 +71,5 @@ public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : IPair
     }
 
     /// <inheritdoc/>
-    public Tensor Rewards(PreferenceLogProbs part) => loss.Rewards(part);
+    public override Tensor Rewards(PreferenceLogProbs part) => loss.Rewards(part);
 }

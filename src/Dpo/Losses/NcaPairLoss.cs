@@ -9,15 +9,15 @@ namespace Dpo.Losses;
 /// </summary>
 /// <param name="beta">β &gt; 0.</param>
 /// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
-public sealed class NcaPairLoss(double beta = 0.1, FDivergence? divergence = null) : IPairLoss
+public sealed class NcaPairLoss(double beta = 0.1, FDivergence? divergence = null) : PairLoss
 {
     private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
 
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var chosen = divergence.Score(pairs.ChosenRatios).Times(Beta);

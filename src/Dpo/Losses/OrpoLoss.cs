@@ -11,16 +11,16 @@ namespace Dpo.Losses;
 /// <remarks>The first term is the mean over each chosen completion's tokens, then over pairs, as in the paper; TRL takes the mean
 /// over the batch's tokens. The reported rewards are β·a, as TRL's.</remarks>
 /// <param name="beta">β &gt; 0: the weight of the odds ratio (λ in the paper, which takes 0.1 to 1).</param>
-public sealed class OrpoLoss(double beta = 0.1) : IPairLoss
+public sealed class OrpoLoss(double beta = 0.1) : PairLoss
 {
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
-    public bool UsesReference => false;
+    public override bool UsesReference => false;
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var (chosen, rejected) = (pairs.PerChosenToken(pairs.PolicyChosen), pairs.PerRejectedToken(pairs.PolicyRejected));

@@ -12,7 +12,7 @@ namespace Dpo.Losses;
 /// </summary>
 /// <remarks>A batch's loss is the mean over its rankings (<see cref="TokenizedExample.Ranking"/>), which may differ in K.</remarks>
 /// <param name="beta">β &gt; 0.</param>
-public sealed class PlackettLuceLoss(double beta = 0.1) : IPreferenceLoss
+public sealed class PlackettLuceLoss(double beta = 0.1) : PreferenceLoss
 {
     /// <summary>β: what log-ratios are multiplied by to be rewards.</summary>
     public double Beta { get; } = LossArgument.Beta(beta);
@@ -29,7 +29,7 @@ public sealed class PlackettLuceLoss(double beta = 0.1) : IPreferenceLoss
     }
 
     /// <inheritdoc/>
-    public Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
+    public override Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
     {
         ArgumentNullException.ThrowIfNull(part);
         if (batch.Rankings == 0)
@@ -41,7 +41,7 @@ public sealed class PlackettLuceLoss(double beta = 0.1) : IPreferenceLoss
     }
 
     /// <inheritdoc/>
-    public Tensor Rewards(PreferenceLogProbs part)
+    public override Tensor Rewards(PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);
         return part.LogRatios.Times(Beta).detach();

@@ -11,18 +11,18 @@ namespace Dpo.Losses;
 /// <param name="labelSmoothing">ε in [0, ½): the share of labels that are the wrong way round. At ½ the labels say nothing, and
 /// the loss divides by 0.</param>
 /// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
-public sealed class RobustLoss(double beta = 0.1, double labelSmoothing = 0.1, FDivergence? divergence = null) : IPairLoss
+public sealed class RobustLoss(double beta = 0.1, double labelSmoothing = 0.1, FDivergence? divergence = null) : PairLoss
 {
     private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
 
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <summary>ε.</summary>
     public double LabelSmoothing { get; } = LossArgument.LabelSmoothing(labelSmoothing);
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios)).Times(Beta);

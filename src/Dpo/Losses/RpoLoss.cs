@@ -23,10 +23,10 @@ public enum RpoDistance
 /// <param name="beta">β &gt; 0.</param>
 /// <param name="scale">What gaps of scores are multiplied by, above 0.</param>
 /// <param name="distance">How far apart two gaps are.</param>
-public sealed class RpoLoss(double beta = 0.1, double scale = 1, RpoDistance distance = RpoDistance.BackwardKl) : IPairLoss
+public sealed class RpoLoss(double beta = 0.1, double scale = 1, RpoDistance distance = RpoDistance.BackwardKl) : PairLoss
 {
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <summary>What gaps of scores are multiplied by.</summary>
     public double Scale { get; } = scale > 0 && double.IsFinite(scale)
@@ -35,7 +35,7 @@ public sealed class RpoLoss(double beta = 0.1, double scale = 1, RpoDistance dis
 
     /// <inheritdoc/>
     /// <exception cref="InvalidInputException">The completions have no scores.</exception>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var scores = (pairs.ScoreGaps ?? throw new InvalidInputException(

@@ -10,13 +10,13 @@ namespace Dpo.Losses;
 /// </summary>
 /// <remarks>The mean is over all tokens of the batch's chosen completions, as TRL takes it. The reported rewards are the
 /// log-probabilities.</remarks>
-public sealed class SftLoss : IPreferenceLoss
+public sealed class SftLoss : PreferenceLoss
 {
     /// <inheritdoc/>
-    public bool UsesReference => false;
+    public override bool UsesReference => false;
 
     /// <inheritdoc/>
-    public Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
+    public override Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
     {
         ArgumentNullException.ThrowIfNull(part);
         return batch.Pairs > 0
@@ -25,7 +25,7 @@ public sealed class SftLoss : IPreferenceLoss
     }
 
     /// <inheritdoc/>
-    public Tensor Rewards(PreferenceLogProbs part)
+    public override Tensor Rewards(PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);
         return part.Policy.Sums.detach();

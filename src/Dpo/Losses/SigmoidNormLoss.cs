@@ -9,15 +9,15 @@ namespace Dpo.Losses;
 /// </summary>
 /// <param name="beta">β &gt; 0; larger than DPO's by about a completion's length (Tülu 3: 5).</param>
 /// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>
-public sealed class SigmoidNormLoss(double beta = 0.1, FDivergence? divergence = null) : IPairLoss
+public sealed class SigmoidNormLoss(double beta = 0.1, FDivergence? divergence = null) : PairLoss
 {
     private readonly FDivergence divergence = divergence ?? FDivergence.ReverseKl;
 
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = pairs.PerChosenToken(divergence.Score(pairs.ChosenRatios))

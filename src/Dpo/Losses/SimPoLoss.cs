@@ -10,10 +10,10 @@ namespace Dpo.Losses;
 /// <remarks>The reported rewards are β·a, as TRL's CPO trainer reports them.</remarks>
 /// <param name="beta">β &gt; 0; the paper takes 2 to 10.</param>
 /// <param name="gamma">γ ≥ 0: the margin of rewards that is asked for; the paper takes 0.3 to 5, the default is TRL's.</param>
-public sealed class SimPoLoss(double beta = 2, double gamma = 0.5) : IPairLoss
+public sealed class SimPoLoss(double beta = 2, double gamma = 0.5) : PairLoss
 {
     /// <inheritdoc/>
-    public double Beta { get; } = LossArgument.Beta(beta);
+    public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <summary>γ.</summary>
     public double Gamma { get; } = gamma >= 0 && double.IsFinite(gamma)
@@ -21,10 +21,10 @@ public sealed class SimPoLoss(double beta = 2, double gamma = 0.5) : IPairLoss
         : throw new ArgumentOutOfRangeException(nameof(gamma), gamma, "γ must be a number of at least 0.");
 
     /// <inheritdoc/>
-    public bool UsesReference => false;
+    public override bool UsesReference => false;
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = pairs.PerChosenToken(pairs.PolicyChosen) - pairs.PerRejectedToken(pairs.PolicyRejected);

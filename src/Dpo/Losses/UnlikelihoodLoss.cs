@@ -10,7 +10,7 @@ namespace Dpo.Losses;
 /// <remarks>Nothing bounds the second term: the paper finds degenerate text for it on TL;DR and HH. The reported rewards are the
 /// log-probabilities.</remarks>
 /// <param name="alpha">α in [0, 1]: the weight of the unlikelihood; the paper takes 0.05, 0.1, 0.5 and 1 for sentiment.</param>
-public sealed class UnlikelihoodLoss(double alpha = 0.5) : IPairLoss
+public sealed class UnlikelihoodLoss(double alpha = 0.5) : PairLoss
 {
     /// <summary>α.</summary>
     public double Alpha { get; } = alpha is >= 0 and <= 1
@@ -18,20 +18,20 @@ public sealed class UnlikelihoodLoss(double alpha = 0.5) : IPairLoss
         : throw new ArgumentOutOfRangeException(nameof(alpha), alpha, "α must lie in [0, 1].");
 
     /// <summary>1: rewards are log-probabilities.</summary>
-    public double Beta => 1;
+    public override double Beta => 1;
 
     /// <inheritdoc/>
-    public bool UsesReference => false;
+    public override bool UsesReference => false;
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         return pairs.PolicyRejected.Times(Alpha) - pairs.PolicyChosen;
     }
 
     /// <inheritdoc/>
-    public Tensor Rewards(PreferenceLogProbs part)
+    public override Tensor Rewards(PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);
         return part.Policy.Sums.detach();

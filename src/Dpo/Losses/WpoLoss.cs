@@ -14,30 +14,30 @@ namespace Dpo.Losses;
 /// </remarks>
 /// <param name="loss">The loss whose pairs are weighted; one that couples the batch has no loss of a single pair, and is
 /// refused.</param>
-public sealed class WpoLoss(IPairLoss loss) : IPairLoss
+public sealed class WpoLoss(IPairLoss loss) : PairLoss
 {
     private readonly IPairLoss loss = loss is { IsBatchCoupled: true }
         ? throw new ArgumentException($"{loss.GetType().Name} sorts the batch, so its losses belong to no pair that could be weighted.", nameof(loss))
         : loss;
 
     /// <inheritdoc/>
-    public double Beta => loss.Beta;
+    public override double Beta => loss.Beta;
 
     /// <inheritdoc/>
-    public bool UsesReference => loss.UsesReference;
+    public override bool UsesReference => loss.UsesReference;
 
     /// <inheritdoc/>
-    public bool UsesLogSquaredProbs => true;
+    public override LogProbsRequest Needs => loss.Needs.And(new() { LogSquaredProbs = true });
 
     /// <inheritdoc/>
-    public Tensor Losses(PairLogProbs pairs)
+    public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         return loss.Losses(pairs) * (pairs.Weights ?? throw new InvalidOperationException("The pairs carry no weights; take them from PairsOf."));
     }
 
     /// <inheritdoc/>
-    public PairLogProbs PairsOf(PreferenceLogProbs part)
+    public override PairLogProbs PairsOf(PreferenceLogProbs part)
     {
         ArgumentNullException.ThrowIfNull(part);
         var policy = part.Policy;
@@ -49,5 +49,5 @@ public sealed class WpoLoss(IPairLoss loss) : IPairLoss
     }
 
     /// <inheritdoc/>
-    public Tensor Rewards(PreferenceLogProbs part) => loss.Rewards(part);
+    public override Tensor Rewards(PreferenceLogProbs part) => loss.Rewards(part);
 }

@@ -1,5 +1,6 @@
 using Dpo.Layout;
 using Dpo.Native;
+using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -24,6 +25,10 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
 
     /// <summary>What turns a hidden state into logits.</summary>
     public abstract OutputHead Head { get; }
+
+    /// <summary>The most tokens a prompt and a completion may have together, less the last one; longer examples are refused
+    /// before a run begins. <see cref="int.MaxValue"/>, none, unless the model says otherwise.</summary>
+    public virtual int MaxPositions => int.MaxValue;
 
     /// <summary>How many bytes of fp32 logits <c>CompletionLogProbs</c> keep alive at once on a GPU, in the forward and in the backward
     /// pass, 1 or more; 256 MB (2²⁸) by default. With more, the head takes fewer launches, until all rows fit; a few temporary tensors
@@ -66,4 +71,34 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
 
     /// <summary>The device its parameters are on.</summary>
     public Device Device => parameters().First().device;
+
+    /// <summary>What it computes by besides weights and code; null where nothing says so.</summary>
+    internal virtual ModelDescription? Description => null;
+
+    /// <summary>Whether it is put into evaluation mode to be trained: the paper trains without dropout.</summary>
+    internal virtual bool TrainsInEvaluationMode => true;
+
+    /// <summary>Whether it computes with an adapter that is merged into its weights.</summary>
+    internal virtual bool IsMerged => false;
+
+    /// <summary>How often it has drawn random numbers that are none of the process's generator.</summary>
+    internal virtual long DropoutDraws
+    {
+        get => 0;
+        set { }
+    }
+
+    /// <summary>Writes the weights that are trained into the folder of a checkpoint, each file flushed to the disk.</summary>
+    internal virtual void WriteTrained(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained) =>
+        SafetensorsWriter.Write(TrainedFile(folder), trained.Select(named => (named.Name, (Tensor)named.Parameter)));
+
+    /// <summary>Fills them from such a folder.</summary>
+    /// <exception cref="InvalidInputException">It is of another model; what was trained may be half replaced.</exception>
+    internal virtual void ReadTrained(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained)
+    {
+        using var weights = ModelWeights.OpenFile(TrainedFile(folder));
+        weights.LoadInto([.. trained.Select(named => (named.Name, (Tensor)named.Parameter))], ignored: null);
+    }
+
+    private static string TrainedFile(string folder) => Path.Combine(folder, "trained.safetensors");
 }

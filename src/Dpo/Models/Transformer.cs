@@ -4,6 +4,7 @@ using Dpo.Models.Attentions;
 using Dpo.Models.Layers;
 using Dpo.Models.Lora;
 using Dpo.Tokenization;
+using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -48,7 +49,7 @@ public abstract class Transformer : CausalLanguageModel
     public bool CheckpointActivations { get; set; }
 
     /// <summary>The most positions a sequence may have.</summary>
-    public abstract int MaxPositions { get; }
+    public abstract override int MaxPositions { get; }
 
     /// <summary>Blocks, each with one attention.</summary>
     public abstract int LayerCount { get; }
@@ -235,7 +236,7 @@ public abstract class Transformer : CausalLanguageModel
     internal IEnumerable<(string Name, Parameter Parameter)> AdapterParameters => adapter?.Parameters ?? [];
 
     /// <summary>How often the adapter's dropout has drawn: all of its random state.</summary>
-    internal long DropoutDraws
+    internal override long DropoutDraws
     {
         get => adapter?.Dropout?.Draws ?? 0;
         set
@@ -249,7 +250,46 @@ public abstract class Transformer : CausalLanguageModel
     internal void ReadAdapterWeights(string folder) => AdapterFolder.ReadWeights(RequireAdapter(), folder);
 
     /// <summary>Whether the model computes with merged weights.</summary>
-    internal bool IsMerged => adapter is { IsMerged: true };
+    internal override bool IsMerged => adapter is { IsMerged: true };
+
+    internal override ModelDescription Description => new(Config.Description(), Precision, Lora);
+
+    /// <summary>It knows no dropout but that of an adapter, which was asked for by name.</summary>
+    internal override bool TrainsInEvaluationMode => false;
+
+    /// <summary>Writes a folder that <see cref="LoadAdapter"/>, or <see cref="CausalLanguageModel.Load"/>, takes; but for an
+    /// adapter that is trained together with other weights.</summary>
+    internal override void WriteTrained(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained)
+    {
+        if (IsAdapter(trained))
+            SaveAdapter(folder);
+        else if (Lora is null)
+            Save(folder);
+        else
+            base.WriteTrained(folder, trained);
+    }
+
+    internal override void ReadTrained(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained)
+    {
+        if (IsAdapter(trained))
+        {
+            ReadAdapterWeights(folder);
+        }
+        else if (Lora is null)
+        {
+            using var weights = ModelWeights.OpenFile(Path.Combine(folder, ModelWeights.FileName));
+            weights.LoadInto([.. named_parameters().Select(named => (named.name, (Tensor)named.parameter))], ignored: null);
+        }
+        else
+        {
+            base.ReadTrained(folder, trained);
+        }
+    }
+
+    /// <summary>Whether weights are the adapter's and no others.</summary>
+    private bool IsAdapter(IReadOnlyList<(string Name, Parameter Parameter)> trained) =>
+        AdapterParameters.Select(named => named.Parameter.Handle).ToHashSet() is { Count: > 0 } own
+        && own.SetEquals(trained.Select(named => named.Parameter.Handle));
 
     /// <summary>The parameters of the model as if its adapter were merged, by name. Tensors that are made for that are of the
     /// current dispose scope.</summary>

@@ -26,6 +26,9 @@ internal sealed class TrainedParameters
     /// <summary>The parameters, each once, by their first names.</summary>
     public IReadOnlyList<(string Name, Parameter Parameter)> All { get; }
 
+    /// <summary>The same without their names.</summary>
+    public IReadOnlyList<Parameter> Parameters => field ??= [.. All.Select(trained => trained.Parameter)];
+
     /// <summary>Refuses a model that trains others by now.</summary>
     /// <param name="since">What was made of these, such as <c>pair</c>.</param>
     /// <exception cref="InvalidOperationException">A parameter was added, frozen, unfrozen or replaced.</exception>

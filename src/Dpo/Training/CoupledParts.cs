@@ -15,24 +15,26 @@ internal static class CoupledParts
 {
     /// <summary>Runs the parts of a batch.</summary>
     /// <param name="objective">Computes and measures them.</param>
-    /// <param name="parts">The parts, in order. One that exceeds <see cref="TrainingOptions.MicroBatchTokens"/> is cut further.</param>
-    /// <param name="counts">What the whole batch, or all held-out data, holds.</param>
+    /// <param name="parts">The parts, in order. One that has more tokens than are computed at once is cut further.</param>
+    /// <param name="whole">What the whole batch, or all held-out data, holds.</param>
+    /// <param name="maxTokens">The most tokens computed at once.</param>
     /// <param name="train">Whether gradients are added to the parameters'.</param>
     /// <returns>The metrics, as <see cref="Objective.Summable"/> makes them; a tensor of the current dispose scope.</returns>
-    public static Tensor Run(Objective objective, IReadOnlyList<PreferenceBatch> parts, PreferenceCounts counts, bool train)
+    public static Tensor Run(
+        LogProbObjective objective, IReadOnlyList<PreferenceBatch> parts, PreferenceCounts whole, int maxTokens, bool train)
     {
         using var scope = NewDisposeScope();
         var device = objective.Model.Device;
-        PreferenceBatch[] slices = [.. parts.SelectMany(part => part.Slices(objective.Options.MicroBatchTokens))];
+        PreferenceBatch[] slices = [.. parts.SelectMany(part => part.Slices(maxTokens))];
         var logProbs = slices.Select(part =>
         {
             using var noGrad = no_grad();
             using var partScope = NewDisposeScope();
             var tensors = part.To(device);
-            var reference = objective.Reference(tensors);
+            var reference = objective.ReferenceOf(tensors);
             // Where it trains, dropout drops now what it will drop again.
             var drawn = new RandomDraws();
-            var policy = train ? drawn.During(() => objective.Policy(tensors)) : objective.Policy(tensors);
+            var policy = train ? drawn.During(() => objective.PolicyOf(tensors)) : objective.PolicyOf(tensors);
             return (Policy: policy.MoveToOuterDisposeScope(), Reference: reference?.MoveToOuterDisposeScope(), Drawn: drawn);
         }).ToArray();
         foreach (var (policy, _, _) in logProbs)
@@ -42,17 +44,17 @@ internal static class CoupledParts
                 CompletionLogProbs.Concat([.. logProbs.Select(part => part.Policy)]),
                 logProbs[0].Reference is null ? null : CompletionLogProbs.Concat([.. logProbs.Select(part => part.Reference!)]),
                 PreferenceTensors.Of([.. parts.SelectMany(part => part.Examples)], device)),
-            counts);
+            whole);
         if (train)
         {
             loss.backward();
             foreach (var (part, (policy, _, drawn)) in slices.Zip(logProbs))
             {
                 using var partScope = NewDisposeScope();
-                var again = drawn.During(() => objective.Policy(part.To(device)));
+                var again = drawn.During(() => objective.PolicyOf(part.To(device)));
                 (again.PerToken * policy.PerToken.grad!).sum().backward();
             }
         }
-        return Objective.Summable(metrics).MoveToOuterDisposeScope();
+        return objective.Summable(loss, metrics, whole).MoveToOuterDisposeScope();
     }
 }

@@ -34,8 +34,8 @@ public sealed class DpoTrainer : Trainer
         : base(
             new PreferenceObjective(
                 (pair ?? throw new ArgumentNullException(nameof(pair))).Policy, pair, loss ??= new DpoLoss(),
-                (options ??= new TrainingOptions()).For(optimizer)),
-            optimizer, logger)
+                options ??= new TrainingOptions()),
+            options, optimizer, logger)
     {
         pair.RequireTrainedAsCopied();
         RequireReferenceToMove(loss, options);
@@ -59,8 +59,8 @@ public sealed class DpoTrainer : Trainer
         : base(
             new PreferenceObjective(
                 PolicyReferencePair.InMode(policy ?? throw new ArgumentNullException(nameof(policy))), pair: null, WithoutReference(loss),
-                (options ??= new TrainingOptions()).For(optimizer)),
-            optimizer, logger) =>
+                options ??= new TrainingOptions()),
+            options, optimizer, logger) =>
         RequireReferenceToMove(loss, options);
 
     private static IPreferenceLoss WithoutReference(IPreferenceLoss loss)

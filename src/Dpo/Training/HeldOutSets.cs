@@ -7,9 +7,6 @@ namespace Dpo.Training;
 /// <summary>What a run evaluates on: sets of held-out data, each with the beginning of its metrics' names.</summary>
 internal sealed class HeldOutSets
 {
-    /// <summary>How the facts' names begin.</summary>
-    public const string FactPrefix = "the held-out data of ";
-
     private readonly (string Prefix, PreferenceData Data)[] sets;
 
     /// <summary>A single set, or none; metrics begin with <c>eval_</c>.</summary>
@@ -23,16 +20,16 @@ internal sealed class HeldOutSets
     public bool Any => sets.Length > 0;
 
     /// <summary>Evaluates all sets.</summary>
-    /// <param name="objective">What is measured.</param>
+    /// <param name="measurement">What is measured.</param>
     /// <param name="step">How many steps are made.</param>
     /// <param name="logger">Is told every set's loss.</param>
     /// <param name="cancellation">Ends it between two micro-batches.</param>
-    public Dictionary<string, double> Evaluate(Objective objective, int step, ILogger logger, CancellationToken cancellation)
+    public Dictionary<string, double> Evaluate(Measurement measurement, int step, ILogger logger, CancellationToken cancellation)
     {
         var values = new Dictionary<string, double>();
         foreach (var (prefix, data) in sets)
         {
-            foreach (var (name, value) in objective.Evaluate(data, cancellation))
+            foreach (var (name, value) in measurement.Evaluate(data, cancellation))
                 values[prefix + name] = value;
             logger.LogInformation("After step {Step} {Name} is {Loss:g6}.", step, prefix + "loss", values[prefix + "loss"]);
         }
@@ -41,16 +38,14 @@ internal sealed class HeldOutSets
 
     /// <summary>Refuses, before a run, data that cannot be evaluated on, and to keep the best checkpoint by what no evaluation
     /// measures.</summary>
-    public void Require(Objective objective)
+    public void Require(Measurement measurement)
     {
         foreach (var (_, data) in sets)
-        {
-            objective.Require(data);
-            objective.TryOut(data.Batches(objective.Options.BatchSize).First(), data.Counts);
-        }
-        if (objective.Options.Checkpoints?.KeepBest is not { Name: var best })
+            measurement.Require(data, data.Batches(measurement.Options.BatchSize).First(), data.Counts);
+        if (measurement.Options.Checkpoints?.KeepBest is not { Name: var best })
             return;
-        string[] names = [.. sets.SelectMany(set => objective.MetricNames(set.Data.Counts).OfType<string>().Select(name => set.Prefix + name))];
+        string[] names =
+            [.. sets.SelectMany(set => measurement.Metrics(set.Data.Counts).Select(metric => set.Prefix + metric.Name))];
         if (!names.Contains(best))
             throw new InvalidInputException(names.Length > 0
                 ? $"KeepBest: no evaluation measures {best}; there are {string.Join(", ", names)}."
@@ -58,5 +53,6 @@ internal sealed class HeldOutSets
     }
 
     /// <summary>The sets by their digests; other ones change what is reported.</summary>
-    public IEnumerable<RunFact> Facts() => sets.Select(set => RunFacts.Of(FactPrefix + set.Prefix + "*", set.Data, Change.Told));
+    public IEnumerable<RunFact> Facts() => sets.Select(set =>
+        TrainingFacts.Of($"the held-out data of {set.Prefix}*", set.Data, OnChange.Log) with { IsHeldOut = true });
 }

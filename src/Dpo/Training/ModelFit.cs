@@ -12,10 +12,10 @@ internal static class ModelFit
     /// <exception cref="InvalidInputException">The first of them, by name.</exception>
     public static void Require(CausalLanguageModel model, PreferenceData data)
     {
-        if (model is Transformer { MaxPositions: var positions }
-            && data.Find(example => example.PromptTokens + example.LongestCompletion - 1 > positions) is { } tooLong)
+        if (data.Find(example => (long)example.PromptTokens + example.LongestCompletion - 1 > model.MaxPositions) is { } tooLong)
             throw new InvalidInputException(
-                $"The example {tooLong.Source ?? "without a source"} is longer than the model's {positions} positions; shorten it with a smaller maximum length.");
+                $"The example {tooLong.Source ?? "without a source"} is longer than the model's {model.MaxPositions} positions; " +
+                "shorten it with a smaller maximum length.");
         var vocabulary = Vocabulary(model, data);
         if (data.Find(example => example.LargestId >= vocabulary) is { } unknown)
             throw new InvalidInputException(

@@ -4,7 +4,6 @@ using Dpo.Losses;
 using Dpo.Models;
 using Dpo.Native;
 using Dpo.Optimizers;
-using Dpo.Training.Reference;
 using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -91,7 +90,7 @@ public sealed class PolicyReferencePair : IDisposable
 
     /// <summary>SHA-256 of the reference's weights as they are now, without those it shares with the policy; null once it was released. A
     /// run takes it before its first step and before it reads a checkpoint: of the initial weights, where the pair was made anew.</summary>
-    internal string? ReferenceDigest() => released ? null : ReferenceLogProbsKey.HashOf(
+    internal string? ReferenceDigest() => released ? null : TensorDigest.Of(
         reference is null ? weights.Select(weight => (weight.Name, weight.Initial)) : ReferenceState());
 
     /// <summary>Loads a model folder as the policy; the reference is the same model as loaded.</summary>
@@ -108,7 +107,7 @@ public sealed class PolicyReferencePair : IDisposable
     public (CompletionLogProbs Policy, CompletionLogProbs Reference) LogProbs(BatchTensors batch)
     {
         // The reference first: its weights may not be exchanged once the policy's graph holds on to the trained ones.
-        var referenceLogProbs = ReferenceLogProbs(batch);
+        var referenceLogProbs = LogProbsOfReference(batch);
         return (CompletionLogProbs.Compute(Policy, batch), referenceLogProbs);
     }
 
@@ -118,7 +117,7 @@ public sealed class PolicyReferencePair : IDisposable
     /// <returns>Tensors of the current dispose scope.</returns>
     /// <exception cref="InvalidOperationException">The batch carries none, and the reference cannot be run; see
     /// <see cref="WithReference"/>.</exception>
-    public CompletionLogProbs ReferenceLogProbs(BatchTensors batch)
+    public CompletionLogProbs LogProbsOfReference(BatchTensors batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using var noGrad = no_grad();
@@ -185,13 +184,21 @@ public sealed class PolicyReferencePair : IDisposable
     /// reference is as it was made, or was released.</summary>
     internal IReadOnlyList<(string Name, Tensor Tensor)>? MovedReference => hasMoved && !released ? Movable() : null;
 
-    /// <summary>Puts the reference where it had moved to when a file of <see cref="MovedReference"/> was written.</summary>
-    /// <exception cref="InvalidInputException">The reference has other weights.</exception>
-    internal void RestoreReference(string path)
+    /// <summary>Puts the reference where it had moved to when <see cref="MovedReference"/> was written.</summary>
+    /// <exception cref="InvalidInputException">The reference has other weights; it may be half replaced.</exception>
+    internal void RestoreReference(IEnumerable<(string Name, Tensor Tensor)> moved)
     {
         using var noGrad = no_grad();
-        using var file = ModelWeights.OpenFile(path);
-        file.LoadInto(Movable(), ignored: null);
+        var missing = Movable().ToDictionary(named => named.Name, named => named.Tensor);
+        foreach (var (name, tensor) in moved)
+        {
+            if (!missing.Remove(name, out var own) || !own.shape.SequenceEqual(tensor.shape))
+                throw new InvalidInputException(
+                    $"The checkpoint's reference has {name} [{string.Join(", ", tensor.shape)}], and this one has not.");
+            own.copy_(tensor);
+        }
+        if (missing.Count > 0)
+            throw new InvalidInputException($"The checkpoint's reference lacks {missing.Keys.First()}.");
         hasMoved = true;
     }
 
@@ -219,7 +226,7 @@ public sealed class PolicyReferencePair : IDisposable
 
     /// <summary>
     /// Frees the reference's memory: its weights, as much as the policy's. From here on only data that carries reference
-    /// log-probabilities can be trained or evaluated on; compute those of all data first (<see cref="Dpo.Training.Reference.ReferenceLogProbs"/>).
+    /// log-probabilities can be trained or evaluated on; compute those of all data first (<c>ReferenceLogProbs.Compute</c>).
     /// </summary>
     public void ReleaseReference()
     {
@@ -240,7 +247,7 @@ public sealed class PolicyReferencePair : IDisposable
     /// <summary>A policy in the mode that it is trained in: the paper trains without dropout, but for that of an adapter.</summary>
     internal static CausalLanguageModel InMode(CausalLanguageModel policy)
     {
-        if (policy is not Transformer)
+        if (policy.TrainsInEvaluationMode)
             policy.eval();
         return policy;
     }
@@ -248,7 +255,7 @@ public sealed class PolicyReferencePair : IDisposable
     /// <summary>A merged policy does not compute with its adapter, whose initial weights are to stand in for the trained ones.</summary>
     private static void RequireUnmerged(CausalLanguageModel policy)
     {
-        if (policy is Transformer { IsMerged: true })
+        if (policy.IsMerged)
             throw new InvalidOperationException(
                 "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.");
     }

@@ -13,83 +13,83 @@ namespace Dpo.Training;
 /// <param name="policy">The model that is trained.</param>
 /// <param name="pair">Its pair; null where the loss does without a reference.</param>
 /// <param name="loss">The loss.</param>
-/// <param name="options">How to train.</param>
+/// <param name="options">Which metrics are measured, and how the reference moves.</param>
 internal sealed class PreferenceObjective(CausalLanguageModel policy, PolicyReferencePair? pair, IPreferenceLoss loss, TrainingOptions options)
-    : Objective(policy, options)
+    : LogProbObjective(policy)
 {
-    public override PolicyReferencePair? Pair => loss.UsesReference ? pair : null;
+    private readonly PolicyReferencePair? pair = loss.UsesReference ? pair : null;
 
     protected override bool IsBatchCoupled => loss.IsBatchCoupled;
 
-    protected override bool UsesLogSquaredProbs => loss.UsesLogSquaredProbs;
+    protected override LogProbsRequest Needs { get; } = loss.Needs.And(new() { Statistics = options.DetailedMetrics });
 
     public override void Require(PreferenceData data)
     {
-        base.Require(data);
-        Pair?.RequireReferenceFor(data);
-        if (Options.MoveReferenceEvery is not null && data.Find(example => example.HasReference) is { } example)
+        pair?.RequireReferenceFor(data);
+        if (options.MoveReferenceEvery is not null && data.Find(example => example.HasReference) is { } example)
             throw new InvalidOperationException(
-                $"The reference moves every {Options.MoveReferenceEvery} steps, but the example {example.Source ?? "without a source"} carries " +
-                "log-probabilities of the reference as it was; train on data without ReferenceLogProbs, or leave MoveReferenceEvery out.");
+                $"The reference moves every {options.MoveReferenceEvery} steps, but the example {example.Source ?? "without a source"} " +
+                "carries log-probabilities of the reference as it was; train on data without ReferenceLogProbs, or leave MoveReferenceEvery out.");
     }
 
     public override IEnumerable<RunFact> Facts() =>
     [
-        new("the loss", LossDescription.Of(loss), Change.Allowed),
-        .. Pair?.ReferenceDigest() is { } digest ? new RunFact[] { new("the reference", digest, Change.Refused) } : [],
+        new("the loss", LossDescription.Of(loss), OnChange.RefuseUnlessAllowed),
+        .. pair?.ReferenceDigest() is { } digest ? [new("the reference", digest, OnChange.Refuse)] : (RunFact[])[],
     ];
 
     public override void AfterUpdate(int step)
     {
-        if (step % Options.MoveReferenceEvery == 0)
-            Pair!.MoveReference(Options.MoveReferenceBy);
+        if (step % options.MoveReferenceEvery == 0)
+            pair!.MoveReference(options.MoveReferenceBy);
     }
 
-    public override CompletionLogProbs? Reference(BatchTensors part) => Pair?.ReferenceLogProbs(part);
+    public override IEnumerable<(string Name, Tensor Tensor)> State() => pair?.MovedReference ?? [];
 
-    public override IReadOnlyList<string?> MetricNames(PreferenceCounts whole)
+    public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state) => pair?.RestoreReference(state);
+
+    protected override CompletionLogProbs? Reference(BatchTensors part) => pair?.LogProbsOfReference(part);
+
+    public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole)
     {
-        var (chosen, rejected) = whole.Pairs > 0 ? (whole.Pairs, whole.Pairs) : (whole.Desirable, whole.Undesirable);
-        string? If(bool measured, string name) => measured ? name : null;
+        var (chosen, rejected) = Counts(whole);
         return
         [
-            "loss", If(chosen > 0, "rewards/chosen"), If(rejected > 0, "rewards/rejected"),
-            If(chosen > 0 && rejected > 0, "rewards/margins"), If(whole.Pairs > 0, "rewards/accuracies"),
-            If(chosen > 0, "logps/chosen"), If(rejected > 0, "logps/rejected"),
-            .. Options.DetailedMetrics ? DetailedMetrics.PairNames(whole.Pairs > 0) : [],
+            .. If(chosen > 0, new Metric("rewards/chosen")), .. If(rejected > 0, new Metric("rewards/rejected")),
+            .. If(chosen > 0 && rejected > 0, new Metric("rewards/margins")),
+            .. If(whole.Pairs > 0, new Metric("rewards/accuracies", whole.Pairs)),
+            .. If(chosen > 0, new Metric("logps/chosen")), .. If(rejected > 0, new Metric("logps/rejected")),
+            .. options.DetailedMetrics ? DetailedMetrics.OfPairs(whole) : [],
         ];
     }
 
-    protected override int Count(string metric, PreferenceCounts whole) => metric switch
-    {
-        "rewards/accuracies" => whole.Pairs,
-        DetailedMetrics.TokenAccuracy => whole.ChosenTokens,
-        _ => 1,
-    };
-
-    public override (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
+    public override (Tensor Loss, IReadOnlyList<Tensor> Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
     {
         var share = loss.Share(part, whole);
         var rewards = loss.Rewards(part);
         var (logProbs, known) = (part.Policy.Sums.detach(), part.Preferences);
-        var paired = whole.Pairs > 0;
-        var (chosen, rejected) = paired ? (known.Chosen, known.Rejected) : (known.Desirable, known.Undesirable);
-        // Where there is nothing to average, 0 is divided by 1, and not reported.
-        var (chosenCount, rejectedCount) = paired
-            ? (whole.Pairs, whole.Pairs)
-            : (Math.Max(1, whole.Desirable), Math.Max(1, whole.Undesirable));
-        Tensor Average(Tensor values, Tensor indices, int count) => values.index_select(0, indices).sum().DividedBy(count);
+        var (chosen, rejected) = whole.Pairs > 0 ? (known.Chosen, known.Rejected) : (known.Desirable, known.Undesirable);
+        var (chosenCount, rejectedCount) = Counts(whole);
+        Tensor Average(Tensor values, Tensor indices, int count) =>
+            values.index_select(0, indices).sum().DividedBy(Math.Max(1, count));
 
+        Tensor Reward(Tensor indices) => rewards.index_select(0, indices);
         var (chosenReward, rejectedReward) = (Average(rewards, chosen, chosenCount), Average(rewards, rejected, rejectedCount));
-        var accuracy = paired
-            ? rewards.index_select(0, chosen).gt(rewards.index_select(0, rejected)).sum(float32)
-            : zeros_like(share);
-        var metrics = stack(
+        return (share,
         [
-            share.detach(), chosenReward, rejectedReward, chosenReward - rejectedReward, accuracy,
-            Average(logProbs, chosen, chosenCount), Average(logProbs, rejected, rejectedCount),
-            .. Options.DetailedMetrics ? DetailedMetrics.OfPairs(part, whole) : [],
+            .. If(chosenCount > 0, chosenReward), .. If(rejectedCount > 0, rejectedReward),
+            .. If(chosenCount > 0 && rejectedCount > 0, chosenReward - rejectedReward),
+            .. whole.Pairs > 0 ? [Reward(chosen).gt(Reward(rejected)).sum(float32)] : (Tensor[])[],
+            .. If(chosenCount > 0, Average(logProbs, chosen, chosenCount)),
+            .. If(rejectedCount > 0, Average(logProbs, rejected, rejectedCount)),
+            .. options.DetailedMetrics ? DetailedMetrics.OfPairs(part, whole) : [],
         ]);
-        return (share, metrics);
     }
+
+    /// <summary>How many there are that metrics of chosen, and of rejected, completions are averages over.</summary>
+    private static (int Chosen, int Rejected) Counts(PreferenceCounts whole) =>
+        whole.Pairs > 0 ? (whole.Pairs, whole.Pairs) : (whole.Desirable, whole.Undesirable);
+
+    /// <summary>What there is nothing to average for is left out.</summary>
+    private static T[] If<T>(bool isMeasured, T value) => isMeasured ? [value] : [];
 }

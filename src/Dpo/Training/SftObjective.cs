@@ -1,4 +1,5 @@
 using Dpo.Batching;
+using Dpo.LogProbs;
 using Dpo.Losses;
 using Dpo.Models;
 using Dpo.Native;
@@ -7,11 +8,14 @@ using static TorchSharp.torch;
 namespace Dpo.Training;
 
 /// <summary>The mean cross-entropy of a completion token, in nats.</summary>
-internal sealed class SftObjective(CausalLanguageModel model, TrainingOptions options) : Objective(model, options)
+/// <param name="model">The model that is trained.</param>
+/// <param name="isDetailed">Whether <see cref="DetailedMetrics"/> are measured.</param>
+internal sealed class SftObjective(CausalLanguageModel model, bool isDetailed) : LogProbObjective(model)
 {
+    protected override LogProbsRequest Needs { get; } = new() { Statistics = isDetailed };
+
     public override void Require(PreferenceData data)
     {
-        base.Require(data);
         if (data.Find(HasMoreThanChosen) is { } example)
             throw new InvalidInputException(
                 $"The example {example.Source ?? "without a source"} holds completions that are not to be imitated (of pairs, of a ranking, " +
@@ -21,14 +25,10 @@ internal sealed class SftObjective(CausalLanguageModel model, TrainingOptions op
             example.Counts is { Pairs: > 0 } or { Rankings: > 0 } or { Undesirable: > 0 } || example.Mismatched > 0;
     }
 
-    public override IReadOnlyList<string?> MetricNames(PreferenceCounts whole) =>
-        ["loss", .. Options.DetailedMetrics ? DetailedMetrics.CompletionNames : []];
+    public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole) =>
+        isDetailed ? DetailedMetrics.OfCompletions(whole) : [];
 
-    protected override int Count(string metric, PreferenceCounts whole) => metric == DetailedMetrics.TokenAccuracy ? whole.CompletionTokens : 1;
-
-    public override (Tensor Loss, Tensor Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
-    {
-        var share = -part.Policy.PerToken.sum().DividedBy(whole.CompletionTokens);
-        return (share, stack([share.detach(), .. Options.DetailedMetrics ? DetailedMetrics.OfCompletions(part, whole) : []]));
-    }
+    public override (Tensor Loss, IReadOnlyList<Tensor> Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole) =>
+        (-part.Policy.PerToken.sum().DividedBy(whole.CompletionTokens),
+            isDetailed ? DetailedMetrics.OfCompletions(part, whole) : []);
 }

@@ -23,7 +23,7 @@ public sealed class SftTrainer : Trainer
     /// <exception cref="ArgumentException">The optimizer misses a parameter that is trained, or holds one twice.</exception>
     public SftTrainer(
         CausalLanguageModel model, TrainingOptions? options = null, optim.Optimizer? optimizer = null, ILogger? logger = null)
-        : base(new SftObjective(model ?? throw new ArgumentNullException(nameof(model)), (options ?? new TrainingOptions()).For(optimizer)), optimizer, logger)
+        : base(new SftObjective(model, options?.DetailedMetrics ?? false), options, optimizer, logger)
     {
     }
 }

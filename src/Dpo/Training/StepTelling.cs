@@ -7,7 +7,8 @@ namespace Dpo.Training;
 /// <summary>What follows a step's update: the checkpoint where one is due, the evaluation where one is due, and the report. The
 /// checkpoint comes first and knows what it was not told about yet: a run that goes on from it evaluates and reports that step.</summary>
 internal sealed class StepTelling(
-    Objective objective, HeldOutSets heldOut, CheckpointedRun run, IProgress<TrainingMetrics>? progress, int totalSteps, ILogger logger, CancellationToken cancellation)
+    Measurement measurement, HeldOutSets heldOut, CheckpointedRun run, IProgress<TrainingMetrics>? progress, int totalSteps,
+    ILogger logger, CancellationToken cancellation)
 {
     /// <summary>Whether the step that was told last is to be the run's last (<see cref="TrainingOptions.StopWhen"/>).</summary>
     public bool Stops { get; private set; }
@@ -18,10 +19,10 @@ internal sealed class StepTelling(
     /// <summary>Evaluates and reports the model before the first step, where that is asked for.</summary>
     public void TellStart()
     {
-        if (!objective.Options.EvaluateFirst || !heldOut.Any)
+        if (!measurement.Options.EvaluateFirst || !heldOut.Any)
             return;
         var clock = Stopwatch.StartNew();
-        Guard(new RunPosition(), () => progress?.Report(new TrainingMetrics(0, totalSteps, Evaluate(0), clock.Elapsed)));
+        Guard(new RunPosition(), () => Report(new TrainingMetrics(0, totalSteps, Evaluate(0), clock.Elapsed)));
     }
 
     /// <summary>Does so for a step.</summary>
@@ -40,17 +41,22 @@ internal sealed class StepTelling(
                 foreach (var (name, value) in Evaluate(at.Step))
                     values[name] = value;
             }
-            var metrics = new TrainingMetrics(at.Step, totalSteps, values, TimeSpan.FromSeconds(at.Untold.Seconds) + clock.Elapsed) { Pace = pace?.Invoke() };
-            progress?.Report(metrics);
-            Stops = objective.Options.StopWhen?.Invoke(metrics) == true;
+            var elapsed = TimeSpan.FromSeconds(at.Untold.Seconds) + clock.Elapsed;
+            Report(new TrainingMetrics(at.Step, totalSteps, values, elapsed) { Pace = pace?.Invoke() });
         });
         return run.After(at with { Untold = null }, values);
     }
 
     private bool IsEvaluated(RunPosition at) =>
-        heldOut.Any && (at.Step == totalSteps || at.Step % (objective.Options.EvaluateEvery ?? totalSteps) == 0);
+        heldOut.Any && (at.Step == totalSteps || at.Step % (measurement.Options.EvaluateEvery ?? totalSteps) == 0);
 
-    private Dictionary<string, double> Evaluate(int step) => heldOut.Evaluate(objective, step, logger, cancellation);
+    private Dictionary<string, double> Evaluate(int step) => heldOut.Evaluate(measurement, step, logger, cancellation);
+
+    private void Report(TrainingMetrics metrics)
+    {
+        progress?.Report(metrics);
+        Stops = measurement.Options.StopWhen?.Invoke(metrics) == true;
+    }
 
     /// <summary>Saves the run where something fails or is cancelled, however far it is from the next checkpoint.</summary>
     private void Guard(RunPosition at, Action tell)

@@ -1,4 +1,5 @@
 using Dpo.Batching;
+using Dpo.Models;
 using Dpo.Optimizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -6,24 +7,37 @@ using static TorchSharp.torch;
 
 namespace Dpo.Training;
 
-/// <summary>Trains a model on data: batches, updates, metrics, evaluations, checkpoints. What is minimized is the subclass's
-/// matter.</summary>
-public abstract class Trainer : IDisposable
+/// <summary>Trains a model on data: batches, updates, metrics, evaluations, checkpoints. What is minimized is the objective's
+/// matter: one of your own, or that of <see cref="DpoTrainer"/> or <see cref="SftTrainer"/>.</summary>
+public class Trainer : IDisposable
 {
-    private readonly Objective objective;
+    private readonly Measurement measurement;
     private readonly optim.Optimizer optimizer;
     private readonly bool ownsOptimizer;
     private readonly TrainingLoop loop;
 
-    private protected Trainer(Objective objective, optim.Optimizer? optimizer, ILogger? logger)
+    /// <summary>Creates the trainer of an objective.</summary>
+    /// <param name="objective">What is minimized and measured; its model stays the caller's to dispose, and in its mode.</param>
+    /// <param name="options">How to train; the paper's settings by default.</param>
+    /// <param name="optimizer">An optimizer of your own over the model's parameters, made after the model was moved to its
+    /// device; it keeps its learning rate unless the options set one or a schedule. By default the one the options name.</param>
+    /// <param name="logger">Is told of the run's beginning, evaluations and end.</param>
+    /// <exception cref="ArgumentException">An option is out of its range, the model has no parameter that is trained, or the
+    /// optimizer misses one, or holds one twice.</exception>
+    public Trainer(
+        Objective objective, TrainingOptions? options = null, optim.Optimizer? optimizer = null, ILogger? logger = null)
     {
-        this.objective = objective;
-        objective.Options.Validate();
-        ownsOptimizer = optimizer is null;
+        ArgumentNullException.ThrowIfNull(objective);
+        options = (options ?? new TrainingOptions()).For(optimizer);
+        options.Validate();
+        var trained = SomethingTrained(objective.Model);
         if (optimizer is not null)
-            objective.Trained.RequireIn(optimizer);
-        this.optimizer = optimizer ?? objective.Options.Optimizer.Create(objective.Parameters, objective.Options.LearningRate!.Value, objective.Options.WeightDecay);
-        loop = new TrainingLoop(this, objective, this.optimizer, logger ?? NullLogger.Instance);
+            trained.RequireIn(optimizer);
+        measurement = new Measurement(objective, options);
+        ownsOptimizer = optimizer is null;
+        this.optimizer = optimizer
+            ?? options.Optimizer.Create(trained.Parameters, options.LearningRate!.Value, options.WeightDecay);
+        loop = new TrainingLoop(this, measurement, trained, this.optimizer, logger ?? NullLogger.Instance);
     }
 
     /// <summary>Trains, and evaluates on held-out data where there is any.</summary>
@@ -88,8 +102,8 @@ public abstract class Trainer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(data);
         var heldOut = new HeldOutSets(data);
-        heldOut.Require(objective);
-        return heldOut.Evaluate(objective, step: 0, NullLogger.Instance, cancellation);
+        heldOut.Require(measurement);
+        return heldOut.Evaluate(measurement, step: 0, NullLogger.Instance, cancellation);
     }
 
     /// <summary>Disposes the optimizer, where the trainer made it; the models are their owner's.</summary>
@@ -99,4 +113,14 @@ public abstract class Trainer : IDisposable
             optimizer.Dispose();
         GC.SuppressFinalize(this);
     }
+
+    private static TrainedParameters SomethingTrained(CausalLanguageModel model) =>
+        new TrainedParameters(model) is { All.Count: > 0 } trained
+            ? trained
+            : throw new ArgumentException(
+                model.parameters().FirstOrDefault(parameter => parameter.ElementSize < 4) is { } narrow
+                    ? $"The model's weights are kept as {narrow.dtype} and frozen, since updates as small as DPO's cannot move " +
+                        "them; load it without a dtype, as fp32, or train a LoRA adapter over it (AddLora)."
+                    : "The model has no parameter that requires a gradient, so there is nothing to train; a merged adapter is " +
+                        "trained after UnmergeAdapter.", nameof(model));
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Dpo.Batching;
+using Dpo.Optimizers;
 using Dpo.Training.Checkpointing;
 using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
@@ -8,9 +9,10 @@ namespace Dpo.Training;
 
 /// <summary>A trainer's loop: batches, updates, checkpoints, evaluations and reports, in this order, so that whatever an evaluation or
 /// a report runs into costs no step.</summary>
-internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.Optimizer optimizer, ILogger logger)
+internal sealed class TrainingLoop(
+    Trainer trainer, Measurement measurement, TrainedParameters trained, optim.Optimizer optimizer, ILogger logger)
 {
-    private readonly LearningRates rates = new(objective.Options, optimizer);
+    private readonly LearningRates rates = new(measurement.Options, optimizer);
 
     /// <summary>Steps whose updates are in the weights.</summary>
     public int StepsMade { get; private set; }
@@ -22,10 +24,10 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
     public void Check(PreferenceData data, HeldOutSets heldOut)
     {
         ArgumentNullException.ThrowIfNull(data);
-        objective.Require(data);
-        var first = data.Batches(objective.Options.BatchSize, objective.Options.Shuffle ? objective.Options.Seed : null).First();
-        objective.TryOut(first, first.Counts);
-        heldOut.Require(objective);
+        var options = measurement.Options;
+        var first = data.Batches(options.BatchSize, options.Shuffle ? options.Seed : null).First();
+        measurement.Require(data, first, first.Counts);
+        heldOut.Require(measurement);
     }
 
     /// <summary>Runs it, as <see cref="Trainer.Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/>
@@ -34,7 +36,7 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
     {
         (StepsMade, TotalSteps) = (0, 0);
         Check(data, heldOut);
-        var options = objective.Options;
+        var (objective, options) = (measurement.Objective, measurement.Options);
         int? seed = options.Shuffle ? options.Seed : null;
         // Of the batches that are counted, or made before the run goes on, no example is read.
         var batches = Enumerable.Range(0, options.Steps is null ? options.Epochs : int.MaxValue)
@@ -43,13 +45,19 @@ internal sealed class TrainingLoop(Trainer trainer, Objective objective, optim.O
         logger.LogInformation("Training on {Examples} examples for {Steps} steps.", data.Examples.Count, totalSteps);
         rates.Require(totalSteps, logger);
 
-        var state = new TrainedState(objective.Model, objective.Trained, optimizer, objective.Pair);
-        using var run = new CheckpointedRun(
-            options, state, totalSteps, () => RunFacts.Of(trainer, objective, optimizer, data, heldOut), logger);
-        using var update = new WeightUpdate(objective, optimizer, rates);
+        var plan = new CheckpointPlan
+        {
+            Options = options.Checkpoints,
+            ResumeFrom = options.ResumeFrom,
+            AllowsChanges = options.ResumeWithChanges,
+            TotalSteps = totalSteps,
+            Facts = () => TrainingFacts.Of(trainer, measurement, data, heldOut, totalSteps),
+        };
+        using var run = new CheckpointedRun(plan, new TrainedState(objective.Model, trained, optimizer, objective), logger);
+        using var update = new WeightUpdate(measurement, trained, optimizer, rates);
         var at = run.Position;
         (StepsMade, TotalSteps) = (at.Step, totalSteps);
-        var telling = new StepTelling(objective, heldOut, run, progress, totalSteps, logger, cancellation);
+        var telling = new StepTelling(measurement, heldOut, run, progress, totalSteps, logger, cancellation);
         if (at.Untold is not null)
             at = telling.Tell(at, pace: null);
         else if (at.Step == 0)

@@ -15,6 +15,9 @@ public sealed record TrainingMetrics(int Step, int TotalSteps, IReadOnlyDictiona
     /// <summary>How fast the run goes; null where nobody took the time.</summary>
     public TrainingPace? Pace { get; init; }
 
+    /// <summary>Whether held-out data were evaluated after the step.</summary>
+    public bool HasEvaluation => Values.Keys.Any(name => name.StartsWith("eval_", StringComparison.Ordinal));
+
     /// <summary>The value of a metric.</summary>
     /// <exception cref="KeyNotFoundException">It was not measured; the message lists what was.</exception>
     public double this[string name] => Values.TryGetValue(name, out var value) ? value : throw new KeyNotFoundException(

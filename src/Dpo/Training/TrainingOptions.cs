@@ -91,15 +91,17 @@ public sealed record TrainingOptions
     public double WarnOfChosenFall { get; init; } = 100;
 
     /// <summary>Ends the run behind a step of which this says so, as if it had been the last: the step is evaluated where that is due, and reported,
-    /// and where there are checkpoints one is written, from which the run can go on. Null for never. It is asked after every step's
-    /// report, on the calling thread; <see cref="EarlyStopping.On"/> makes one that looks at a held-out metric.</summary>
+    /// and where there are checkpoints one is written, from which the run can go on. Null for never. It is asked after every
+    /// report, that of <see cref="EvaluateFirst"/> among them, on the calling thread; <see cref="EarlyStopping.On"/> makes one
+    /// that looks at a held-out metric.</summary>
     public Func<TrainingMetrics, bool>? StopWhen { get; init; }
 
     /// <summary>Where and when to save what a run needs to go on after an interruption; null for no checkpoints.</summary>
     public CheckpointOptions? Checkpoints { get; init; }
 
-    /// <summary>The checkpoint to go on from, such as <see cref="Dpo.Training.Checkpointing.Checkpoints.Latest"/> gives it; null begins anew. Make the
-    /// model, the pair, the data and the options as at the first start: the trained weights then come from the checkpoint.</summary>
+    /// <summary>The checkpoint to go on from, such as <see cref="Checkpointing.Checkpoints.Latest"/> gives it; null begins anew.
+    /// Make the model, the pair, the data and the options as at the first start: the trained weights then come from the
+    /// checkpoint.</summary>
     /// <remarks>
     /// <para>On the same CPU, with the same binaries and number of threads, weights and metrics are to the bit those of a run that
     /// was never interrupted, however it ended. Where one of these is another a warning is logged.</para>

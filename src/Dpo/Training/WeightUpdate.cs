@@ -9,7 +9,8 @@ namespace Dpo.Training;
 /// <remarks>The device is waited for once in a step, when the gradient is there: for its norm, for the metrics, and on a GPU for what the
 /// update before left of the weights (<see cref="WeightCheck"/>). On the CPU there is nothing to wait for, and weights are looked at behind
 /// their update.</remarks>
-internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimizer, LearningRates rates) : IDisposable
+internal sealed class WeightUpdate(
+    Measurement measurement, TrainedParameters trained, optim.Optimizer optimizer, LearningRates rates) : IDisposable
 {
     private Tensor? unread;
     private string made = "";
@@ -25,31 +26,30 @@ internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimize
     /// <exception cref="InvalidOperationException">The model trains other parameters than when the trainer was made.</exception>
     public Dictionary<string, double> Make(PreferenceBatch batch, int step, int totalSteps, string? lastGood)
     {
-        var options = objective.Options;
-        objective.Trained.RequireUnchanged("trainer");
+        trained.RequireUnchanged("trainer");
         // Users' optimizers may leave behind handles to gradients and intermediate values; state they keep out of the scope.
         using var scope = NewDisposeScope();
         optimizer.zero_grad();
-        var metrics = objective.Train(batch);
+        var metrics = measurement.Train(batch);
         BackwardFailure.Rethrow();
-        var norm = GradientNorm.Clip(objective.Parameters, options.MaxGradNorm);
+        var norm = GradientNorm.Clip(trained.Parameters, measurement.Options.MaxGradNorm);
         var read = HostRead.Of(unread is null ? [metrics, norm] : [metrics, norm, unread]);
-        var (values, gradNorm) = (objective.Named(batch.Counts, read), read[metrics.numel()]);
+        var (values, gradNorm) = (measurement.Named(batch.Counts, read), read[metrics.numel()]);
         if (unread is not null)
             RequireFinite(read[^1], lastGood);
         if (!double.IsFinite(values["loss"]) || !double.IsFinite(gradNorm))
             throw new NotFiniteNumberException(
                 $"Step {step + 1} has loss {values["loss"]} and gradient norm {gradNorm}; the update was not made. Its examples: " +
-                $"{string.Join(", ", batch.Examples.Select(example => example.Source ?? "unnamed"))}. The largest weights: {LargestWeights.Of(objective.Model)}." +
-                LastGood(lastGood));
+                $"{string.Join(", ", batch.Examples.Select(example => example.Source ?? "unnamed"))}. " +
+                $"The largest weights: {LargestWeights.Of(measurement.Objective.Model)}." + LastGood(lastGood));
 
         var learningRate = rates.Set(step, totalSteps);
         optimizer.step();
         values["grad_norm"] = gradNorm;
         values["learning_rate"] = learningRate;
         made = $"The update of step {step + 1}, at a learning rate of {learningRate:g3} and a gradient norm of {gradNorm:g3}";
-        unread = WeightCheck.Of(objective.Parameters).DetachFromDisposeScope();
-        if (!DeviceStrategies.AreFor(objective.Model.Device))
+        unread = WeightCheck.Of(trained.Parameters).DetachFromDisposeScope();
+        if (!DeviceStrategies.AreFor(measurement.Objective.Model.Device))
             RequireFinite(lastGood);
         return values;
     }
@@ -68,7 +68,8 @@ internal sealed class WeightUpdate(Objective objective, optim.Optimizer optimize
         Dispose();
         if (!double.IsFinite(weights))
             throw new NotFiniteNumberException(
-                $"{made}, left weights that are not finite. The largest: {LargestWeights.Of(objective.Model)}. A smaller learning rate may help." + LastGood(lastGood));
+                $"{made}, left weights that are not finite. The largest: {LargestWeights.Of(measurement.Objective.Model)}. " +
+                "A smaller learning rate may help." + LastGood(lastGood));
     }
 
     /// <summary>Frees what was not read.</summary>

@@ -75,22 +75,22 @@ internal sealed class OwnModel : CausalLanguageModel
     public override Tensor forward(Tensor ids, SequenceLayout layout) => table.call(ids);
 }
 
-internal sealed class OwnPairLoss : IPairLoss
+internal sealed class OwnPairLoss : PairLoss
 {
-    public double Beta => 0.1;
+    public override double Beta => 0.1;
 
-    public Tensor Losses(PairLogProbs pairs) => pairs.Margins.Times(Beta).OneMinus().relu().Squared();
+    public override Tensor Losses(PairLogProbs pairs) => pairs.Margins.Times(Beta).OneMinus().relu().Squared();
 }
 
-internal sealed class OwnPreferenceLoss : IPreferenceLoss
+internal sealed class OwnPreferenceLoss : PreferenceLoss
 {
-    public Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
+    public override Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
     {
         var pairs = part.Pairs();
         return (-nn.functional.logsigmoid(pairs.Margins)).sum().DividedBy(batch.Pairs);
     }
 
-    public Tensor Rewards(PreferenceLogProbs part) => part.LogRatios.detach();
+    public override Tensor Rewards(PreferenceLogProbs part) => part.LogRatios.detach();
 }
 
 /// <summary>Steepest descent with momentum, which goes into checkpoints.</summary>

@@ -89,7 +89,7 @@ public class ChunkedHeadTests
             double[][] Run(HeadBlocks blocks)
             {
                 adapter?.grad?.zero_();
-                var statistics = new RowStatistics(Rows, CPU, squares: true, details: true);
+                var statistics = new RowStatistics(Rows, CPU, new() { LogSquaredProbs = true, Statistics = true });
                 var results = problem.Run(p =>
                 {
                     var states = lowRank ? cat([p.Hidden, p.Hidden.narrow(1, 0, 4)], 1) : p.Hidden;
@@ -119,7 +119,7 @@ public class ChunkedHeadTests
         ];
         void AssertStatistics(bool squares, bool details, out Tensor logProbs)
         {
-            var statistics = new RowStatistics(Rows, CPU, squares, details);
+            var statistics = new RowStatistics(Rows, CPU, new() { LogSquaredProbs = squares, Statistics = details });
             logProbs = ChunkedHead.LogProbs(head, problem.Hidden, problem.Predicting, problem.TargetRows, problem.TargetIds, HeadBlocks.OfCpu, statistics);
             Tensor?[] actual = [statistics.LogSquaredProbs, statistics.Entropies, statistics.MeanLogits, statistics.Likeliest];
             Assert.Equal([squares, details, details, details], actual.Select(values => values is not null));
@@ -132,7 +132,7 @@ public class ChunkedHeadTests
         AssertStatistics(squares: true, details: true, out var withGradients);
         AssertStatistics(squares: true, details: false, out _);
         AssertStatistics(squares: false, details: true, out _);
-        using var whole = RowStatistics.Of(logits.to(float32), squares: true, details: true).Likeliest;
+        using var whole = RowStatistics.Of(logits.to(float32), new() { LogSquaredProbs = true, Statistics = true }).Likeliest;
         Assert.Equal(expected[3], whole!.ToDoubles());
         var without = problem.Run(p => ChunkedHead.LogProbs(head, p.Hidden, p.Predicting, p.TargetRows, p.TargetIds, HeadBlocks.OfCpu));
         AssertNear(without, problem.Run(_ => withGradients), 0);
@@ -246,7 +246,7 @@ public class ChunkedHeadTests
         problem.TargetIds.add_(begin == 0 ? end : 0).clamp_(0, Vocabulary - 1);
         if (begin > 0)
             problem.TargetIds.remainder_(begin);
-        var statistics = new RowStatistics(Rows, CPU, squares: true, details: true);
+        var statistics = new RowStatistics(Rows, CPU, new() { LogSquaredProbs = true, Statistics = true });
         var expected = problem.Run(p => p.Whole(null));
         var actual = problem.Run(p => ChunkedHead.LogProbs(new(p.Weight, p.Bias), p.Hidden, p.Predicting, p.TargetRows, p.TargetIds, HeadBlocks.OfCpu, statistics));
         Numbers.AssertClose(expected[0], actual[0], 1e-5, "log-probabilities");
@@ -256,7 +256,7 @@ public class ChunkedHeadTests
         var logOfAll = logits.to(float64).log_softmax(1);
         var entropies = (logOfAll.exp() * logOfAll).nan_to_num(0, 0, 0).sum(1).neg().ToDoubles();
         Assert.All(entropies, entropy => Assert.InRange(entropy, 0, Math.Log(Vocabulary)));
-        using var whole = RowStatistics.Of(logits, squares: true, details: true).Entropies;
+        using var whole = RowStatistics.Of(logits, new() { LogSquaredProbs = true, Statistics = true }).Entropies;
         Numbers.AssertClose(entropies, whole!.ToDoubles(), 1e-5, "of whole logits");
         Numbers.AssertClose(entropies, statistics.Entropies!.ToDoubles(), 1e-5, "by blocks");
         Numbers.AssertClose((2 * logOfAll).logsumexp(1).ToDoubles(), statistics.LogSquaredProbs!.ToDoubles(), 1e-5, "squares");

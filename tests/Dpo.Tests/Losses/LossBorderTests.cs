@@ -97,7 +97,7 @@ public class LossBorderTests
         using var scope = NewDisposeScope();
         IPreferenceLoss loss = name == "simpo" ? new SimPoLoss(beta) : new OrpoLoss(beta);
         Assert.False(loss.UsesReference);
-        Assert.False(loss.UsesLogSquaredProbs);
+        Assert.Equal(LogProbsRequest.None, loss.Needs);
         var part = new PreferenceBatch([new TokenizedExample([1], [[2, 3], [4, 5, 6]], [new PreferencePair(0, 1)])]).To(CPU);
         var policy = new CompletionLogProbs(tensor([-1.0, -3, -2, -2, -5]), part.Layout.CompletionOffsets);
         Numbers.AssertClose([-2 * beta, -3 * beta], loss.Rewards(new PreferenceLogProbs(policy, null, part.Preferences)).ToDoubles(), 1e-12);
@@ -106,9 +106,9 @@ public class LossBorderTests
     [Fact]
     public void Baselines_on_the_policy_alone_need_no_reference()
     {
-        Assert.False(((IPreferenceLoss)new UnlikelihoodLoss()).UsesReference);
-        Assert.False(((IPreferenceLoss)new SftLoss()).UsesReference);
-        Assert.True(((IPreferenceLoss)new DpoLoss()).UsesReference);
+        Assert.False(new UnlikelihoodLoss().UsesReference);
+        Assert.False(new SftLoss().UsesReference);
+        Assert.True(new DpoLoss().UsesReference);
     }
 
     [Fact]

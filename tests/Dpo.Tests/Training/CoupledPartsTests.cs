@@ -22,20 +22,20 @@ public class CoupledPartsTests
         Assert.True(parts.Length > 1);
 
         model.DropoutDraws = 0;
-        var metrics = CoupledParts.Run(objective, parts, batch.Counts, train: true);
+        var metrics = CoupledParts.Run(objective, parts, batch.Counts, maxTokens: 4096, train: true);
         var actual = Gradients();
 
         model.zero_grad();
         model.DropoutDraws = 0;
         var tensors = parts.Select(part => part.To(CPU)).ToArray();
-        var references = tensors.Select(part => objective.Reference(part)!).ToArray();
+        var references = tensors.Select(part => objective.ReferenceOf(part)!).ToArray();
         var whole = new PreferenceLogProbs(
-            CompletionLogProbs.Concat([.. tensors.Select(objective.Policy)]), CompletionLogProbs.Concat(references),
+            CompletionLogProbs.Concat([.. tensors.Select(objective.PolicyOf)]), CompletionLogProbs.Concat(references),
             PreferenceTensors.Of([.. parts.SelectMany(part => part.Examples)], CPU));
         var (loss, expectedMetrics) = objective.Measure(whole, batch.Counts);
         loss.backward();
 
-        Numbers.AssertClose(Objective.Summable(expectedMetrics).ToDoubles(), metrics.ToDoubles(), 1e-5, "metrics");
+        Numbers.AssertClose(objective.Summable(loss, expectedMetrics, batch.Counts).ToDoubles(), metrics.ToDoubles(), 1e-5, "metrics");
         foreach (var (name, expected) in Gradients())
         {
             Assert.True(expected.Any(value => Math.Abs(value) > 1e-6), name);

@@ -25,7 +25,7 @@ public class LoraTrainingTests
     private static double[] Reference(PolicyReferencePair pair)
     {
         using var scope = NewDisposeScope();
-        return pair.ReferenceLogProbs(new PreferenceBatch(TrainerTests.Data(3).Examples).To(CPU)).PerToken.ToDoubles();
+        return pair.LogProbsOfReference(new PreferenceBatch(TrainerTests.Data(3).Examples).To(CPU)).PerToken.ToDoubles();
     }
 
     private static double[] LogProbs(CausalLanguageModel model)

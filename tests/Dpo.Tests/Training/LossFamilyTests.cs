@@ -104,7 +104,7 @@ public class LossFamilyTests
         var (batch, loss) = (new PreferenceBatch(data.Examples), Named(name).Create());
         var tokens = batch.To(CPU);
         var share = loss.Share(
-            new(CompletionLogProbs.Compute(pair.Policy, tokens, logSquaredProbs: true), pair.ReferenceLogProbs(tokens), tokens.Preferences), batch.Counts);
+            new(CompletionLogProbs.Compute(pair.Policy, tokens, new() { LogSquaredProbs = true }), pair.LogProbsOfReference(tokens), tokens.Preferences), batch.Counts);
         share.backward();
         Numbers.AssertClose(share.item<float>(), metrics["loss"], 1e-5, "loss");
         double[] expected = [.. pair.Policy.parameters().SelectMany(parameter => parameter.grad!.flatten().ToDoubles())];
@@ -169,11 +169,11 @@ public class LossFamilyTests
     }
 
     /// <summary>A loss of a user's own is a class with two members; this one is that of the documentation.</summary>
-    private sealed class SquaredHinge(double beta) : IPairLoss
+    private sealed class SquaredHinge(double beta) : PairLoss
     {
-        public double Beta => beta;
+        public override double Beta => beta;
 
-        public Tensor Losses(PairLogProbs pairs) => (1 - Beta * pairs.Margins).clamp_min(0).square();
+        public override Tensor Losses(PairLogProbs pairs) => (1 - Beta * pairs.Margins).clamp_min(0).square();
     }
 
     [Fact]

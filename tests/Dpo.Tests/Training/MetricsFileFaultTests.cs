@@ -12,14 +12,11 @@ public sealed class MetricsFileFaultTests : IDisposable
     private static TrainingMetrics Next => new(5, 6, new Dictionary<string, double>(), TimeSpan.Zero);
 
     private readonly TemporaryFolder folder = new();
-    private readonly string checkpoint;
     private readonly string path;
     private readonly byte[] whole;
 
     public MetricsFileFaultTests()
     {
-        var state = new CheckpointState(CheckpointState.CurrentVersion, new RunPosition(Step: 4), 0, new Dictionary<string, string>(), new Dictionary<string, string>());
-        checkpoint = CheckpointFolder.Write(Directory.CreateDirectory(folder.File("checkpoints")).FullName, state, _ => { });
         path = folder.File("metrics.jsonl");
         using (var file = new MetricsFile(folder.Path))
         {
@@ -40,7 +37,7 @@ public sealed class MetricsFileFaultTests : IDisposable
         File.WriteAllBytes(path, damaged);
         try
         {
-            using var file = new MetricsFile(folder.Path, checkpoint);
+            using var file = new MetricsFile(folder.Path, lastStep: 4);
             Assert.Equal(damaged, File.ReadAllBytes(path)); // nothing is touched before a step is reported
             file.Report(Next);
         }

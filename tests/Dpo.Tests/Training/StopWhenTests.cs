@@ -43,6 +43,16 @@ public sealed class StopWhenTests : IDisposable
         Assert.Equal(run.Steps, seen);
     }
 
+    /// <summary>A model that is good enough before the first step is not trained.</summary>
+    [Fact]
+    public void It_is_asked_of_the_evaluation_before_the_first_step_too()
+    {
+        var run = Train(Options with { EvaluateFirst = true, StopWhen = step => step.HasEvaluation && step["eval_loss"] < 0.7 });
+        Assert.Equal((0, 0), (run.StepsMade, run.TotalSteps));
+        Assert.Equal(Math.Log(2), Assert.Single(run.Steps)["eval_loss"], 6);
+        Assert.Equal(Math.Log(2), run.EvaluatedAfter, 6);
+    }
+
     [Fact]
     public void What_it_throws_reaches_the_caller_and_loses_no_step()
     {

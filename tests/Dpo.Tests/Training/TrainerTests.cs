@@ -123,7 +123,7 @@ public class TrainerTests
         var batch = new PreferenceBatch(Data(3).Examples).To(CPU);
         using var noGrad = no_grad();
         var expected = CompletionLogProbs.Compute(initial, batch).PerToken.ToDoubles();
-        Assert.Equal(expected, pair.ReferenceLogProbs(batch).PerToken.ToDoubles());
+        Assert.Equal(expected, pair.LogProbsOfReference(batch).PerToken.ToDoubles());
         Assert.Equal(expected, separate.LogProbs(batch).Reference.PerToken.ToDoubles());
         Assert.NotEqual(expected, CompletionLogProbs.Compute(pair.Policy, batch).PerToken.ToDoubles());
     }
@@ -237,11 +237,11 @@ public class TrainerTests
     }
 
     /// <summary>A loss of 0 whose slope is no number, or one that is infinite with a slope that is.</summary>
-    private sealed class Broken(bool loss) : IPairLoss
+    private sealed class Broken(bool loss) : PairLoss
     {
-        public double Beta => 1;
+        public override double Beta => 1;
 
-        public Tensor Losses(PairLogProbs pairs) => loss
+        public override Tensor Losses(PairLogProbs pairs) => loss
             ? pairs.Margins + full_like(pairs.Margins, float.PositiveInfinity).detach()
             : (pairs.Margins - pairs.Margins.detach()).sqrt();
     }

@@ -5,9 +5,9 @@ namespace Dpo.Training.Checkpointing;
 /// <summary>Where and when a trainer saves what a run needs to go on after an interruption.</summary>
 /// <remarks>
 /// <para>A checkpoint is a folder such as <c>step-000120</c>. It holds the weights, the optimizer's state, the reference where it has
-/// moved (<see cref="TrainingOptions.MoveReferenceEvery"/>), the state of the process's random generator and <c>state.json</c>: how far
-/// the run is, what it was asked for, and the SHA-256 of every file. It appears whole or not at all: it is written under another name,
-/// flushed to the disk and renamed.</para>
+/// moved (<c>TrainingOptions.MoveReferenceEvery</c>) or what an objective of yours says to be its state, the state of the
+/// process's random generator and <c>state.json</c>: how far the run is, what it was asked for, and the SHA-256 of every file. It
+/// appears whole or not at all: it is written under another name, flushed to the disk and renamed.</para>
 /// <para>The random generators of CUDA devices are not in it, since TorchSharp gives no access to them: a module of your own that draws
 /// on such a device draws otherwise after a resume. Nothing of this library does, the dropout of adapters included.</para>
 /// <para>Weights lie in Hugging Face's layout, so that a checkpoint is also a model: <see cref="CausalLanguageModel.Load"/> takes

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Dpo.Files;
 
 namespace Dpo.Training.Checkpointing;
@@ -27,23 +28,21 @@ internal sealed record CheckpointState(
         NewLine = "\n",
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectRequiredConstructorParameters = true,
         RespectNullableAnnotations = true,
     };
 
-    private static readonly int sealLength = Seal([]).Length;
+    /// <summary>SHA-256 of the file's bytes before the comma in front of this property, which is the last.</summary>
+    [JsonPropertyName("sha256"), JsonPropertyOrder(1)]
+    public string Sha256 { get; init; } = new('0', 2 * SHA256.HashSizeInBytes);
 
     /// <summary>Writes the state, whole or not at all.</summary>
     public void Write(string folder)
     {
-        // Without the brace that closes the object: the seal brings it.
-        var body = JsonSerializer.SerializeToUtf8Bytes(this, json)[..^"\n}".Length];
-        AtomicFile.Write(Path.Combine(folder, FileName), stream =>
-        {
-            stream.Write(body);
-            stream.Write(Seal(body));
-        });
+        // The digest has as many letters with any value, so that what lies before it may be written with another one.
+        var digest = DigestOf(ToJson());
+        AtomicFile.Write(Path.Combine(folder, FileName), stream => stream.Write((this with { Sha256 = digest }).ToJson()));
     }
 
     /// <summary>Reads the state of a checkpoint.</summary>
@@ -64,16 +63,14 @@ internal sealed record CheckpointState(
         {
             throw new InvalidInputException($"{path} cannot be read: {e.Message}", e);
         }
-        var body = bytes.AsSpan(0, Math.Max(0, bytes.Length - sealLength));
-        if (!bytes.AsSpan(body.Length).SequenceEqual(Seal(body)))
+        if (!bytes.AsSpan().EndsWith(Seal(DigestOf(bytes))))
             throw new InvalidInputException($"{path} is damaged or was edited: its checksum is not that of what it holds.");
         try
         {
-            byte[] closed = [.. body, .. "\n}"u8];
             // Another version may have other fields.
-            var version = JsonDocument.Parse(closed).RootElement.GetProperty("version").GetInt32();
+            var version = JsonDocument.Parse(bytes).RootElement.GetProperty("version").GetInt32();
             return version == CurrentVersion
-                ? JsonSerializer.Deserialize<CheckpointState>(closed, json)!
+                ? JsonSerializer.Deserialize<CheckpointState>(bytes, json)!
                 : throw new InvalidInputException(
                     $"{path} is of version {version} of the format, and this library reads version {CurrentVersion}; resume with the library that wrote it.");
         }
@@ -83,16 +80,15 @@ internal sealed record CheckpointState(
         }
     }
 
-    /// <summary>The last step that was reported when a checkpoint was written, which a run that goes on from it does not report again;
-    /// null for no checkpoint.</summary>
-    public static int? LastToldStep(string? checkpoint)
+    private byte[] ToJson() => [.. JsonSerializer.SerializeToUtf8Bytes(this, json), (byte)'\n'];
+
+    /// <summary>SHA-256 of a file without its end.</summary>
+    private static string DigestOf(ReadOnlySpan<byte> file)
     {
-        if (checkpoint is null)
-            return null;
-        var position = Read(checkpoint).Position;
-        return position.Untold is null ? position.Step : position.Step - 1;
+        var length = file.Length - Seal("").Length - (2 * SHA256.HashSizeInBytes);
+        return Convert.ToHexStringLower(SHA256.HashData(file[..Math.Max(0, length)]));
     }
 
-    private static byte[] Seal(ReadOnlySpan<byte> body) =>
-        Encoding.UTF8.GetBytes($",\n  \"sha256\": \"{Convert.ToHexStringLower(SHA256.HashData(body))}\"\n}}\n");
+    /// <summary>How the file ends.</summary>
+    private static ReadOnlySpan<byte> Seal(string digest) => Encoding.UTF8.GetBytes($",\n  \"sha256\": \"{digest}\"\n}}\n");
 }

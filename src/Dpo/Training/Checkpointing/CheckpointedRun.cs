@@ -1,42 +1,36 @@
-using Dpo.Batching;
 using Dpo.Files;
 using Microsoft.Extensions.Logging;
 
 namespace Dpo.Training.Checkpointing;
 
-/// <summary>What a training loop needs of checkpoints: where to go on, when to save, what to keep. Without
-/// <see cref="TrainingOptions.Checkpoints"/> and <see cref="TrainingOptions.ResumeFrom"/> it does nothing.</summary>
+/// <summary>What a training loop needs of checkpoints: where to go on, when to save, what to keep. Where none is to be written or
+/// gone on from it does nothing.</summary>
 internal sealed class CheckpointedRun : IDisposable
 {
-    private readonly TrainingOptions options;
+    private readonly CheckpointPlan plan;
+    private readonly CheckpointOptions? options;
     private readonly TrainedState state;
-    private readonly IReadOnlyList<RunFact> facts = [];
+    private readonly RunFacts? facts;
     private readonly ILogger logger;
     private readonly FolderLock? claim;
-    private readonly int totalSteps;
     private int savedStep;
 
     /// <summary>The position in the newest checkpoint of this folder, and the random generator's state in it.</summary>
     private (RunPosition Position, byte[] RandomState)? saved;
 
-    /// <param name="options">The run's options.</param>
+    /// <param name="plan">What the trainer says of the run.</param>
     /// <param name="state">What its steps change.</param>
-    /// <param name="totalSteps">Steps of the whole run.</param>
-    /// <param name="otherFacts">What it depends on besides its options.</param>
     /// <param name="logger">Is told of checkpoints and of what changed.</param>
-    public CheckpointedRun(
-        TrainingOptions options, TrainedState state, int totalSteps, Func<IEnumerable<RunFact>> otherFacts, ILogger logger)
+    public CheckpointedRun(CheckpointPlan plan, TrainedState state, ILogger logger)
     {
-        (this.options, this.state, this.totalSteps, this.logger) = (options, state, totalSteps, logger);
+        (this.plan, options, this.state, this.logger) = (plan, plan.Options, state, logger);
         Position = new RunPosition();
-        if (options is { Checkpoints: null, ResumeFrom: null })
+        if (plan is { Options: null, ResumeFrom: null })
             return;
         state.RequireRestorable();
-        facts = [.. RunFacts.Of(options, totalSteps, totalSteps), .. RunFacts.Surroundings(), .. otherFacts()];
-        if (options.Checkpoints is { } checkpoints)
-        {
-            claim = new FolderLock(checkpoints.Folder, ".checkpoints.lock");
-        }
+        facts = state.FactsWith(plan.Facts());
+        if (options is not null)
+            claim = new FolderLock(options.Folder, ".checkpoints.lock");
         try
         {
             Position = Begin();
@@ -57,79 +51,54 @@ internal sealed class CheckpointedRun : IDisposable
     private RunPosition Begin()
     {
         var goesOn = false;
-        if (options.Checkpoints is { } checkpoints)
+        if (options is not null)
         {
-            CheckpointFolder.Clean(checkpoints.Folder);
-            goesOn = options.ResumeFrom is { } from
-                && Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(from))) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(checkpoints.Folder));
-            if (!goesOn && CheckpointFolder.List(checkpoints.Folder) is [var newest, ..])
+            CheckpointFolder.Clean(options.Folder);
+            goesOn = plan.ResumeFrom is { } from && Path.GetDirectoryName(FullPath(from)) == FullPath(options.Folder);
+            if (!goesOn && CheckpointFolder.List(options.Folder) is [var newest, ..])
                 throw new InvalidInputException(
-                    $"{checkpoints.Folder} holds checkpoints of another run, the newest {Path.GetFileName(newest.Path)}; resume from it, delete them, or give another folder.");
+                    $"{options.Folder} holds checkpoints of another run, the newest {Path.GetFileName(newest.Path)}; resume from it, " +
+                    "delete them, or give another folder.");
         }
-        if (options.ResumeFrom is not { } path)
+        if (plan.ResumeFrom is not { } path)
             return new RunPosition();
 
         var read = CheckpointFolder.Verify(path);
-        Compare(path, read);
-        if (read.Position.Step > totalSteps)
+        facts!.Compare(path, read.Facts, plan.AllowsChanges, logger);
+        if (read.Position.Step > plan.TotalSteps)
             throw new InvalidInputException(
-                $"{path} was written after step {read.Position.Step}, but the run is to have {totalSteps} steps; give more steps.");
+                $"{path} was written after step {read.Position.Step}, but the run is to have {plan.TotalSteps} steps; " +
+                "give more steps.");
         state.Read(path, read.Files.Keys);
         state.DropoutDraws = read.DropoutDraws;
         savedStep = read.Position.Step;
         if (goesOn)
             saved = (read.Position, TrainedState.RandomState);
         LastGood = path;
-        logger.LogInformation("Resumed from {Path}: {Step} of {Steps} steps are made.", path, savedStep, totalSteps);
-        return read.Position with { Best = Comparable(read) };
+        logger.LogInformation("Resumed from {Path}: {Step} of {Steps} steps are made.", path, savedStep, plan.TotalSteps);
+        return read.Position with { Best = StillToBeat(read) };
     }
+
+    private static string FullPath(string folder) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
 
     /// <summary>The best step so far, if its value is still to be beaten: measured by the same metric on the same data, and still
     /// there.</summary>
-    private BestSoFar? Comparable(CheckpointState saved)
-    {
-        var sameData = facts.All(fact => !fact.Name.StartsWith(HeldOutSets.FactPrefix, StringComparison.Ordinal) || saved.Facts.GetValueOrDefault(fact.Name) == fact.Value);
-        return sameData && saved.Position.Best is { } best && options.Checkpoints is { KeepBest: { } metric } checkpoints && metric.Name == best.Metric
-            && CheckpointFolder.List(checkpoints.Folder).Any(entry => entry.Step == best.Step) ? best : null;
-    }
-
-    /// <summary>Lists what is another than when the checkpoint was written, and refuses what may not be.</summary>
-    private void Compare(string path, CheckpointState saved)
-    {
-        if (options.Shuffle && saved.Facts.GetValueOrDefault(RunFacts.ShuffleName) is not (null or RunFacts.Unshuffled or ShuffledOrder.Name))
-            throw new InvalidInputException(
-                $"{path} was written by a version of Dpo that shuffled data into another order ({saved.Facts.GetValueOrDefault("Dpo")}); " +
-                "finish the run with that version, or begin it anew.");
-        // The schedule is compared over the steps that it was recorded for; that there are more or fewer is listed by itself.
-        var oldSteps = saved.Facts.TryGetValue("Steps", out var text) && int.TryParse(text, out var steps) ? steps : totalSteps;
-        var changed = RunFacts.Of(options, totalSteps, oldSteps).UnionBy(facts, fact => fact.Name)
-            .Where(fact => saved.Facts.GetValueOrDefault(fact.Name) != fact.Value)
-            .ToLookup(fact => fact.OnChange, fact => fact.Difference(saved.Facts.GetValueOrDefault(fact.Name)));
-        string List(Change kind) => string.Join("; ", changed[kind]);
-        if (changed[Change.Refused].Any())
-            throw new InvalidInputException(
-                $"{path} belongs to another run: {List(Change.Refused)}. Resume it with the model, the data and the batches that it was begun with.");
-        if (changed[Change.Allowed].Any() && !options.ResumeWithChanges)
-            throw new InvalidInputException(
-                $"{path} was written under other options: {List(Change.Allowed)}. Give the same ones, or allow the run to go on with changed options.");
-        if (changed[Change.Allowed].Any())
-            logger.LogWarning("The run goes on with changed options: {Changes}.", List(Change.Allowed));
-        if (changed[Change.Told].Any())
-            logger.LogInformation("The run goes on with another length or other evaluations: {Changes}.", List(Change.Told));
-        if (changed[Change.Warned].Any())
-            logger.LogWarning("The run goes on elsewhere, so that results may differ in their last bits: {Changes}.", List(Change.Warned));
-    }
+    private BestSoFar? StillToBeat(CheckpointState read) =>
+        read.Position.Best is { } best && options is { KeepBest: { } metric } && metric.Name == best.Metric
+            && facts!.HaveHeldOutOf(read.Facts) && CheckpointFolder.List(options.Folder).Any(entry => entry.Step == best.Step)
+                ? best
+                : null;
 
     /// <summary>Whether a checkpoint is due after a step, whatever it measured.</summary>
-    public bool IsDue(RunPosition position) => options.Checkpoints is { } checkpoints
-        && (position.Step == totalSteps || (checkpoints.Every is { } every && position.Step % every == 0));
+    public bool IsDue(RunPosition position) => options is not null
+        && (position.Step == plan.TotalSteps || (options.Every is { } every && position.Step % every == 0));
 
     /// <summary>Saves the run where a checkpoint is due.</summary>
     /// <param name="position">The position after a step that is not told yet.</param>
     public void Secure(RunPosition position)
     {
         if (IsDue(position) && saved?.Position.Step != position.Step)
-            Save(options.Checkpoints!, position);
+            Save(position);
     }
 
     /// <summary>Looks at what a step measured, and brings its checkpoint up to date, or saves one where the step is the best.</summary>
@@ -138,15 +107,16 @@ internal sealed class CheckpointedRun : IDisposable
     /// <returns>The position, with the best step so far.</returns>
     public RunPosition After(RunPosition position, IReadOnlyDictionary<string, double> values)
     {
-        if (options.Checkpoints is not { } checkpoints)
+        if (options is null)
             return position;
-        var improves = checkpoints.KeepBest is { } metric && values.TryGetValue(metric.Name, out var value) && metric.Improves(value, position.Best?.Value);
+        var improves = options.KeepBest is { } metric && values.TryGetValue(metric.Name, out var value)
+            && metric.Improves(value, position.Best?.Value);
         if (improves)
-            position = position with { Best = new BestSoFar(checkpoints.KeepBest!.Name, values[checkpoints.KeepBest.Name], position.Step) };
+            position = position with { Best = new(options.KeepBest!.Name, values[options.KeepBest.Name], position.Step) };
         if (saved is { Position: { Untold: not null, Step: var step } } && step == position.Step)
-            SaveTold(checkpoints, position);
+            SaveTold(position);
         else if (improves)
-            Save(checkpoints, position);
+            Save(position);
         return position;
     }
 
@@ -154,9 +124,9 @@ internal sealed class CheckpointedRun : IDisposable
     /// <returns>What to tell the user.</returns>
     public string Leave(RunPosition position)
     {
-        if (options.Checkpoints is { } checkpoints && position.Step > savedStep)
-            Save(checkpoints, position);
-        return options.Checkpoints is not null && LastGood is not null
+        if (options is not null && position.Step > savedStep)
+            Save(position);
+        return options is not null && LastGood is not null
             ? $"Stopped after step {position.Step}; the run can be resumed from {LastGood}."
             : $"Stopped after step {position.Step}; the model in training was not saved.";
     }
@@ -164,9 +134,9 @@ internal sealed class CheckpointedRun : IDisposable
     /// <summary>Gives the model the best step's weights, where that is asked for and another step was the last.</summary>
     public void LoadBest(RunPosition position)
     {
-        if (options.Checkpoints is not { LoadBest: true } checkpoints || position.Best is not { } best || best.Step == position.Step)
+        if (options is not { LoadBest: true } || position.Best is not { } best || best.Step == position.Step)
             return;
-        var path = CheckpointFolder.PathOf(checkpoints.Folder, best.Step);
+        var path = CheckpointFolder.PathOf(options.Folder, best.Step);
         CheckpointFolder.Verify(path);
         state.ReadWeights(path);
         logger.LogInformation("The model has the weights of step {Step}, whose {Metric} is the best: {Value}.", best.Step, best.Metric, best.Value);
@@ -175,11 +145,11 @@ internal sealed class CheckpointedRun : IDisposable
     /// <summary>Saves a run that ends by a failure which is on its way to the user, and is the one to be told.</summary>
     public void Rescue(RunPosition position)
     {
-        if (options.Checkpoints is not { } checkpoints || position.Step <= savedStep)
+        if (options is null || position.Step <= savedStep)
             return;
         try
         {
-            Save(checkpoints, position);
+            Save(position);
         }
         catch (Exception e) when (e is IOException or NotFiniteNumberException)
         {
@@ -190,31 +160,30 @@ internal sealed class CheckpointedRun : IDisposable
     /// <summary>Gives the folder up for other runs.</summary>
     public void Dispose() => claim?.Dispose();
 
-    private void Save(CheckpointOptions checkpoints, RunPosition position)
+    private void Save(RunPosition position)
     {
-        state.RequireFinite($"The checkpoint of step {position.Step} was not written to {checkpoints.Folder}");
+        state.RequireFinite($"The checkpoint of step {position.Step} was not written to {options!.Folder}");
         var written = new CheckpointState(
-            CheckpointState.CurrentVersion, position, state.DropoutDraws,
-            facts.ToDictionary(fact => fact.Name, fact => fact.Value), new Dictionary<string, string>());
-        Write(checkpoints, position, () => LastGood = CheckpointFolder.Write(checkpoints.Folder, written, state.Write));
+            CheckpointState.CurrentVersion, position, state.DropoutDraws, facts!.ByName(), new Dictionary<string, string>());
+        Write(position, () => LastGood = CheckpointFolder.Write(options.Folder, written, state.Write));
         logger.LogInformation("Saved {Path}.", LastGood);
     }
 
     /// <summary>Has the checkpoint of a step say that all of it is told. Where a report drew random numbers it is written anew, since they
     /// would be drawn again otherwise.</summary>
-    private void SaveTold(CheckpointOptions checkpoints, RunPosition position)
+    private void SaveTold(RunPosition position)
     {
         if (!TrainedState.RandomState.AsSpan().SequenceEqual(saved!.Value.RandomState))
-            Save(checkpoints, position);
+            Save(position);
         else
-            Write(checkpoints, position, () =>
+            Write(position, () =>
             {
-                var checkpoint = CheckpointFolder.PathOf(checkpoints.Folder, position.Step);
+                var checkpoint = CheckpointFolder.PathOf(options!.Folder, position.Step);
                 (CheckpointState.Read(checkpoint) with { Position = position, DropoutDraws = state.DropoutDraws }).Write(checkpoint);
             });
     }
 
-    private void Write(CheckpointOptions checkpoints, RunPosition position, Action write)
+    private void Write(RunPosition position, Action write)
     {
         claim!.RequireHeld();
         try
@@ -223,26 +192,27 @@ internal sealed class CheckpointedRun : IDisposable
             (savedStep, saved) = (position.Step, (position, TrainedState.RandomState));
             // A step is kept until the next one is told: what is not told yet may still have to be made anew.
             if (position.Untold is null)
-                Prune(checkpoints, position);
+                Prune(position);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             var kept = LastGood is null ? "There is none before it." : $"The last good one, {LastGood}, is untouched; make room and resume from it.";
-            throw new IOException($"The checkpoint of step {position.Step} could not be written to {checkpoints.Folder}: {e.Message} {kept}", e);
+            throw new IOException(
+                $"The checkpoint of step {position.Step} could not be written to {options!.Folder}: {e.Message} {kept}", e);
         }
     }
 
     /// <summary>Deletes what is not to be kept. Steps after this one are of a course that the run was taken back from.</summary>
-    private static void Prune(CheckpointOptions checkpoints, RunPosition position)
+    private void Prune(RunPosition position)
     {
-        var all = CheckpointFolder.List(checkpoints.Folder);
-        var kept = all.Where(entry => entry.Step <= position.Step).Take(checkpoints.KeepLast).Select(entry => entry.Step)
+        var all = CheckpointFolder.List(options!.Folder);
+        var kept = all.Where(entry => entry.Step <= position.Step).Take(options.KeepLast).Select(entry => entry.Step)
             .Append(position.Best?.Step ?? position.Step)
             .ToHashSet();
         foreach (var (step, path) in all)
         {
             if (!kept.Contains(step))
-                CheckpointFolder.Delete(checkpoints.Folder, path);
+                CheckpointFolder.Delete(options.Folder, path);
         }
     }
 }

@@ -16,7 +16,7 @@ public static class Checkpoints
     /// <param name="folder">The folder of a run's checkpoints; it may be missing.</param>
     /// <param name="orEarlier">Whether an earlier checkpoint will do where the newest is damaged. The steps between the two are
     /// then made anew.</param>
-    /// <returns>Its path, for <see cref="TrainingOptions.ResumeFrom"/>; null where the folder holds no checkpoint.</returns>
+    /// <returns>Its path, for <c>TrainingOptions.ResumeFrom</c>; null where the folder holds no checkpoint.</returns>
     /// <exception cref="InvalidInputException">It is damaged, edited or foreign; the message says why, and names the newest one that
     /// is whole. Or none is.</exception>
     public static string? Latest(string folder, bool orEarlier = false)
@@ -42,6 +42,19 @@ public static class Checkpoints
         return refusal is null
             ? null
             : throw new InvalidInputException($"{refusal.Message} No checkpoint in {folder} is whole.", refusal);
+    }
+
+    /// <summary>The last step that a checkpoint's run had reported when it was written: a run that goes on from it reports the
+    /// next one first. Files of metrics are told, so that they keep what they have up to that step.</summary>
+    /// <param name="checkpoint">The checkpoint, such as <see cref="Latest"/> gives it; null for none.</param>
+    /// <returns>The step; null for no checkpoint.</returns>
+    /// <exception cref="InvalidInputException">It is damaged, or no checkpoint.</exception>
+    public static int? LastReportedStep(string? checkpoint)
+    {
+        if (checkpoint is null)
+            return null;
+        var position = CheckpointState.Read(checkpoint).Position;
+        return position.Untold is null ? position.Step : position.Step - 1;
     }
 
     /// <summary>The checkpoint with the best value of <see cref="CheckpointOptions.KeepBest"/>, every file of it checked.</summary>

@@ -2,88 +2,115 @@ using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using System.Text;
 using Dpo.Batching;
 using Dpo.Models;
 using Dpo.Optimizers;
-using Dpo.Training.Reference;
+using Dpo.Weights;
+using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
 namespace Dpo.Training.Checkpointing;
 
-/// <summary>The facts that a checkpoint records, so that a run cannot go on as another one unseen.</summary>
-internal static class RunFacts
+/// <summary>All facts of a run: those that its trainer gives, and those of the model, the optimizer and the machine.</summary>
+internal sealed class RunFacts
 {
     /// <summary>The fact that names the order of the data, and its value where that is the file's.</summary>
     public const string ShuffleName = "Shuffle", Unshuffled = "False";
 
-    /// <summary>What the options say. The schedule is known by what it gives at every step.</summary>
-    public static IEnumerable<RunFact> Of(TrainingOptions options, int totalSteps, int scheduledSteps)
+    /// <summary>The fact of how many steps the run has.</summary>
+    public const string StepsName = "Steps";
+
+    private readonly RunFact[] all;
+
+    /// <summary>Collects them.</summary>
+    public RunFacts(IEnumerable<RunFact> given, CausalLanguageModel model, optim.Optimizer optimizer) =>
+        all = [.. given, .. Of(model, optimizer), .. Surroundings()];
+
+    /// <summary>The facts as a checkpoint records them.</summary>
+    public Dictionary<string, string> ByName() => all.ToDictionary(fact => fact.Name, fact => fact.Value);
+
+    /// <summary>Logs what is another than when a checkpoint was written, and refuses what may not be.</summary>
+    /// <param name="checkpoint">The checkpoint's path.</param>
+    /// <param name="recorded">Its facts.</param>
+    /// <param name="allowsChanges">Whether changed options are allowed.</param>
+    /// <param name="logger">Is told of changes.</param>
+    /// <exception cref="InvalidInputException">The checkpoint is another run's; the message lists what differs.</exception>
+    public void Compare(string checkpoint, IReadOnlyDictionary<string, string> recorded, bool allowsChanges, ILogger logger)
     {
-        yield return Fact("BatchSize", options.BatchSize, Change.Refused);
-        yield return Fact(ShuffleName, options.Shuffle ? ShuffledOrder.Name : Unshuffled, Change.Refused);
-        yield return Fact("Seed", options.Seed, Change.Refused);
-        yield return Fact("LearningRate", (object?)options.LearningRate ?? "the optimizer's own", Change.Allowed);
-        yield return Fact("Schedule", options.Schedule is { } schedule ? HashOf(schedule, scheduledSteps) : "none", Change.Allowed);
-        yield return Fact("WeightDecay", options.WeightDecay, Change.Allowed);
-        yield return Fact("MaxGradNorm", options.MaxGradNorm, Change.Allowed);
-        yield return Fact("MicroBatchSize", options.MicroBatchSize, Change.Allowed);
-        yield return Fact("MicroBatchTokens", options.MicroBatchTokens, Change.Allowed);
-        yield return Fact("MoveReferenceEvery", options.MoveReferenceEvery ?? 0, Change.Allowed);
-        yield return Fact("MoveReferenceBy", options.MoveReferenceBy, Change.Allowed);
-        yield return Fact("Steps", totalSteps, Change.Told);
-        yield return Fact("EvaluateEvery", options.EvaluateEvery ?? 0, Change.Told);
+        RequireSameShuffle(checkpoint, recorded);
+        var changed = all.Select(fact => OverStepsOf(fact, recorded))
+            .Where(fact => recorded.GetValueOrDefault(fact.Name) != fact.Value)
+            .ToLookup(fact => fact.OnChange, fact => fact.Difference(recorded.GetValueOrDefault(fact.Name)));
+        string List(OnChange kind) => string.Join("; ", changed[kind]);
+        if (changed[OnChange.Refuse].Any())
+            throw new InvalidInputException(
+                $"{checkpoint} belongs to another run: {List(OnChange.Refuse)}. " +
+                "Resume it with the model, the data and the batches that it was begun with.");
+        if (changed[OnChange.RefuseUnlessAllowed].Any() && !allowsChanges)
+            throw new InvalidInputException(
+                $"{checkpoint} was written under other options: {List(OnChange.RefuseUnlessAllowed)}. " +
+                "Give the same ones, or allow the run to go on with changed options.");
+        if (changed[OnChange.RefuseUnlessAllowed].Any())
+            logger.LogWarning("The run goes on with changed options: {Changes}.", List(OnChange.RefuseUnlessAllowed));
+        if (changed[OnChange.Log].Any())
+            logger.LogInformation("The run goes on with another length or other evaluations: {Changes}.", List(OnChange.Log));
+        if (changed[OnChange.Warn].Any())
+            logger.LogWarning(
+                "The run goes on elsewhere, so that results may differ in their last bits: {Changes}.", List(OnChange.Warn));
     }
 
-    private static string HashOf(LearningRateSchedule schedule, int steps)
-    {
-        var factors = new float[steps];
-        for (var step = 0; step < steps; step++)
-            factors[step] = (float)schedule(step, steps);
-        return Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes<float>(factors)));
-    }
+    /// <summary>Whether held-out data are those of a checkpoint.</summary>
+    public bool HaveHeldOutOf(IReadOnlyDictionary<string, string> recorded) =>
+        all.All(fact => !fact.IsHeldOut || recorded.GetValueOrDefault(fact.Name) == fact.Value);
 
-    /// <summary>What a run is, besides its options: who trains what on which data.</summary>
-    public static IEnumerable<RunFact> Of(Trainer trainer, Objective objective, optim.Optimizer optimizer, PreferenceData data, HeldOutSets heldOut) =>
-    [
-        Fact("the trainer", trainer.GetType().Name, Change.Refused),
-        Of("the training data", data, Change.Refused),
-        .. heldOut.Facts(),
-        .. Of(objective.Model, optimizer),
-        .. objective.Facts(),
-    ];
+    /// <summary>A schedule, say, is compared over the steps that it was recorded for; that there are more or fewer is listed by
+    /// itself.</summary>
+    private static RunFact OverStepsOf(RunFact fact, IReadOnlyDictionary<string, string> recorded) =>
+        fact.ValueOver is { } over && recorded.TryGetValue(StepsName, out var text) && int.TryParse(text, out var steps)
+            ? fact with { Value = over(steps) }
+            : fact;
+
+    private void RequireSameShuffle(string checkpoint, IReadOnlyDictionary<string, string> recorded)
+    {
+        if (all.Any(fact => fact.Name == ShuffleName && fact.Value == ShuffledOrder.Name)
+            && recorded.GetValueOrDefault(ShuffleName) is not (null or Unshuffled or ShuffledOrder.Name))
+            throw new InvalidInputException(
+                $"{checkpoint} was written by a version of Dpo that shuffled data into another order " +
+                $"({recorded.GetValueOrDefault("Dpo")}); finish the run with that version, or begin it anew.");
+    }
 
     /// <summary>What the model computes with besides the weights that are trained.</summary>
     private static IEnumerable<RunFact> Of(CausalLanguageModel model, optim.Optimizer optimizer)
     {
-        yield return Fact("Optimizer", optimizer.GetType().Name, Change.Refused);
+        yield return new("Optimizer", optimizer.GetType().Name, OnChange.Refuse);
         if (optimizer is RestorableOptimizer { Constants: var constants })
-            yield return Fact("the optimizer's constants", constants, Change.Allowed);
+            yield return new("the optimizer's constants", constants, OnChange.RefuseUnlessAllowed);
         var frozen = model.named_parameters().Where(named => !named.parameter.requires_grad).Select(named => (named.name, (Tensor)named.parameter));
         var buffers = model.named_buffers().Select(named => (named.name, named.buffer));
-        yield return Fact("the frozen weights", ReferenceLogProbsKey.HashOf(frozen.Concat(buffers)), Change.Refused);
-        if (model is not Transformer transformer)
+        yield return new("the frozen weights", TensorDigest.Of(frozen.Concat(buffers)), OnChange.Refuse);
+        if (model.Description is not { } described)
             yield break;
-        yield return Fact("the model's configuration", ReferenceLogProbsKey.HashOf(transformer.Config.Description()), Change.Refused);
-        yield return Fact("Precision", transformer.Precision, Change.Allowed);
-        if (transformer.Lora is { } lora)
-            yield return Fact("the adapter", string.Create(
-                CultureInfo.InvariantCulture, $"rank {lora.Rank}, scale {lora.ScaleDescription}, dropout {lora.Dropout:r}, seed {lora.Seed}"), Change.Allowed);
+        var configuration = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(described.Configuration)));
+        yield return new("the model's configuration", configuration, OnChange.Refuse);
+        yield return new("Precision", described.Precision, OnChange.RefuseUnlessAllowed);
+        if (described.Adapter is { } lora)
+            yield return new("the adapter", string.Create(
+                CultureInfo.InvariantCulture,
+                $"rank {lora.Rank}, scale {lora.ScaleDescription}, dropout {lora.Dropout:r}, seed {lora.Seed}"), OnChange.RefuseUnlessAllowed);
     }
 
-    /// <summary>What is trained or evaluated on, known by its digest.</summary>
-    public static RunFact Of(string name, PreferenceData data, Change onChange) => Fact(name, data.Source.Digest.All, onChange);
-
     /// <summary>Where and with what the run computes.</summary>
-    public static IEnumerable<RunFact> Surroundings()
+    private static IEnumerable<RunFact> Surroundings()
     {
         static string VersionOf(Assembly assembly) =>
             assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? assembly.GetName().Version!.ToString();
 
-        yield return Fact("Dpo", VersionOf(typeof(RunFacts).Assembly), Change.Warned);
-        yield return Fact("TorchSharp", VersionOf(typeof(Tensor).Assembly), Change.Warned);
-        yield return Fact(".NET", Environment.Version, Change.Warned);
-        yield return Fact("the number of threads", get_num_threads(), Change.Warned);
-        yield return Fact("the processor", Processor(), Change.Warned);
+        yield return new("Dpo", VersionOf(typeof(RunFacts).Assembly), OnChange.Warn);
+        yield return new("TorchSharp", VersionOf(typeof(Tensor).Assembly), OnChange.Warn);
+        yield return new(".NET", Environment.Version, OnChange.Warn);
+        yield return new("the number of threads", get_num_threads(), OnChange.Warn);
+        yield return new("the processor", Processor(), OnChange.Warn);
     }
 
     private static string Processor()
@@ -94,7 +121,4 @@ internal static class RunFacts
             : Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER");
         return $"{name ?? "unknown"}, {RuntimeInformation.ProcessArchitecture}";
     }
-
-    private static RunFact Fact(string name, object value, Change onChange) =>
-        new(name, Convert.ToString(value, CultureInfo.InvariantCulture)!, onChange);
 }

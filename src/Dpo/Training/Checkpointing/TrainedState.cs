@@ -4,38 +4,27 @@ using Dpo.Optimizers;
 using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using Transformer = Dpo.Models.Transformer;
 
 namespace Dpo.Training.Checkpointing;
 
-/// <summary>The tensors of a run that its steps change, as files of a checkpoint: trained weights, the optimizer's state, a reference
-/// that has moved, and the process's random generator, which a module of the user's own may draw from.</summary>
+/// <summary>The tensors of a run that its steps change, as files of a checkpoint: trained weights, the optimizer's state, what
+/// else there is, such as a reference that has moved, and the process's random generator, which a module of the user's own may
+/// draw from.</summary>
 internal sealed class TrainedState(
-    CausalLanguageModel model, TrainedParameters trained, optim.Optimizer optimizer, PolicyReferencePair? pair)
+    CausalLanguageModel model, TrainedParameters trained, optim.Optimizer optimizer, IRestorable others)
 {
-    private const string TrainedName = "trained.safetensors";
     private const string OptimizerName = "optimizer.safetensors";
     private const string TorchOptimizerName = "optimizer.bin";
-    private const string ReferenceName = "reference.safetensors";
+    private const string OthersName = "reference.safetensors";
     private const string RandomName = "random.safetensors";
     private const string GeneratorName = "cpu";
-
-    private readonly Transformer? transformer = model as Transformer;
 
     /// <summary>How often the adapter's dropout has drawn.</summary>
     public long DropoutDraws
     {
-        get => transformer?.DropoutDraws ?? 0;
-        set
-        {
-            if (transformer is not null)
-                transformer.DropoutDraws = value;
-        }
+        get => model.DropoutDraws;
+        set => model.DropoutDraws = value;
     }
-
-    /// <summary>Whether the weights are an adapter's and no others.</summary>
-    private bool IsAdapter => transformer?.AdapterParameters.Select(named => named.Parameter.Handle).ToHashSet() is { Count: > 0 } own
-        && own.SetEquals(trained.All.Select(named => named.Parameter.Handle));
 
     /// <summary>The state of the process's random generator.</summary>
     public static byte[] RandomState
@@ -47,9 +36,14 @@ internal sealed class TrainedState(
         }
     }
 
+    /// <summary>All facts of the run.</summary>
+    /// <param name="given">Those that its trainer gives.</param>
+    public RunFacts FactsWith(IEnumerable<RunFact> given) => new(given, model, optimizer);
+
     /// <summary>Refuses weights that are not finite.</summary>
     /// <param name="what">What is not done with them.</param>
-    public void RequireFinite(string what) => FiniteWeights.Require(Trained(), what);
+    public void RequireFinite(string what) =>
+        FiniteWeights.Require(trained.All.Select(named => (named.Name, (Tensor)named.Parameter)), what);
 
     /// <summary>Refuses an optimizer whose state cannot be saved.</summary>
     public void RequireRestorable()
@@ -64,12 +58,7 @@ internal sealed class TrainedState(
     public void Write(string folder)
     {
         using var scope = NewDisposeScope();
-        if (IsAdapter)
-            transformer!.SaveAdapter(folder);
-        else if (transformer is { Lora: null })
-            transformer.Save(folder);
-        else
-            SafetensorsWriter.Write(Path.Combine(folder, TrainedName), Trained());
+        model.WriteTrained(folder, trained.All);
         if (optimizer is IRestorableOptimizer restorable)
             SafetensorsWriter.Write(Path.Combine(folder, OptimizerName), restorable.State());
         else
@@ -78,8 +67,8 @@ internal sealed class TrainedState(
                 using var writer = new BinaryWriter(stream, System.Text.Encoding.UTF8, leaveOpen: true);
                 ((OptimizerHelper)optimizer).save_state_dict(writer);
             });
-        if (pair?.MovedReference is { } moved)
-            SafetensorsWriter.Write(Path.Combine(folder, ReferenceName), moved);
+        if (others.State().ToArray() is { Length: > 0 } changed)
+            SafetensorsWriter.Write(Path.Combine(folder, OthersName), changed);
         SafetensorsWriter.Write(Path.Combine(folder, RandomName), [(GeneratorName, Generator.Default.get_state())]);
     }
 
@@ -90,12 +79,7 @@ internal sealed class TrainedState(
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
-        if (IsAdapter)
-            transformer!.ReadAdapterWeights(folder);
-        else if (transformer is { Lora: null })
-            Read(Path.Combine(folder, ModelWeights.FileName), [.. model.named_parameters().Select(named => (named.name, (Tensor)named.parameter))]);
-        else
-            Read(Path.Combine(folder, TrainedName), [.. Trained()]);
+        model.ReadTrained(folder, trained.All);
     }
 
     /// <summary>Takes the state over from a checkpoint that was checked.</summary>
@@ -117,17 +101,19 @@ internal sealed class TrainedState(
             using var reader = new BinaryReader(File.OpenRead(Path.Combine(folder, TorchOptimizerName)));
             ((OptimizerHelper)optimizer).load_state_dict(reader);
         }
-        if (files.Contains(ReferenceName))
-            pair?.RestoreReference(Path.Combine(folder, ReferenceName));
+        if (files.Contains(OthersName))
+            others.LoadState(Tensors(Path.Combine(folder, OthersName)));
         using var random = new SafetensorsReader(Path.Combine(folder, RandomName));
         Generator.Default.set_state(random.Read(GeneratorName));
     }
 
-    private static void Read(string path, (string Name, Tensor Tensor)[] targets)
+    private static IEnumerable<(string Name, Tensor Tensor)> Tensors(string path)
     {
-        using var weights = ModelWeights.OpenFile(path);
-        weights.LoadInto(targets, ignored: null);
+        using var file = new SafetensorsReader(path);
+        foreach (var name in file.Names)
+        {
+            using var tensor = file.Read(name);
+            yield return (name, tensor);
+        }
     }
-
-    private IEnumerable<(string Name, Tensor Tensor)> Trained() => trained.All.Select(named => (named.Name, (Tensor)named.Parameter));
 }

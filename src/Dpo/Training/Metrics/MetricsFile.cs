@@ -24,13 +24,12 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     /// <summary>Prepares both files in <paramref name="folder"/>, which is made where it is missing; older ones are replaced, or
     /// gone on with, when the first step is reported.</summary>
     /// <param name="folder">The folder; one run at a time can write there.</param>
-    /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>): lines of steps
+    /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): lines of steps
     /// after it are cut off, since these steps are made anew. Null starts empty files.</param>
-    /// <exception cref="InvalidInputException">Another run writes to the folder, or nothing can be written there; or the checkpoint is
-    /// damaged, or the metrics of steps before it are missing from the file.</exception>
-    public MetricsFile(string folder, string? resumeFrom = null)
+    /// <exception cref="InvalidInputException">Another run writes to the folder, or nothing can be written there; or the metrics
+    /// of steps up to that one are missing from the file.</exception>
+    public MetricsFile(string folder, int? lastStep = null)
     {
-        var lastStep = CheckpointState.LastToldStep(resumeFrom);
         claim = new FolderLock(folder, ".metrics.lock");
         try
         {

@@ -30,20 +30,18 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
     /// <summary>Prepares the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or gone
     /// on with, when the first step is reported.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>): rows of steps
+    /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): rows of steps
     /// after it are left out, since these steps are made anew, and so is a metric that only they have. Null starts an empty
     /// file.</param>
-    /// <exception cref="InvalidInputException">The checkpoint is damaged, or the metrics of steps before it are missing from the
-    /// file.</exception>
-    public MetricsTable(string folder, string? resumeFrom = null)
+    /// <exception cref="InvalidInputException">The metrics of steps up to that one are missing from the file.</exception>
+    public MetricsTable(string folder, int? lastStep = null)
     {
-        lastStep = CheckpointState.LastToldStep(resumeFrom);
         Directory.CreateDirectory(folder);
         path = Path.Combine(folder, "metrics.csv");
-        if (lastStep is { } last && File.Exists(path))
-            columns = ColumnsUpTo(last);
-        else
-            lastStep = null;
+        if (lastStep is not { } last || !File.Exists(path))
+            return;
+        this.lastStep = lastStep;
+        columns = ColumnsUpTo(last);
     }
 
     /// <summary>Appends a step; it is in the file when the call returns.</summary>

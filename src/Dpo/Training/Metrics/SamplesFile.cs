@@ -30,15 +30,13 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
     /// on with, when the first step is reported.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="comparison">What to sample.</param>
-    /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>): samples of steps
+    /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): samples of steps
     /// after it are cut off, since these steps are made anew. Null starts an empty file.</param>
     /// <param name="cancellation">Ends the drawing of samples; give it the run's.</param>
-    /// <exception cref="InvalidInputException">The checkpoint is damaged.</exception>
-    public SamplesFile(string folder, SampleComparison comparison, string? resumeFrom = null, CancellationToken cancellation = default)
+    public SamplesFile(string folder, SampleComparison comparison, int? lastStep = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(comparison);
         (this.comparison, this.cancellation) = (comparison, cancellation);
-        var lastStep = CheckpointState.LastToldStep(resumeFrom);
         Directory.CreateDirectory(folder);
         file = StepLines.Open(Path.Combine(folder, "samples.jsonl"), lastStep, isComplete: false);
     }
@@ -49,7 +47,7 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
     public void Report(TrainingMetrics value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        var samples = value.Values.Keys.Any(name => name.StartsWith("eval_", StringComparison.Ordinal)) ? comparison.Draw(cancellation) : [];
+        var samples = value.HasEvaluation ? comparison.Draw(cancellation) : [];
         StepLines.Append(
             file, samples.Select(sample => new { step = value.Step, prompt = sample.Prompt, policy = sample.Policy, reference = sample.Reference }), readable);
     }

@@ -32,7 +32,7 @@ internal static class StepLines
         file.Append(lines.ToArray());
     }
 
-    /// <summary>Says that a file lacks steps before the checkpoint.</summary>
+    /// <summary>Says that a file lacks steps before the one that the run goes on behind.</summary>
     public static InvalidInputException Missing(string path, int step, int last) => new(
         $"{path} ends after step {step}, but the checkpoint was written after step {last}; move the file away to go on without the lines before.");
 

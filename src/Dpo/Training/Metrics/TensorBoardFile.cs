@@ -41,11 +41,10 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
     /// <summary>Prepares a file in <paramref name="folder"/>, which is made where it is missing; it begins when the first step is
     /// reported.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="resumeFrom">The checkpoint that the run goes on from (<see cref="TrainingOptions.ResumeFrom"/>), or null.</param>
-    /// <exception cref="InvalidInputException">The checkpoint is damaged.</exception>
-    public TensorBoardFile(string folder, string? resumeFrom = null)
+    /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>), or null.</param>
+    public TensorBoardFile(string folder, int? lastStep = null)
     {
-        lastStep = CheckpointState.LastToldStep(resumeFrom) ?? -1;
+        this.lastStep = lastStep ?? -1;
         this.folder = folder;
         Directory.CreateDirectory(folder);
     }

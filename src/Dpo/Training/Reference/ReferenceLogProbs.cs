@@ -221,7 +221,7 @@ public static class ReferenceLogProbs
     private static float[] Values(PolicyReferencePair pair, PreferenceBatch batch)
     {
         using var scope = NewDisposeScope();
-        return pair.ReferenceLogProbs(batch.To(pair.Policy.Device)).PerToken.cpu().data<float>().ToArray();
+        return pair.LogProbsOfReference(batch.To(pair.Policy.Device)).PerToken.cpu().data<float>().ToArray();
     }
 
     /// <summary>Gives every example its part of the values of all.</summary>

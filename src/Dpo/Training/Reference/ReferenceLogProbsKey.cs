@@ -3,7 +3,6 @@ using System.Text;
 using Dpo.Batching;
 using Dpo.Models;
 using Dpo.Weights;
-using static TorchSharp.torch;
 
 namespace Dpo.Training.Reference;
 
@@ -18,15 +17,15 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
 {
     public static ReferenceLogProbsKey Of(PolicyReferencePair pair, PreferenceData data)
     {
-        var transformer = pair.ReferenceModel as Transformer;
-        var config = transformer?.Config.Description() ?? pair.ReferenceModel.GetType().FullName!;
-        if (transformer?.Lora is { } lora)
+        var described = pair.ReferenceModel.Description;
+        var config = described?.Configuration ?? pair.ReferenceModel.GetType().FullName!;
+        if (described?.Adapter is { } lora)
             config = $"{config}\nlora scale: {lora.ScaleDescription}";
         return new(
-            HashOf(pair.ReferenceState()),
-            HashOf(config),
+            TensorDigest.Of(pair.ReferenceState()),
+            Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(config))),
             data.Source.Digest.Tokens,
-            (transformer?.Precision ?? default).ToString());
+            (described?.Precision ?? Models.Precision.Float32).ToString());
     }
 
     /// <summary>What <paramref name="other"/> has otherwise, in words that follow "computed with"; empty where nothing.</summary>
@@ -40,22 +39,5 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
             yield return "other tokens, or the same in another order";
         if (other.Precision != Precision)
             yield return $"the precision {other.Precision} instead of {Precision}";
-    }
-
-    /// <summary>SHA-256 of a text.</summary>
-    internal static string HashOf(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
-
-    /// <summary>SHA-256 of the name, type, shape and bytes of every tensor, whatever their order.</summary>
-    internal static string HashOf(IEnumerable<(string Name, Tensor Tensor)> tensors)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        using var noGradients = no_grad();
-        foreach (var (name, tensor) in tensors.OrderBy(item => item.Name, StringComparer.Ordinal))
-        {
-            hash.AppendData(Encoding.UTF8.GetBytes($"{name} {tensor.dtype} [{string.Join(", ", tensor.shape)}]\n"));
-            TensorPieces.ForEach(
-                tensor, TensorPieces.MaximumBytes / tensor.ElementSize, piece => hash.AppendData(piece.cpu().contiguous().bytes));
-        }
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 }

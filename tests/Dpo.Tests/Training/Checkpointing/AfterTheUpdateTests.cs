@@ -35,8 +35,8 @@ public sealed class AfterTheUpdateTests : IDisposable
         using var own = new Probe();
         using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
         using var trainer = new DpoTrainer(pair, loss ?? own, options);
-        using var metrics = new MetricsFile(folder, options.ResumeFrom);
-        using var table = new MetricsTable(folder, options.ResumeFrom);
+        using var metrics = new MetricsFile(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
+        using var table = new MetricsTable(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
         try
         {
             trainer.Train(data, heldOut, new TrainerTests.Callback(step =>
@@ -138,17 +138,17 @@ public sealed class AfterTheUpdateTests : IDisposable
     }
 
     /// <summary>DPO's loss, which tells where it measures without training.</summary>
-    private sealed class Probe : IPairLoss, IDisposable
+    private sealed class Probe : PairLoss, IDisposable
     {
         private readonly DpoLoss dpo = new(0.1);
 
         public Action Evaluating { get; set; } = () => { };
 
-        public double Beta => 0.1;
+        public override double Beta => 0.1;
 
         public void Dispose() => dpo.Dispose();
 
-        public Tensor Losses(PairLogProbs pairs)
+        public override Tensor Losses(PairLogProbs pairs)
         {
             if (!is_grad_enabled())
                 Evaluating();

@@ -45,8 +45,8 @@ internal static class KilledRun
         model.AddLora(LoraModels.Options with { Dropout = 0.3 });
         using var pair = new PolicyReferencePair(model);
         using var trainer = new DpoTrainer(pair, options: options);
-        using var metrics = new MetricsFile(folder, options.ResumeFrom);
-        using var table = new MetricsTable(folder, options.ResumeFrom);
+        using var metrics = new MetricsFile(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
+        using var table = new MetricsTable(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
         trainer.Train(TrainerTests.Data(12), TrainerTests.Data(3, seed: 1), new TrainerTests.Callback(step =>
         {
             // A draw from the process's generator, as a module of the user's own may make.

@@ -77,7 +77,7 @@ public class ResumeTests
         using Trainer trainer = subject == Subject.Sft
             ? new SftTrainer(model, options)
             : new DpoTrainer(pair, new IpoLoss(beta: 0.3), options, own);
-        using var metrics = new MetricsFile(folder, options.ResumeFrom);
+        using var metrics = new MetricsFile(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
         using var cancellation = new CancellationTokenSource();
         var progress = new TrainerTests.Callback(step =>
         {

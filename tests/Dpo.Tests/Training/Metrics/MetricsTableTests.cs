@@ -109,7 +109,7 @@ public class MetricsTableTests
                 if (torn == written[4][..^3] && step == 4)
                     continue;
                 folder.Write("metrics.csv", torn);
-                using var table = new MetricsTable(folder.Path, checkpoints[step]);
+                using var table = new MetricsTable(folder.Path, Checkpoints.LastReportedStep(checkpoints[step]));
                 Assert.Equal(torn, ReadShared(folder.File("metrics.csv"))); // as it was until a step is reported
                 for (var next = step + 1; next <= 4; next++)
                 {
@@ -123,7 +123,7 @@ public class MetricsTableTests
             var path = folder.Write("metrics.csv", text);
             Assert.Equal(
                 $"{path} ends after step {lastStep}, but the checkpoint was written after step 4; move the file away to go on without the lines before.",
-                Assert.Throws<InvalidInputException>(() => new MetricsTable(folder.Path, checkpoints[4])).Message);
+                Assert.Throws<InvalidInputException>(() => new MetricsTable(folder.Path, Checkpoints.LastReportedStep(checkpoints[4]))).Message);
             Assert.Equal(text, File.ReadAllText(path));
         }
     }

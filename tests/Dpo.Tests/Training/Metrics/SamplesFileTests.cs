@@ -81,7 +81,8 @@ public class SamplesFileTests
                 ResumeFrom = from is { } step ? CheckpointFolder.PathOf(checkpoints, step) : null,
             };
             using var trainer = new DpoTrainer(pair, options: options);
-            using var file = new SamplesFile(folder.File(name), new SampleComparison(pair, tokenizer, Prompts, new() { MaxNewTokens = 8, Temperature = 0 }), options.ResumeFrom);
+            var comparison = new SampleComparison(pair, tokenizer, Prompts, new() { MaxNewTokens = 8, Temperature = 0 });
+            using var file = new SamplesFile(folder.File(name), comparison, Checkpoints.LastReportedStep(options.ResumeFrom));
             trainer.Train(data, data, file);
         }
 

@@ -119,7 +119,7 @@ public class TensorBoardFileTests
         var checkpoints = MetricsTableTests.CheckpointsUpTo(folder, 5);
         void Report(string? resumeFrom, int first, int last)
         {
-            using var file = new TensorBoardFile(folder.Path, resumeFrom);
+            using var file = new TensorBoardFile(folder.Path, Checkpoints.LastReportedStep(resumeFrom));
             for (var step = first; step <= last; step++)
                 file.Report(new(step, 300, new Dictionary<string, double> { ["loss"] = first }, TimeSpan.Zero));
         }
@@ -162,7 +162,7 @@ public class TensorBoardFileTests
         void Report(string? resumeFrom, int first, int last, double loss)
         {
             var before = Directory.GetFiles(folder.Path);
-            using (var file = new TensorBoardFile(folder.Path, resumeFrom))
+            using (var file = new TensorBoardFile(folder.Path, Checkpoints.LastReportedStep(resumeFrom)))
             {
                 for (var step = first; step <= last; step++)
                     file.Report(new(step, 4, new Dictionary<string, double> { ["loss"] = loss }, TimeSpan.Zero));

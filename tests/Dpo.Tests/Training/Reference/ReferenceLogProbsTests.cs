@@ -71,7 +71,7 @@ public class ReferenceLogProbsTests
         foreach (var (expected, example) in data.Examples.Zip(computed.Examples))
         {
             Assert.Equal(expected, example with { ReferenceLogProbs = null });
-            var live = pair.ReferenceLogProbs(new PreferenceBatch([expected]).To(CPU)).PerToken;
+            var live = pair.LogProbsOfReference(new PreferenceBatch([expected]).To(CPU)).PerToken;
             Numbers.AssertClose(live.ToDoubles(), [.. example.ReferenceLogProbs!.SelectMany(x => x).Select(x => (double)x)], 1e-6);
         }
 

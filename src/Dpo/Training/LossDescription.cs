@@ -5,7 +5,7 @@ using System.Runtime.CompilerServices;
 using Dpo.Losses;
 using static TorchSharp.torch;
 
-namespace Dpo.Training.Checkpointing;
+namespace Dpo.Training;
 
 /// <summary>A loss as a text that is equal where its type and numbers are: <c>DpoLoss(Beta=0.1, LabelSmoothing=0, …)</c>.</summary>
 internal static class LossDescription

@@ -1,0 +1,9 @@
+using Dpo.Models.Lora;
+
+namespace Dpo.Models;
+
+/// <summary>What a model computes by besides its weights and its code.</summary>
+/// <param name="Configuration">The fields of its <c>config.json</c>.</param>
+/// <param name="Precision">That of its matrix products.</param>
+/// <param name="Adapter">What its adapter was made with; null where it has none.</param>
+internal sealed record ModelDescription(string Configuration, Precision Precision, LoraOptions? Adapter);

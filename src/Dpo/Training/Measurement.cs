@@ -1,0 +1,75 @@
+using Dpo.Batching;
+using Dpo.Native;
+using static TorchSharp.torch;
+
+namespace Dpo.Training;
+
+/// <summary>An objective over batches and data: cut into parts, whose shares, and whose gradients, add up to the
+/// whole's.</summary>
+/// <param name="objective">What is measured.</param>
+/// <param name="options">How batches are cut.</param>
+internal sealed class Measurement(Objective objective, TrainingOptions options)
+{
+    /// <summary>What is measured.</summary>
+    public Objective Objective => objective;
+
+    /// <summary>How the run is made.</summary>
+    public TrainingOptions Options => options;
+
+    /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins.</summary>
+    /// <param name="data">The data.</param>
+    /// <param name="first">Their first batch.</param>
+    /// <param name="whole">What averages are over: that batch, or all data.</param>
+    public void Require(PreferenceData data, PreferenceBatch first, PreferenceCounts whole)
+    {
+        ModelFit.Require(objective.Model, data);
+        objective.Require(data);
+        objective.RequireMeasurable(first, whole);
+    }
+
+    /// <summary>Adds the gradients of a batch's loss to the parameters'. Nothing waits for the device.</summary>
+    /// <returns>The batch's metrics, for <see cref="HostRead"/> and <see cref="Named"/>; a tensor of the current dispose
+    /// scope.</returns>
+    public Tensor Train(PreferenceBatch batch) => Run(batch, batch.Counts, train: true, CancellationToken.None);
+
+    /// <summary>Measures data, without gradients. The device is waited for once, at the end.</summary>
+    /// <param name="data">The data.</param>
+    /// <param name="cancellation">Ends it between two micro-batches.</param>
+    /// <returns>The averages over all of it.</returns>
+    public Dictionary<string, double> Evaluate(PreferenceData data, CancellationToken cancellation)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        var whole = data.Counts;
+        var batches = data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellation));
+        return Named(whole, HostRead.Of(Sum(batches)));
+    }
+
+    /// <summary>Names the metrics of a whole.</summary>
+    /// <param name="whole">What it holds.</param>
+    /// <param name="sums">What was measured of its parts, summed up; there may be more behind it.</param>
+    /// <returns>The averages, <c>loss</c> among them.</returns>
+    public Dictionary<string, double> Named(PreferenceCounts whole, IEnumerable<double> sums) =>
+        Metrics(whole).Zip(sums, (metric, sum) => (metric.Name, Value: sum / metric.Count))
+            .ToDictionary(measured => measured.Name, measured => measured.Value);
+
+    /// <summary>All metrics of a whole, in the order of their values.</summary>
+    public IEnumerable<Metric> Metrics(PreferenceCounts whole) => objective.Metrics(whole).Prepend(new("loss"));
+
+    private Tensor Run(PreferenceBatch batch, PreferenceCounts whole, bool train, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        PreferenceBatch[] parts = [.. batch.Split(options.MicroBatchTokens, options.MicroBatchSize)];
+        return Sum(objective.Compute(parts, whole, options.MicroBatchTokens, train, cancellation));
+    }
+
+    /// <summary>Adds up the metrics of parts as they are computed; two at a time are alive.</summary>
+    private static Tensor Sum(IEnumerable<Tensor> parts) => parts.Aggregate((sum, part) =>
+    {
+        using var scope = NewDisposeScope();
+        var both = sum.Plus(part).MoveToOuterDisposeScope();
+        sum.Dispose();
+        part.Dispose();
+        return both;
+    });
+}
