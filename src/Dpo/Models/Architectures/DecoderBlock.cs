@@ -37,7 +37,7 @@ internal sealed class PreNormBlock : DecoderBlock
 
     public override Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
-        hidden = hidden.Plus(self_attn.Forward(input_layernorm.Forward(hidden).to(computeType), rotation, attention));
-        return hidden.Plus(mlp.call(post_attention_layernorm.Forward(hidden).to(computeType)));
+        hidden = hidden.Plus(self_attn.call(input_layernorm.call(hidden).to(computeType), rotation, attention));
+        return hidden.Plus(mlp.call(post_attention_layernorm.call(hidden).to(computeType)));
     }
 }

@@ -1,5 +1,6 @@
 using Dpo.Models.Attentions;
 using Dpo.Models.Layers;
+using static TorchSharp.torch;
 
 namespace Dpo.Models.Architectures;
 
@@ -74,13 +75,24 @@ internal sealed record DecoderConfig
             HeadSize = headSize,
             NormEpsilon = config.Double("rms_norm_eps"),
             TieWordEmbeddings = config.Bool("tie_word_embeddings", tied),
-            Rotary = new RotaryEmbedding(RotaryParameters.Size(config, headSize), RotaryParameters.From(config)),
+            Rotary = new RotaryEmbedding(RotaryFields.Size(config, headSize), RotaryFields.Parameters(config)),
             Windows = windows ?? new int?[config.Layers("num_hidden_layers")],
         };
     }
 
     /// <summary>How layer <paramref name="layer"/> attends.</summary>
     public AttentionStyle AttentionStyle(int layer) => Attention with { Window = Windows[layer] };
+
+    /// <summary>The attention of layer <paramref name="layer"/>.</summary>
+    /// <param name="layer">The block's index.</param>
+    /// <param name="inputBias">Whether queries, keys and values have a bias.</param>
+    /// <param name="outputBias">Whether the output has one.</param>
+    /// <param name="normalized">Whether every head of queries and keys is normalized before it is turned (Qwen 3).</param>
+    public GroupedQueryAttention SelfAttention(int layer, bool inputBias = false, bool outputBias = false, bool normalized = false) => new(
+        layer, HiddenSize, HeadCount, KeyValueHeadCount, HeadSize, AttentionStyle(layer), inputBias, outputBias, normalized ? NormEpsilon : null);
+
+    /// <summary>A feed-forward layer; SiLU where no activation is given.</summary>
+    public GatedMlp Mlp(bool hasBias = false, Func<Tensor, Tensor>? activation = null) => new(HiddenSize, InnerSize, hasBias, activation);
 
     /// <summary>A norm of hidden states.</summary>
     public RmsNorm Norm() => new(HiddenSize, NormEpsilon, NormsAroundOne);

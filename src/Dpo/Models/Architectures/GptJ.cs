@@ -3,7 +3,6 @@ using Dpo.Models.Layers;
 using Dpo.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using LayerNorm = Dpo.Models.Layers.LayerNorm;
 
 namespace Dpo.Models.Architectures;
 
@@ -15,7 +14,6 @@ public sealed class GptJ : Transformer
 {
     private readonly GptJConfig config;
     private readonly GptJBody transformer;
-    private LinearLayer lm_head;
 
     /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
     internal GptJ(ModelConfig file)
@@ -23,12 +21,8 @@ public sealed class GptJ : Transformer
     {
         config = GptJConfig.From(file);
         transformer = new GptJBody(config);
-        lm_head = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: true);
-        RegisterComponents();
-        eval();
+        Assemble(transformer.Tokens, new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: true));
     }
-
-    private protected override OutputHead PlainHead => new(lm_head.Weight, lm_head.Bias);
 
     /// <inheritdoc/>
     public override int MaxPositions => config.MaxPositions;
@@ -36,22 +30,14 @@ public sealed class GptJ : Transformer
     /// <inheritdoc/>
     public override int LayerCount => config.LayerCount;
 
-    internal override int HeadSize => config.HiddenSize / config.HeadCount;
+    /// <inheritdoc/>
+    public override int HeadSize => config.HiddenSize / config.HeadCount;
 
-    internal override string BodyPrefix => "transformer.";
+    /// <inheritdoc/>
+    protected override IReadOnlyList<string> ConstantTensors => [".attn.bias", ".attn.masked_bias", ".attn.embed_positions"];
 
-    internal override string HeadName => "lm_head";
-
-    internal override string TokenVectorsName => "transformer.wte.weight";
-
-    private protected override LinearLayer? OwnHead { get => lm_head; set => lm_head = value!; }
-
-    internal override bool IsDerived(string tensor) =>
-        tensor.EndsWith(".attn.bias", StringComparison.Ordinal)
-        || tensor.EndsWith(".attn.masked_bias", StringComparison.Ordinal)
-        || tensor.EndsWith(".attn.embed_positions", StringComparison.Ordinal);
-
-    internal override Tensor HiddenStates(Tensor ids, Attention attention) =>
+    /// <inheritdoc/>
+    public override Tensor HiddenStates(Tensor ids, Attention attention) =>
         transformer.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
 }
 
@@ -60,27 +46,28 @@ public sealed class GptJ : Transformer
 internal sealed class GptJBody : nn.Module
 {
     private readonly EmbeddingTable wte;
-    private readonly ModuleList<GptJBlock> h;
-    private readonly LayerNorm ln_f;
+    private readonly BlockStack<GptJBlock> h;
+    private readonly LayerNormalization ln_f;
     private readonly RotaryEmbedding rotary;
 
     public GptJBody(GptJConfig config)
         : base("transformer")
     {
         wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
-        h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptJBlock(config, layer))]);
-        ln_f = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        h = new BlockStack<GptJBlock>(config.LayerCount, layer => new GptJBlock(config, layer));
+        ln_f = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         rotary = new RotaryEmbedding(config.RotarySize, new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
         RegisterComponents();
     }
+
+    public EmbeddingTable Tokens => wte;
 
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
         // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
         var rotation = rotary.At(attention.Positions);
         using var scope = NewDisposeScope();
-        var hidden = BlockStack.Run(
-            wte.Forward(ids), h, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
+        var hidden = h.Run(wte.call(ids), checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
         return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }
@@ -88,14 +75,14 @@ internal sealed class GptJBody : nn.Module
 /// <summary>Attention and feed-forward layer side by side, behind one norm.</summary>
 internal sealed class GptJBlock : nn.Module
 {
-    private readonly LayerNorm ln_1;
+    private readonly LayerNormalization ln_1;
     private readonly GptJAttention attn;
     private readonly GptJMlp mlp;
 
     public GptJBlock(GptJConfig config, int layer)
         : base("block")
     {
-        ln_1 = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        ln_1 = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         attn = new GptJAttention(config, layer);
         mlp = new GptJMlp(config);
         RegisterComponents();
@@ -133,9 +120,9 @@ internal sealed class GptJAttention : nn.Module
     public Tensor Forward(Tensor x, Rotation rotation, Attention attention)
     {
         var (query, key) = (rotation.Apply(Heads(q_proj), x.dtype), rotation.Apply(Heads(k_proj), x.dtype));
-        return out_proj.Forward(attention.Attend(layer, query, key, Heads(v_proj)));
+        return out_proj.call(attention.Attend(layer, query, key, Heads(v_proj)));
 
-        Tensor Heads(LinearLayer projection) => projection.Forward(x).unflatten(1, heads, -1);
+        Tensor Heads(LinearLayer projection) => projection.call(x).unflatten(1, heads, -1);
     }
 }
 
@@ -152,5 +139,5 @@ internal sealed class GptJMlp : nn.Module
         RegisterComponents();
     }
 
-    public Tensor Forward(Tensor x) => fc_out.Forward(nn.functional.gelu(fc_in.Forward(x), GELU.Approximate.tanh));
+    public Tensor Forward(Tensor x) => fc_out.call(nn.functional.gelu(fc_in.call(x), GELU.Approximate.tanh));
 }

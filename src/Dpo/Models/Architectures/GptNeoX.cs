@@ -3,7 +3,6 @@ using Dpo.Models.Layers;
 using Dpo.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using LayerNorm = Dpo.Models.Layers.LayerNorm;
 
 namespace Dpo.Models.Architectures;
 
@@ -15,7 +14,6 @@ public sealed class GptNeoX : Transformer
 {
     private readonly GptNeoXConfig config;
     private readonly GptNeoXBody gpt_neox;
-    private LinearLayer? embed_out;
 
     /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
     internal GptNeoX(ModelConfig file)
@@ -23,13 +21,9 @@ public sealed class GptNeoX : Transformer
     {
         config = GptNeoXConfig.From(file);
         gpt_neox = new GptNeoXBody(config);
-        if (!config.TieWordEmbeddings)
-            embed_out = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
-        RegisterComponents();
-        eval();
+        var head = config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
+        Assemble(gpt_neox.Tokens, head, headName: "embed_out");
     }
-
-    private protected override OutputHead PlainHead => new(embed_out?.Weight ?? gpt_neox.TokenVectors);
 
     /// <inheritdoc/>
     public override int MaxPositions => config.MaxPositions;
@@ -37,23 +31,14 @@ public sealed class GptNeoX : Transformer
     /// <inheritdoc/>
     public override int LayerCount => config.LayerCount;
 
-    internal override int HeadSize => config.HiddenSize / config.HeadCount;
+    /// <inheritdoc/>
+    public override int HeadSize => config.HiddenSize / config.HeadCount;
 
-    internal override string BodyPrefix => "gpt_neox.";
+    /// <inheritdoc/>
+    protected override IReadOnlyList<string> ConstantTensors => [".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
 
-    internal override string HeadName => "embed_out";
-
-    internal override string TokenVectorsName => "gpt_neox.embed_in.weight";
-
-    private protected override LinearLayer? OwnHead { get => embed_out; set => embed_out = value; }
-
-    internal override bool IsDerived(string tensor) =>
-        tensor.EndsWith(".attention.bias", StringComparison.Ordinal)
-        || tensor.EndsWith(".attention.masked_bias", StringComparison.Ordinal)
-        || tensor.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
-        || (embed_out is null && tensor == "embed_out.weight");
-
-    internal override Tensor HiddenStates(Tensor ids, Attention attention) =>
+    /// <inheritdoc/>
+    public override Tensor HiddenStates(Tensor ids, Attention attention) =>
         gpt_neox.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
 }
 
@@ -62,37 +47,36 @@ public sealed class GptNeoX : Transformer
 internal sealed class GptNeoXBody : nn.Module
 {
     private readonly EmbeddingTable embed_in;
-    private readonly ModuleList<GptNeoXBlock> layers;
-    private readonly LayerNorm final_layer_norm;
+    private readonly BlockStack<GptNeoXBlock> layers;
+    private readonly LayerNormalization final_layer_norm;
     private readonly RotaryEmbedding rotary;
 
     public GptNeoXBody(GptNeoXConfig config)
         : base("gpt_neox")
     {
         embed_in = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
-        layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptNeoXBlock(config, layer))]);
-        final_layer_norm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        layers = new BlockStack<GptNeoXBlock>(config.LayerCount, layer => new GptNeoXBlock(config, layer));
+        final_layer_norm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         rotary = config.Rotary;
         RegisterComponents();
     }
 
-    public Tensor TokenVectors => embed_in.Weight;
+    public EmbeddingTable Tokens => embed_in;
 
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
         // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
         var rotation = rotary.At(attention.Positions);
         using var scope = NewDisposeScope();
-        var hidden = BlockStack.Run(
-            embed_in.Forward(ids), layers, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
+        var hidden = layers.Run(embed_in.call(ids), checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
         return final_layer_norm.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }
 
 internal sealed class GptNeoXBlock : nn.Module
 {
-    private readonly LayerNorm input_layernorm;
-    private readonly LayerNorm post_attention_layernorm;
+    private readonly LayerNormalization input_layernorm;
+    private readonly LayerNormalization post_attention_layernorm;
     private readonly GptNeoXAttention attention;
     private readonly GptNeoXMlp mlp;
     private readonly bool parallel;
@@ -100,8 +84,8 @@ internal sealed class GptNeoXBlock : nn.Module
     public GptNeoXBlock(GptNeoXConfig config, int layer)
         : base("block")
     {
-        input_layernorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
-        post_attention_layernorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        input_layernorm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
+        post_attention_layernorm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         attention = new GptNeoXAttention(config, layer);
         mlp = new GptNeoXMlp(config);
         parallel = config.ParallelResidual;
@@ -136,9 +120,9 @@ internal sealed class GptNeoXAttention : nn.Module
     public Tensor Forward(Tensor x, Rotation rotation, Attention attention)
     {
         // Every head has its query, key and value side by side: [N, heads, 3, head size].
-        var projected = query_key_value.Forward(x).view(x.size(0), heads, 3, -1);
+        var projected = query_key_value.call(x).view(x.size(0), heads, 3, -1);
         var (query, key) = (rotation.Apply(projected.select(2, 0), x.dtype), rotation.Apply(projected.select(2, 1), x.dtype));
-        return dense.Forward(attention.Attend(layer, query, key, projected.select(2, 2)));
+        return dense.call(attention.Attend(layer, query, key, projected.select(2, 2)));
     }
 }
 
@@ -157,5 +141,5 @@ internal sealed class GptNeoXMlp : nn.Module
         RegisterComponents();
     }
 
-    public Tensor Forward(Tensor x) => dense_4h_to_h.Forward(nn.functional.gelu(dense_h_to_4h.Forward(x), gelu));
+    public Tensor Forward(Tensor x) => dense_4h_to_h.call(nn.functional.gelu(dense_h_to_4h.call(x), gelu));
 }

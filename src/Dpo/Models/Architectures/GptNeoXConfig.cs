@@ -52,8 +52,8 @@ internal sealed record GptNeoXConfig
             InnerSize = config.Int("intermediate_size"),
             LayerNormEpsilon = config.Double("layer_norm_eps", 1e-5),
             Rotary = new RotaryEmbedding(
-                RotaryParameters.Size(config, hidden / heads, share, fallback: 0.25),
-                RotaryParameters.From(config, config.Has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta")),
+                RotaryFields.Size(config, hidden / heads, share, fallback: 0.25),
+                RotaryFields.Parameters(config, config.Has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta")),
             ParallelResidual = config.Bool("use_parallel_residual", true),
             ApproximateGelu = config.OneOf("hidden_act", ExactGelu, ExactGelu, "gelu_new", "gelu_fast", "gelu_pytorch_tanh") != ExactGelu,
             AttentionBias = config.Bool("attention_bias", true),

@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Dpo.Batching;
 using Dpo.Models;
+using Dpo.Models.Lora;
 using Dpo.Optimizers;
 using Dpo.Training.Reference;
 using static TorchSharp.torch;

@@ -1,5 +1,6 @@
 using Dpo.Files;
 using Dpo.Models;
+using Dpo.Models.Lora;
 using Dpo.Optimizers;
 using Dpo.Weights;
 using TorchSharp.Modules;
@@ -25,16 +26,16 @@ internal sealed class TrainedState(
     /// <summary>How often the adapter's dropout has drawn.</summary>
     public long DropoutDraws
     {
-        get => transformer?.DropoutDraws ?? 0;
+        get => transformer?.Adapter?.DropoutDraws ?? 0;
         set
         {
-            if (transformer is not null)
-                transformer.DropoutDraws = value;
+            if (transformer?.Adapter is { } adapter)
+                adapter.DropoutDraws = value;
         }
     }
 
     /// <summary>Whether the weights are an adapter's and no others.</summary>
-    private bool IsAdapter => transformer?.AdapterParameters.Select(named => named.Parameter.Handle).ToHashSet() is { Count: > 0 } own
+    private bool IsAdapter => transformer?.Adapter?.Parameters.Select(named => named.Parameter.Handle).ToHashSet() is { Count: > 0 } own
         && own.SetEquals(trained.All.Select(named => named.Parameter.Handle));
 
     /// <summary>The state of the process's random generator.</summary>

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Dpo.Batching;
 using Dpo.Models;
+using Dpo.Models.Lora;
 using Dpo.Weights;
 using static TorchSharp.torch;
 
