@@ -40,10 +40,29 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
     [Fact]
     public void Parts_of_a_researcher_s_own_are_written_against_the_package_alone()
     {
-        var consumer = library.CreateConsumer("own-parts");
-        File.Copy(Path.Combine(AppContext.BaseDirectory, "OwnParts", "Program.cs"), Path.Combine(consumer.Folder, "Program.cs"), overwrite: true);
+        var consumer = library.CreateConsumer("own-parts", program: "OwnParts");
         Assert.Equal(
             "module: the loss fell\nmodel: the loss fell\npair loss: the loss fell\npreference loss: the loss fell\noptimizer: goes on as it was\n",
+            consumer.DotNet("run", "-c", "Release").Succeeded());
+    }
+
+    [Fact]
+    public void An_architecture_of_a_researcher_s_own_is_trained_sampled_adapted_and_saved_as_Dpo_s_are()
+    {
+        var consumer = library.CreateConsumer("own-architecture", program: "OwnArchitecture");
+        Assert.Equal(
+            """
+            shared prompts: equal
+            shared prompts: equal
+            training: the loss fell
+            checkpoints: goes on as it was
+            cache: equal
+            folder: Mixture, equal
+            LoRA: equal before, not equal after, equal and equal in files
+            bf16: 35 matrices
+            wrong/config.json: `hidden_size` is 16; it must be a multiple of num_attention_heads, 3.
+
+            """.ReplaceLineEndings("\n"),
             consumer.DotNet("run", "-c", "Release").Succeeded());
     }
 

@@ -68,6 +68,13 @@ public sealed class ModelConfig
             : throw Wrong(field, $"it must be a whole number from {minimum} to {maximum}");
     }
 
+    /// <summary>A whole number that is a multiple of another field's: the width of a model, of the number of its heads.</summary>
+    public int Multiple(string field, string of)
+    {
+        var (value, divisor) = (Int(field), Int(of));
+        return value % divisor == 0 ? value : throw Wrong(field, $"it must be a multiple of {of}, {divisor}");
+    }
+
     /// <summary>The number of a model's blocks, from 1 to 1000.</summary>
     public int Layers(string field) => Int(field, maximum: 1000);
 

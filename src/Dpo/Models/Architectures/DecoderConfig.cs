@@ -53,13 +53,11 @@ internal sealed record DecoderConfig
     /// <param name="tied">Whether the output head is the token embedding where the file does not say.</param>
     public static DecoderConfig From(ModelConfig config, IReadOnlyList<int?>? windows = null, bool tied = false)
     {
-        var hidden = config.Int("hidden_size");
+        var hidden = config.Has("head_dim") ? config.Int("hidden_size") : config.Multiple("hidden_size", of: "num_attention_heads");
         var heads = config.Int("num_attention_heads");
         var keyValueHeads = config.Int("num_key_value_heads", heads);
         if (heads % keyValueHeads != 0)
             throw config.Wrong("num_key_value_heads", $"it must be a divisor of num_attention_heads, {heads}");
-        if (!config.Has("head_dim") && hidden % heads != 0)
-            throw config.Wrong("hidden_size", $"it must be a multiple of num_attention_heads, {heads}");
         var headSize = config.Int("head_dim", hidden / heads);
         if ((long)heads * headSize > ModelConfig.Largest)
             throw config.Wrong("head_dim", $"with num_attention_heads, {heads}, it makes layers of over {ModelConfig.Largest} outputs");

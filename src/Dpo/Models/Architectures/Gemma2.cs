@@ -63,7 +63,7 @@ internal sealed class Gemma2Block : DecoderBlock
         RegisterComponents();
     }
 
-    public override Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
+    public override Tensor forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
         var attended = self_attn.call(input_layernorm.call(hidden).to(computeType), rotation, attention);
         hidden = hidden.Plus(post_attention_layernorm.call(attended));

@@ -13,14 +13,18 @@ namespace Dpo.Models.Architectures;
 public sealed class GptJ : Transformer
 {
     private readonly GptJConfig config;
-    private readonly GptJBody transformer;
+    private readonly DecoderBody transformer;
 
     /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
     internal GptJ(ModelConfig file)
         : base(nameof(GptJ), file)
     {
         config = GptJConfig.From(file);
-        transformer = new GptJBody(config);
+        var rotary = new RotaryEmbedding(config.RotarySize, new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
+        transformer = new DecoderBody(
+            ("wte", "h", "ln_f"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
+            new BlockStack<DecoderBlock>(config.LayerCount, layer => new GptJBlock(config, layer)),
+            new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon), rotary);
         Assemble(transformer.Tokens, new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: true));
     }
 
@@ -37,50 +41,19 @@ public sealed class GptJ : Transformer
     protected override IReadOnlyList<string> ConstantTensors => [".attn.bias", ".attn.masked_bias", ".attn.embed_positions"];
 
     /// <inheritdoc/>
-    public override Tensor HiddenStates(Tensor ids, Attention attention) =>
-        transformer.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
+    public override Tensor HiddenStates(Tensor ids, Attention attention) => transformer.HiddenStates(ids, attention, this);
 }
 
 // The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
 
-internal sealed class GptJBody : nn.Module
-{
-    private readonly EmbeddingTable wte;
-    private readonly BlockStack<GptJBlock> h;
-    private readonly LayerNormalization ln_f;
-    private readonly RotaryEmbedding rotary;
-
-    public GptJBody(GptJConfig config)
-        : base("transformer")
-    {
-        wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
-        h = new BlockStack<GptJBlock>(config.LayerCount, layer => new GptJBlock(config, layer));
-        ln_f = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
-        rotary = new RotaryEmbedding(config.RotarySize, new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
-        RegisterComponents();
-    }
-
-    public EmbeddingTable Tokens => wte;
-
-    public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
-    {
-        // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
-        var rotation = rotary.At(attention.Positions);
-        using var scope = NewDisposeScope();
-        var hidden = h.Run(wte.call(ids), checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
-        return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
-    }
-}
-
 /// <summary>Attention and feed-forward layer side by side, behind one norm.</summary>
-internal sealed class GptJBlock : nn.Module
+internal sealed class GptJBlock : DecoderBlock
 {
     private readonly LayerNormalization ln_1;
     private readonly GptJAttention attn;
     private readonly GptJMlp mlp;
 
     public GptJBlock(GptJConfig config, int layer)
-        : base("block")
     {
         ln_1 = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         attn = new GptJAttention(config, layer);
@@ -88,8 +61,7 @@ internal sealed class GptJBlock : nn.Module
         RegisterComponents();
     }
 
-    /// <summary>The residual stream stays fp32 in either precision: the branches are what is cast.</summary>
-    public Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
+    public override Tensor forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
         var normalized = ln_1.call(hidden).to(computeType);
         return hidden.Plus(attn.Forward(normalized, rotation, attention)).Plus(mlp.Forward(normalized));

@@ -13,14 +13,17 @@ namespace Dpo.Models.Architectures;
 public sealed class GptNeoX : Transformer
 {
     private readonly GptNeoXConfig config;
-    private readonly GptNeoXBody gpt_neox;
+    private readonly DecoderBody gpt_neox;
 
     /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
     internal GptNeoX(ModelConfig file)
         : base(nameof(GptNeoX), file)
     {
         config = GptNeoXConfig.From(file);
-        gpt_neox = new GptNeoXBody(config);
+        gpt_neox = new DecoderBody(
+            ("embed_in", "layers", "final_layer_norm"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
+            new BlockStack<DecoderBlock>(config.LayerCount, layer => new GptNeoXBlock(config, layer)),
+            new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon), config.Rotary);
         var head = config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
         Assemble(gpt_neox.Tokens, head, headName: "embed_out");
     }
@@ -38,42 +41,12 @@ public sealed class GptNeoX : Transformer
     protected override IReadOnlyList<string> ConstantTensors => [".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
 
     /// <inheritdoc/>
-    public override Tensor HiddenStates(Tensor ids, Attention attention) =>
-        gpt_neox.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
+    public override Tensor HiddenStates(Tensor ids, Attention attention) => gpt_neox.HiddenStates(ids, attention, this);
 }
 
 // The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
 
-internal sealed class GptNeoXBody : nn.Module
-{
-    private readonly EmbeddingTable embed_in;
-    private readonly BlockStack<GptNeoXBlock> layers;
-    private readonly LayerNormalization final_layer_norm;
-    private readonly RotaryEmbedding rotary;
-
-    public GptNeoXBody(GptNeoXConfig config)
-        : base("gpt_neox")
-    {
-        embed_in = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
-        layers = new BlockStack<GptNeoXBlock>(config.LayerCount, layer => new GptNeoXBlock(config, layer));
-        final_layer_norm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
-        rotary = config.Rotary;
-        RegisterComponents();
-    }
-
-    public EmbeddingTable Tokens => embed_in;
-
-    public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
-    {
-        // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
-        var rotation = rotary.At(attention.Positions);
-        using var scope = NewDisposeScope();
-        var hidden = layers.Run(embed_in.call(ids), checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
-        return final_layer_norm.call(hidden).to(computeType).MoveToOuterDisposeScope();
-    }
-}
-
-internal sealed class GptNeoXBlock : nn.Module
+internal sealed class GptNeoXBlock : DecoderBlock
 {
     private readonly LayerNormalization input_layernorm;
     private readonly LayerNormalization post_attention_layernorm;
@@ -82,7 +55,6 @@ internal sealed class GptNeoXBlock : nn.Module
     private readonly bool parallel;
 
     public GptNeoXBlock(GptNeoXConfig config, int layer)
-        : base("block")
     {
         input_layernorm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         post_attention_layernorm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
@@ -92,8 +64,7 @@ internal sealed class GptNeoXBlock : nn.Module
         RegisterComponents();
     }
 
-    /// <summary>The residual stream stays fp32 in either precision: the branches are what is cast.</summary>
-    public Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
+    public override Tensor forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
         var attended = hidden.Plus(this.attention.Forward(input_layernorm.call(hidden).to(computeType), rotation, attention));
         return attended.Plus(mlp.Forward(post_attention_layernorm.call(parallel ? hidden : attended).to(computeType)));

@@ -37,10 +37,8 @@ internal sealed record GptNeoXConfig
     /// <summary>Reads the fields and refuses what <see cref="GptNeoX"/> does not compute.</summary>
     public static GptNeoXConfig From(ModelConfig config)
     {
-        var hidden = config.Int("hidden_size");
         var heads = config.Int("num_attention_heads");
-        if (hidden % heads != 0)
-            throw config.Wrong("hidden_size", $"it must be a multiple of num_attention_heads, {heads}");
+        var hidden = config.Multiple("hidden_size", of: "num_attention_heads");
         var share = config.Has("partial_rotary_factor") ? "partial_rotary_factor" : "rotary_pct";
         return new GptNeoXConfig
         {

@@ -27,7 +27,9 @@ public abstract class RotaryDecoder : Transformer
         : base(name, file)
     {
         this.config = config;
-        model = new DecoderBody(config, block);
+        model = new DecoderBody(
+            ("embed_tokens", "layers", "norm"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
+            new BlockStack<DecoderBlock>(config.LayerCount, block), config.Norm(), config.Rotary);
         var head = config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
         Assemble(model.Tokens, head, headSoftCap: config.HeadSoftCap);
     }
@@ -49,41 +51,5 @@ public abstract class RotaryDecoder : Transformer
 
     /// <inheritdoc/>
     public sealed override Tensor HiddenStates(Tensor ids, Attention attention) =>
-        model.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
-}
-
-// The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
-
-internal sealed class DecoderBody : nn.Module
-{
-    private readonly EmbeddingTable embed_tokens;
-    private readonly BlockStack<DecoderBlock> layers;
-    private readonly RmsNorm norm;
-    private readonly RotaryEmbedding rotary;
-    private readonly double embeddingScale;
-
-    public DecoderBody(DecoderConfig config, Func<int, DecoderBlock> block)
-        : base("model")
-    {
-        embed_tokens = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
-        layers = new BlockStack<DecoderBlock>(config.LayerCount, block);
-        norm = config.Norm();
-        rotary = config.Rotary;
-        embeddingScale = config.EmbeddingScale;
-        RegisterComponents();
-    }
-
-    public EmbeddingTable Tokens => embed_tokens;
-
-    public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
-    {
-        // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
-        var rotation = rotary.At(attention.Positions);
-        using var scope = NewDisposeScope();
-        var embedded = embed_tokens.call(ids);
-        if (embeddingScale != 1)
-            embedded = embedded.Times(embeddingScale);
-        var hidden = layers.Run(embedded, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
-        return norm.call(hidden).to(computeType).MoveToOuterDisposeScope();
-    }
+        model.HiddenStates(ids, attention, this, config.EmbeddingScale);
 }
