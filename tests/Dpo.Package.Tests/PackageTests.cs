@@ -64,6 +64,25 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
     }
 
     [Fact]
+    public void An_architecture_of_a_researcher_s_own_is_trained_sampled_adapted_and_saved_as_Dpo_s_are()
+    {
+        Assert.Equal(
+            """
+            shared prompts: equal
+            shared prompts: equal
+            training: the loss fell
+            checkpoints: goes on as it was
+            cache: equal
+            folder: Mixture, equal
+            LoRA: equal before, not equal after, equal and equal in files
+            bf16: 35 matrices
+            wrong/config.json: `hidden_size` is 16; it must be a multiple of num_attention_heads, 3.
+
+            """.ReplaceLineEndings("\n"),
+            Run("OwnArchitecture"));
+    }
+
+    [Fact]
     public void A_program_published_with_its_runtime_runs()
     {
         var consumer = library.CreateConsumer("self-contained");

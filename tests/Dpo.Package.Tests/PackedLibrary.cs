@@ -24,11 +24,15 @@ public sealed class PackedLibrary : IDisposable
     private string Feed => Path.Combine(folder, "feed");
 
     /// <summary>A fresh copy of the consumer's project.</summary>
-    public Consumer CreateConsumer(string name)
+    /// <param name="name">The name of its folder.</param>
+    /// <param name="program">The folder of a program that takes the place of the consumer's own.</param>
+    public Consumer CreateConsumer(string name, string? program = null)
     {
         var target = Directory.CreateDirectory(Path.Combine(folder, name)).FullName;
         foreach (var file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "Consumer")))
             File.Copy(file, Path.Combine(target, Path.GetFileName(file)));
+        foreach (var file in program is null ? [] : Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, program)))
+            File.Copy(file, Path.Combine(target, Path.GetFileName(file)), overwrite: true);
         return new Consumer(target, new() { ["ConsumerDpoVersion"] = version, ["ConsumerFeed"] = Feed });
     }
 

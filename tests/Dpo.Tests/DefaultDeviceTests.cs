@@ -47,7 +47,7 @@ public sealed class DefaultDeviceTests : IDisposable
             using var noGrad = no_grad();
             using var model = Architectures.Load(architecture);
             var batch = new PreferenceBatch(TrainerTests.Data(6).Examples).To(CPU);
-            return model.HiddenStates(batch.Ids, new BucketedAttention(batch.Layout, CPU, float32, model.Windows)).flatten().ToDoubles();
+            return model.HiddenStates(batch.Ids, new BucketedAttention(batch.Layout, CPU, float32, Architectures.Windows(model))).flatten().ToDoubles();
         });
     }
 

@@ -8,7 +8,9 @@ namespace Dpo.Models;
 /// A model folder's <c>config.json</c>: typed, checked access to the fields an architecture asks for, and all the others kept,
 /// so that a saved model carries them on. A field that is null counts as absent; a dot reaches into an object.
 /// </summary>
-internal sealed class ModelConfig
+/// <remarks>Dpo itself reads <c>model_type</c>, and keeps <c>vocab_size</c> and <c>tie_word_embeddings</c> true where an adapter changes the
+/// embeddings. What an accessor throws, an <see cref="InvalidInputException"/>, names the file, the field, its value and what it must be.</remarks>
+public sealed class ModelConfig
 {
     /// <summary>The largest size of anything in a model; two of them make no product beyond a <see cref="long"/>.</summary>
     public const int Largest = 1 << 24;
@@ -19,6 +21,7 @@ internal sealed class ModelConfig
     private readonly string source;
 
     /// <summary>A configuration that no file holds yet.</summary>
+    /// <param name="fields">Its fields, which are copied; <c>model_type</c> and <c>vocab_size</c> among them.</param>
     public ModelConfig(JsonObject fields)
         : this(JsonSerializer.SerializeToElement(fields), FileName)
     {
@@ -40,6 +43,7 @@ internal sealed class ModelConfig
     public IEnumerable<string> Fields => fields.EnumerateObject().Select(property => property.Name);
 
     /// <summary>Reads the <c>config.json</c> of a model folder, or a file like it.</summary>
+    /// <exception cref="InvalidInputException">There is none, or it is no JSON object.</exception>
     public static ModelConfig Read(string folder, string fileName = FileName)
     {
         var path = Path.Combine(folder, fileName);
@@ -49,7 +53,7 @@ internal sealed class ModelConfig
     /// <summary>Whether the field is there and not null.</summary>
     public bool Has(string field) => Find(field) is not null;
 
-    /// <summary>Whether the file has the field, be it null: not for those within objects.</summary>
+    /// <summary>Whether the file has the field, be it null; not for those within objects.</summary>
     public bool Names(string field) => fields.TryGetProperty(field, out _);
 
     /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent. Beyond <paramref name="maximum"/>
@@ -64,7 +68,14 @@ internal sealed class ModelConfig
             : throw Wrong(field, $"it must be a whole number from {minimum} to {maximum}");
     }
 
-    /// <summary>The number of a model's blocks.</summary>
+    /// <summary>A whole number that is a multiple of another field's: the width of a model, of the number of its heads.</summary>
+    public int Multiple(string field, string of)
+    {
+        var (value, divisor) = (Int(field), Int(of));
+        return value % divisor == 0 ? value : throw Wrong(field, $"it must be a multiple of {of}, {divisor}");
+    }
+
+    /// <summary>The number of a model's blocks, from 1 to 1000.</summary>
     public int Layers(string field) => Int(field, maximum: 1000);
 
     /// <summary>A number of at least <paramref name="minimum"/> that is finite in fp32 too, or the fallback where the field is absent.</summary>
@@ -132,7 +143,7 @@ internal sealed class ModelConfig
     }
 
     /// <summary>The same with another value of a field.</summary>
-    public ModelConfig With(string field, JsonNode value)
+    internal ModelConfig With(string field, JsonNode value)
     {
         var changed = JsonObject.Create(fields)!;
         changed[field] = value;
@@ -141,7 +152,7 @@ internal sealed class ModelConfig
 
     /// <summary>Writes <c>config.json</c> into a folder that is made where it is missing: every field as it was read, but the
     /// type of the weights, which are saved as fp32.</summary>
-    public void Write(string folder)
+    internal void Write(string folder)
     {
         var saved = JsonObject.Create(fields)!;
         // A bf16 left here would have transformers round the trained weights; the field's name changed with its version 5.
@@ -155,7 +166,7 @@ internal sealed class ModelConfig
     }
 
     /// <summary>One line for every field that may say how the model computes, sorted: all but notes on who saved it.</summary>
-    public string Description()
+    internal string Description()
     {
         string[] notes = ["_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"];
         var lines = fields.EnumerateObject()
@@ -178,6 +189,9 @@ internal sealed class ModelConfig
         return place.TryGetProperty(field[(dot + 1)..], out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
     }
 
+    /// <summary>What an architecture throws where a field's value is none that it can be made with.</summary>
+    /// <param name="field">The field.</param>
+    /// <param name="requirement">What it must be, such as <c>it must be a multiple of n_head, 12</c>.</param>
     public InvalidInputException Wrong(string field, string requirement)
     {
         var text = Find(field) is { } value ? JsonSerializer.Serialize(value) : null;

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using Dpo.Files;
-using Dpo.Models.Architectures;
 using Dpo.Native;
 using Dpo.Weights;
 using TorchSharp;
@@ -53,19 +52,7 @@ internal static class ModelFolder
     {
         try
         {
-            return config.ModelType switch
-            {
-                "gpt2" => new Gpt2(Gpt2Config.From(config), config),
-                "gptj" => new GptJ(config),
-                "gpt_neox" => new GptNeoX(config),
-                "llama" => new Llama(config),
-                "mistral" => new Mistral(config),
-                "qwen2" => new Qwen2(config),
-                "qwen3" => new Qwen3(config),
-                "gemma2" => new Gemma2(config),
-                "phi3" => new Phi3(config),
-                _ => throw config.Wrong("model_type", "Dpo implements gpt2, gptj, gpt_neox, llama, mistral, qwen2, qwen3, gemma2 and phi3"),
-            };
+            return ModelTypes.Create(config);
         }
         catch (ExternalException e)
         {

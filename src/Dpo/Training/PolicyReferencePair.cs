@@ -20,7 +20,7 @@ namespace Dpo.Training;
 /// the policy alone and keeps a copy of its initial weights, which stand in for the trained ones while the reference is
 /// computed; this works for any module. Weights that are frozen (<c>requires_grad = false</c>) are the same in both, so none is
 /// copied: freeze them, and add or load an adapter, before the pair is made. A change afterwards is refused.</para>
-/// <para>With a LoRA adapter that leaves a copy of the adapter. A new one (<see cref="Transformer.AddLora"/>) adds nothing yet, and
+/// <para>With a LoRA adapter that leaves a copy of the adapter. A new one (<c>AddLora</c>) adds nothing yet, and
 /// the reference is the model without it; one that was loaded, from supervised fine-tuning say, is part of the reference.</para>
 /// <para>Both models run through the same code at the same precision, so that their difference is exactly 0 at the start.
 /// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="Transformer"/> stays in its

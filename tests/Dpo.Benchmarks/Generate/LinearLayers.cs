@@ -25,7 +25,7 @@ internal sealed class LinearLayers
         foreach (var (layer, input) in layers)
         {
             using var scope = NewDisposeScope();
-            layer.Forward(input);
+            layer.call(input);
         }
         using var headScope = NewDisposeScope();
         head.Logits(headInput);

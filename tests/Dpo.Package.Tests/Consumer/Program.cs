@@ -1,7 +1,5 @@
 // What a researcher has before the loop: a model folder and a file of preferences.
 using Dpo.Files;
-using Dpo.Models.Attentions;
-using Dpo.Models.Layers;
 using Dpo.Weights;
 using static TorchSharp.torch;
 

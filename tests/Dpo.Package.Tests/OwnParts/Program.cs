@@ -1,7 +1,5 @@
 // Every part that a researcher may write, by one who sees the package alone: each is trained with for a few steps.
 using Dpo.Files;
-using Dpo.Models.Attentions;
-using Dpo.Models.Layers;
 using Dpo.Weights;
 using TorchSharp;
 using TorchSharp.Modules;

@@ -30,6 +30,10 @@ internal static class Architectures
         return CausalLanguageModel.Load(copy.Path, device);
     }
 
+    /// <summary>The sliding windows that layers attend through, each once.</summary>
+    public static IEnumerable<int> Windows(Transformer model) =>
+        Enumerable.Range(0, model.LayerCount).Select(layer => model.StyleOf(layer).Window).OfType<int>().Distinct();
+
     /// <summary>What loading a folder with an edited configuration is refused with.</summary>
     public static string Refusal(TemporaryFolder folder, string config, string old, string replacement)
     {

@@ -38,7 +38,7 @@ public class SharedPromptTests
         public override OutputHead Head => transformer.Head;
 
         public override Tensor forward(Tensor ids, SequenceLayout layout) =>
-            transformer.HiddenStates(ids, new BucketedAttention(layout, ids.device, float32, transformer.Windows));
+            transformer.HiddenStates(ids, new BucketedAttention(layout, ids.device, float32, Architectures.Windows(transformer)));
     }
 
     /// <summary>Sequences of up to 15 tokens, where the fixtures' variants have windows of 3 to 5.</summary>

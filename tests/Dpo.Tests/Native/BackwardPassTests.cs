@@ -118,11 +118,11 @@ public class BackwardPassTests
             vectors().sum().backward();
             return embedding.Weight.grad![3, 0].item<float>() - 16777216.0;
         }
-        Assert.Equal(2, Added(() => embedding.Forward(tensor([3L, 3L]))));
+        Assert.Equal(2, Added(() => embedding.call(tensor([3L, 3L]))));
         Assert.Equal(0, Added(() =>
         {
             using var pass = new BackwardPass();
-            return pass.Over(embedding.Forward(tensor([3L, 3L])));
+            return pass.Over(embedding.call(tensor([3L, 3L])));
         }));
     }
 }

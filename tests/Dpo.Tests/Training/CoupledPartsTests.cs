@@ -21,12 +21,12 @@ public class CoupledPartsTests
         PreferenceBatch[] parts = [.. batch.Split(maxPairs: 4)];
         Assert.True(parts.Length > 1);
 
-        model.DropoutDraws = 0;
+        model.RequireAdapter().DropoutDraws = 0;
         var metrics = CoupledParts.Run(objective, parts, batch.Counts, maxTokens: 4096, train: true);
         var actual = Gradients();
 
         model.zero_grad();
-        model.DropoutDraws = 0;
+        model.RequireAdapter().DropoutDraws = 0;
         var tensors = parts.Select(part => part.To(CPU)).ToArray();
         var references = tensors.Select(part => objective.ReferenceOf(part)!).ToArray();
         var whole = new PreferenceLogProbs(

@@ -140,7 +140,7 @@ public sealed class FiniteWeightsTests : IDisposable
         adapted.AddLora(LoraModels.Options);
         using (no_grad())
         {
-            foreach (var (_, parameter) in adapted.AdapterParameters)
+            foreach (var (_, parameter) in adapted.RequireAdapter().Parameters)
                 parameter.fill_(value);
         }
         var message = Assert.Throws<NotFiniteNumberException>(() => adapted.SaveAdapter(folder.File("adapter"))).Message;

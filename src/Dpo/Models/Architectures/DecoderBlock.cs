@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Dpo.Models.Architectures;
 
 /// <summary>A block of a decoder: attention and a feed-forward layer, each added to the hidden states.</summary>
-internal abstract class DecoderBlock : nn.Module
+internal abstract class DecoderBlock : nn.Module<Tensor, Rotation, Attention, ScalarType, Tensor>
 {
     protected DecoderBlock()
         : base("block")
@@ -15,7 +15,7 @@ internal abstract class DecoderBlock : nn.Module
 
     /// <summary>Maps hidden states <c>[N, D]</c> to hidden states. They stay fp32 in either precision: the branches are what is
     /// cast.</summary>
-    public abstract Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType);
+    public abstract override Tensor forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType);
 }
 
 /// <summary>Llama's block: a norm in front of each branch.</summary>
@@ -35,9 +35,9 @@ internal sealed class PreNormBlock : DecoderBlock
         RegisterComponents();
     }
 
-    public override Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
+    public override Tensor forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
-        hidden = hidden.Plus(self_attn.Forward(input_layernorm.Forward(hidden).to(computeType), rotation, attention));
-        return hidden.Plus(mlp.call(post_attention_layernorm.Forward(hidden).to(computeType)));
+        hidden = hidden.Plus(self_attn.call(input_layernorm.call(hidden).to(computeType), rotation, attention));
+        return hidden.Plus(mlp.call(post_attention_layernorm.call(hidden).to(computeType)));
     }
 }

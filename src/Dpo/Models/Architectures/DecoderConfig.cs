@@ -1,5 +1,6 @@
 using Dpo.Models.Attentions;
 using Dpo.Models.Layers;
+using static TorchSharp.torch;
 
 namespace Dpo.Models.Architectures;
 
@@ -52,13 +53,11 @@ internal sealed record DecoderConfig
     /// <param name="tied">Whether the output head is the token embedding where the file does not say.</param>
     public static DecoderConfig From(ModelConfig config, IReadOnlyList<int?>? windows = null, bool tied = false)
     {
-        var hidden = config.Int("hidden_size");
+        var hidden = config.Has("head_dim") ? config.Int("hidden_size") : config.Multiple("hidden_size", of: "num_attention_heads");
         var heads = config.Int("num_attention_heads");
         var keyValueHeads = config.Int("num_key_value_heads", heads);
         if (heads % keyValueHeads != 0)
             throw config.Wrong("num_key_value_heads", $"it must be a divisor of num_attention_heads, {heads}");
-        if (!config.Has("head_dim") && hidden % heads != 0)
-            throw config.Wrong("hidden_size", $"it must be a multiple of num_attention_heads, {heads}");
         var headSize = config.Int("head_dim", hidden / heads);
         if ((long)heads * headSize > ModelConfig.Largest)
             throw config.Wrong("head_dim", $"with num_attention_heads, {heads}, it makes layers of over {ModelConfig.Largest} outputs");
@@ -74,13 +73,24 @@ internal sealed record DecoderConfig
             HeadSize = headSize,
             NormEpsilon = config.Double("rms_norm_eps"),
             TieWordEmbeddings = config.Bool("tie_word_embeddings", tied),
-            Rotary = new RotaryEmbedding(RotaryParameters.Size(config, headSize), RotaryParameters.From(config)),
+            Rotary = new RotaryEmbedding(RotaryFields.Size(config, headSize), RotaryFields.Parameters(config)),
             Windows = windows ?? new int?[config.Layers("num_hidden_layers")],
         };
     }
 
     /// <summary>How layer <paramref name="layer"/> attends.</summary>
     public AttentionStyle AttentionStyle(int layer) => Attention with { Window = Windows[layer] };
+
+    /// <summary>The attention of layer <paramref name="layer"/>.</summary>
+    /// <param name="layer">The block's index.</param>
+    /// <param name="inputBias">Whether queries, keys and values have a bias.</param>
+    /// <param name="outputBias">Whether the output has one.</param>
+    /// <param name="normalized">Whether every head of queries and keys is normalized before it is turned (Qwen 3).</param>
+    public GroupedQueryAttention SelfAttention(int layer, bool inputBias = false, bool outputBias = false, bool normalized = false) => new(
+        layer, HiddenSize, HeadCount, KeyValueHeadCount, HeadSize, AttentionStyle(layer), inputBias, outputBias, normalized ? NormEpsilon : null);
+
+    /// <summary>A feed-forward layer; SiLU where no activation is given.</summary>
+    public GatedMlp Mlp(bool hasBias = false, Func<Tensor, Tensor>? activation = null) => new(HiddenSize, InnerSize, hasBias, activation);
 
     /// <summary>A norm of hidden states.</summary>
     public RmsNorm Norm() => new(HiddenSize, NormEpsilon, NormsAroundOne);

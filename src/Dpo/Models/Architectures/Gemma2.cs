@@ -55,18 +55,18 @@ internal sealed class Gemma2Block : DecoderBlock
     public Gemma2Block(DecoderConfig config, int layer, bool attentionBias)
     {
         input_layernorm = config.Norm();
-        self_attn = new GroupedQueryAttention(config, layer, attentionBias, attentionBias);
+        self_attn = config.SelfAttention(layer, attentionBias, attentionBias);
         post_attention_layernorm = config.Norm();
         pre_feedforward_layernorm = config.Norm();
-        mlp = new GatedMlp(config, activation: x => nn.functional.gelu(x, GELU.Approximate.tanh));
+        mlp = config.Mlp(activation: x => nn.functional.gelu(x, GELU.Approximate.tanh));
         post_feedforward_layernorm = config.Norm();
         RegisterComponents();
     }
 
-    public override Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
+    public override Tensor forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
-        var attended = self_attn.Forward(input_layernorm.Forward(hidden).to(computeType), rotation, attention);
-        hidden = hidden.Plus(post_attention_layernorm.Forward(attended));
-        return hidden.Plus(post_feedforward_layernorm.Forward(mlp.call(pre_feedforward_layernorm.Forward(hidden).to(computeType))));
+        var attended = self_attn.call(input_layernorm.call(hidden).to(computeType), rotation, attention);
+        hidden = hidden.Plus(post_attention_layernorm.call(attended));
+        return hidden.Plus(post_feedforward_layernorm.call(mlp.call(pre_feedforward_layernorm.call(hidden).to(computeType))));
     }
 }

@@ -3,7 +3,6 @@ using Dpo.Models.Layers;
 using Dpo.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using LayerNorm = Dpo.Models.Layers.LayerNorm;
 
 namespace Dpo.Models.Architectures;
 
@@ -14,29 +13,15 @@ public sealed class Gpt2 : Transformer
 {
     private readonly Gpt2Config config;
     private readonly Gpt2Body transformer;
-    private LinearLayer? lm_head;
 
     /// <summary>Creates the model with weights drawn as GPT-2's were: normal with deviation 0.02, the last projection of every
     /// residual branch scaled by 1/√(2·layers), norms at one, biases at zero.</summary>
     /// <param name="config">The model's shape.</param>
     /// <param name="seed">Seeds the weights, by a generator of its own.</param>
     public Gpt2(Gpt2Config config, int seed = 0)
-        : this(config, NotNull(config).ToModelConfig())
+        : this(config, config?.ToModelConfig() ?? throw new ArgumentNullException(nameof(config)))
     {
-        using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        using var generator = new Generator((ulong)seed);
-        foreach (var (name, parameter) in named_parameters())
-        {
-            if (name.EndsWith("bias", StringComparison.Ordinal))
-                parameter.zero_();
-            else if (parameter.dim() == 1)
-                parameter.FillInPlace(1);
-            else if (name.EndsWith("c_proj.weight", StringComparison.Ordinal))
-                parameter.normal_(0, 0.02 / Math.Sqrt(2 * config.LayerCount), generator);
-            else
-                parameter.normal_(0, 0.02, generator);
-        }
+        DrawWeights(seed, name => name.EndsWith("c_proj.weight", StringComparison.Ordinal) ? 0.02 / Math.Sqrt(2 * config.LayerCount) : 0.02);
     }
 
     /// <summary>Creates the model with weights that are still to be filled.</summary>
@@ -45,13 +30,8 @@ public sealed class Gpt2 : Transformer
     {
         this.config = config;
         transformer = new Gpt2Body(config);
-        if (!config.TieWordEmbeddings)
-            lm_head = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
-        RegisterComponents();
-        eval();
+        Assemble(transformer.Tokens, config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false));
     }
-
-    private protected override OutputHead PlainHead => new(lm_head?.Weight ?? transformer.TokenVectors);
 
     /// <inheritdoc/>
     public override int MaxPositions => config.MaxPositions;
@@ -59,28 +39,15 @@ public sealed class Gpt2 : Transformer
     /// <inheritdoc/>
     public override int LayerCount => config.LayerCount;
 
-    internal override int HeadSize => config.HiddenSize / config.HeadCount;
+    /// <inheritdoc/>
+    public override int HeadSize => config.HiddenSize / config.HeadCount;
 
-    internal override string BodyPrefix => "transformer.";
+    /// <inheritdoc/>
+    protected override IReadOnlyList<string> ConstantTensors => [".attn.bias", ".attn.masked_bias"];
 
-    internal override string HeadName => "lm_head";
-
-    internal override string TokenVectorsName => "transformer.wte.weight";
-
-    private protected override LinearLayer? OwnHead { get => lm_head; set => lm_head = value; }
-
-    internal override bool IsDerived(string tensor) =>
-        tensor.EndsWith(".attn.bias", StringComparison.Ordinal)
-        || tensor.EndsWith(".attn.masked_bias", StringComparison.Ordinal)
-        || (lm_head is null && tensor == "lm_head.weight");
-
-    private static Gpt2Config NotNull(Gpt2Config config)
-    {
-        ArgumentNullException.ThrowIfNull(config);
-        return config;
-    }
-
-    internal override Tensor HiddenStates(Tensor ids, Attention attention) => transformer.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
+    /// <inheritdoc/>
+    public override Tensor HiddenStates(Tensor ids, Attention attention) =>
+        transformer.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
 }
 
 // The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
@@ -89,43 +56,43 @@ internal sealed class Gpt2Body : nn.Module
 {
     private readonly EmbeddingTable wte;
     private readonly EmbeddingTable wpe;
-    private readonly ModuleList<Gpt2Block> h;
-    private readonly LayerNorm ln_f;
+    private readonly BlockStack<Gpt2Block> h;
+    private readonly LayerNormalization ln_f;
 
     public Gpt2Body(Gpt2Config config)
         : base("transformer")
     {
         wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         wpe = new EmbeddingTable(config.MaxPositions, config.HiddenSize);
-        h = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new Gpt2Block(config, layer))]);
-        ln_f = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        h = new BlockStack<Gpt2Block>(config.LayerCount, layer => new Gpt2Block(config, layer));
+        ln_f = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
     }
 
-    public Tensor TokenVectors => wte.Weight;
+    public EmbeddingTable Tokens => wte;
 
     public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
     {
         using var scope = NewDisposeScope();
-        var hidden = BlockStack.Run(
-            wte.Forward(ids).Plus(wpe.Forward(attention.Positions)), h, checkpoint, (block, input) => block.Forward(input, attention, computeType));
+        var hidden = h.Run(
+            wte.call(ids).Plus(wpe.call(attention.Positions)), checkpoint, (block, input) => block.Forward(input, attention, computeType));
         return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }
 
 internal sealed class Gpt2Block : nn.Module
 {
-    private readonly LayerNorm ln_1;
+    private readonly LayerNormalization ln_1;
     private readonly Gpt2Attention attn;
-    private readonly LayerNorm ln_2;
+    private readonly LayerNormalization ln_2;
     private readonly Gpt2Mlp mlp;
 
     public Gpt2Block(Gpt2Config config, int layer)
         : base("block")
     {
-        ln_1 = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        ln_1 = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         attn = new Gpt2Attention(config, layer);
-        ln_2 = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        ln_2 = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         mlp = new Gpt2Mlp(config);
         RegisterComponents();
     }
@@ -157,8 +124,8 @@ internal sealed class Gpt2Attention : nn.Module
 
     public Tensor Forward(Tensor x, Attention attention)
     {
-        var projected = c_attn.Forward(x).view(x.size(0), 3, heads, -1);
-        return c_proj.Forward(attention.Attend(layer, query: projected.select(1, 0), key: projected.select(1, 1), value: projected.select(1, 2)));
+        var projected = c_attn.call(x).view(x.size(0), 3, heads, -1);
+        return c_proj.call(attention.Attend(layer, query: projected.select(1, 0), key: projected.select(1, 1), value: projected.select(1, 2)));
     }
 }
 
@@ -176,5 +143,5 @@ internal sealed class Gpt2Mlp : nn.Module
         RegisterComponents();
     }
 
-    public Tensor Forward(Tensor x) => c_proj.Forward(nn.functional.gelu(c_fc.Forward(x), GELU.Approximate.tanh));
+    public Tensor Forward(Tensor x) => c_proj.call(nn.functional.gelu(c_fc.call(x), GELU.Approximate.tanh));
 }

@@ -37,10 +37,8 @@ public sealed record Gpt2Config
         config.Require("scale_attn_weights", true);
         config.Require("scale_attn_by_inverse_layer_idx", false);
         config.Require("add_cross_attention", false);
-        var hidden = config.Int("n_embd");
         var heads = config.Int("n_head");
-        if (hidden % heads != 0)
-            throw config.Wrong("n_embd", $"it must be a multiple of n_head, {heads}");
+        var hidden = config.Multiple("n_embd", of: "n_head");
         return new Gpt2Config
         {
             VocabularySize = config.Int("vocab_size"),

@@ -26,10 +26,8 @@ internal sealed record GptJConfig
         config.OneOf("activation_function", "gelu_new", "gelu_new", "gelu_pytorch_tanh");
         config.Require("tie_word_embeddings", false);
         config.Require("add_cross_attention", false);
-        var hidden = config.Int("n_embd");
         var heads = config.Int("n_head");
-        if (hidden % heads != 0)
-            throw config.Wrong("n_embd", $"it must be a multiple of n_head, {heads}");
+        var hidden = config.Multiple("n_embd", of: "n_head");
         var rotary = config.Int("rotary_dim", 64);
         if (rotary % 2 != 0 || rotary > hidden / heads)
             throw config.Wrong("rotary_dim", $"it must be an even number up to the size of a head, {hidden / heads}");

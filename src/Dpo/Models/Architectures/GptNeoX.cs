@@ -3,7 +3,6 @@ using Dpo.Models.Layers;
 using Dpo.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using LayerNorm = Dpo.Models.Layers.LayerNorm;
 
 namespace Dpo.Models.Architectures;
 
@@ -14,22 +13,20 @@ namespace Dpo.Models.Architectures;
 public sealed class GptNeoX : Transformer
 {
     private readonly GptNeoXConfig config;
-    private readonly GptNeoXBody gpt_neox;
-    private LinearLayer? embed_out;
+    private readonly DecoderBody gpt_neox;
 
     /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
     internal GptNeoX(ModelConfig file)
         : base(nameof(GptNeoX), file)
     {
         config = GptNeoXConfig.From(file);
-        gpt_neox = new GptNeoXBody(config);
-        if (!config.TieWordEmbeddings)
-            embed_out = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
-        RegisterComponents();
-        eval();
+        gpt_neox = new DecoderBody(
+            ("embed_in", "layers", "final_layer_norm"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
+            new BlockStack<DecoderBlock>(config.LayerCount, layer => new GptNeoXBlock(config, layer)),
+            new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon), config.Rotary);
+        var head = config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
+        Assemble(gpt_neox.Tokens, head, headName: "embed_out");
     }
-
-    private protected override OutputHead PlainHead => new(embed_out?.Weight ?? gpt_neox.TokenVectors);
 
     /// <inheritdoc/>
     public override int MaxPositions => config.MaxPositions;
@@ -37,79 +34,37 @@ public sealed class GptNeoX : Transformer
     /// <inheritdoc/>
     public override int LayerCount => config.LayerCount;
 
-    internal override int HeadSize => config.HiddenSize / config.HeadCount;
+    /// <inheritdoc/>
+    public override int HeadSize => config.HiddenSize / config.HeadCount;
 
-    internal override string BodyPrefix => "gpt_neox.";
+    /// <inheritdoc/>
+    protected override IReadOnlyList<string> ConstantTensors => [".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
 
-    internal override string HeadName => "embed_out";
-
-    internal override string TokenVectorsName => "gpt_neox.embed_in.weight";
-
-    private protected override LinearLayer? OwnHead { get => embed_out; set => embed_out = value; }
-
-    internal override bool IsDerived(string tensor) =>
-        tensor.EndsWith(".attention.bias", StringComparison.Ordinal)
-        || tensor.EndsWith(".attention.masked_bias", StringComparison.Ordinal)
-        || tensor.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
-        || (embed_out is null && tensor == "embed_out.weight");
-
-    internal override Tensor HiddenStates(Tensor ids, Attention attention) =>
-        gpt_neox.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
+    /// <inheritdoc/>
+    public override Tensor HiddenStates(Tensor ids, Attention attention) => gpt_neox.HiddenStates(ids, attention, this);
 }
 
 // The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
 
-internal sealed class GptNeoXBody : nn.Module
+internal sealed class GptNeoXBlock : DecoderBlock
 {
-    private readonly EmbeddingTable embed_in;
-    private readonly ModuleList<GptNeoXBlock> layers;
-    private readonly LayerNorm final_layer_norm;
-    private readonly RotaryEmbedding rotary;
-
-    public GptNeoXBody(GptNeoXConfig config)
-        : base("gpt_neox")
-    {
-        embed_in = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
-        layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new GptNeoXBlock(config, layer))]);
-        final_layer_norm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
-        rotary = config.Rotary;
-        RegisterComponents();
-    }
-
-    public Tensor TokenVectors => embed_in.Weight;
-
-    public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
-    {
-        // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
-        var rotation = rotary.At(attention.Positions);
-        using var scope = NewDisposeScope();
-        var hidden = BlockStack.Run(
-            embed_in.Forward(ids), layers, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
-        return final_layer_norm.call(hidden).to(computeType).MoveToOuterDisposeScope();
-    }
-}
-
-internal sealed class GptNeoXBlock : nn.Module
-{
-    private readonly LayerNorm input_layernorm;
-    private readonly LayerNorm post_attention_layernorm;
+    private readonly LayerNormalization input_layernorm;
+    private readonly LayerNormalization post_attention_layernorm;
     private readonly GptNeoXAttention attention;
     private readonly GptNeoXMlp mlp;
     private readonly bool parallel;
 
     public GptNeoXBlock(GptNeoXConfig config, int layer)
-        : base("block")
     {
-        input_layernorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
-        post_attention_layernorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        input_layernorm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
+        post_attention_layernorm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         attention = new GptNeoXAttention(config, layer);
         mlp = new GptNeoXMlp(config);
         parallel = config.ParallelResidual;
         RegisterComponents();
     }
 
-    /// <summary>The residual stream stays fp32 in either precision: the branches are what is cast.</summary>
-    public Tensor Forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
+    public override Tensor forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
         var attended = hidden.Plus(this.attention.Forward(input_layernorm.call(hidden).to(computeType), rotation, attention));
         return attended.Plus(mlp.Forward(post_attention_layernorm.call(parallel ? hidden : attended).to(computeType)));
@@ -136,9 +91,9 @@ internal sealed class GptNeoXAttention : nn.Module
     public Tensor Forward(Tensor x, Rotation rotation, Attention attention)
     {
         // Every head has its query, key and value side by side: [N, heads, 3, head size].
-        var projected = query_key_value.Forward(x).view(x.size(0), heads, 3, -1);
+        var projected = query_key_value.call(x).view(x.size(0), heads, 3, -1);
         var (query, key) = (rotation.Apply(projected.select(2, 0), x.dtype), rotation.Apply(projected.select(2, 1), x.dtype));
-        return dense.Forward(attention.Attend(layer, query, key, projected.select(2, 2)));
+        return dense.call(attention.Attend(layer, query, key, projected.select(2, 2)));
     }
 }
 
@@ -157,5 +112,5 @@ internal sealed class GptNeoXMlp : nn.Module
         RegisterComponents();
     }
 
-    public Tensor Forward(Tensor x) => dense_4h_to_h.Forward(nn.functional.gelu(dense_h_to_4h.Forward(x), gelu));
+    public Tensor Forward(Tensor x) => dense_4h_to_h.call(nn.functional.gelu(dense_h_to_4h.call(x), gelu));
 }

@@ -37,10 +37,8 @@ internal sealed record GptNeoXConfig
     /// <summary>Reads the fields and refuses what <see cref="GptNeoX"/> does not compute.</summary>
     public static GptNeoXConfig From(ModelConfig config)
     {
-        var hidden = config.Int("hidden_size");
         var heads = config.Int("num_attention_heads");
-        if (hidden % heads != 0)
-            throw config.Wrong("hidden_size", $"it must be a multiple of num_attention_heads, {heads}");
+        var hidden = config.Multiple("hidden_size", of: "num_attention_heads");
         var share = config.Has("partial_rotary_factor") ? "partial_rotary_factor" : "rotary_pct";
         return new GptNeoXConfig
         {
@@ -52,8 +50,8 @@ internal sealed record GptNeoXConfig
             InnerSize = config.Int("intermediate_size"),
             LayerNormEpsilon = config.Double("layer_norm_eps", 1e-5),
             Rotary = new RotaryEmbedding(
-                RotaryParameters.Size(config, hidden / heads, share, fallback: 0.25),
-                RotaryParameters.From(config, config.Has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta")),
+                RotaryFields.Size(config, hidden / heads, share, fallback: 0.25),
+                RotaryFields.Parameters(config, config.Has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta")),
             ParallelResidual = config.Bool("use_parallel_residual", true),
             ApproximateGelu = config.OneOf("hidden_act", ExactGelu, ExactGelu, "gelu_new", "gelu_fast", "gelu_pytorch_tanh") != ExactGelu,
             AttentionBias = config.Bool("attention_bias", true),

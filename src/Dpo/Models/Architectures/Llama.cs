@@ -11,18 +11,9 @@ public sealed class Llama : RotaryDecoder
     /// <param name="config">The model's shape.</param>
     /// <param name="seed">Seeds the weights, by a generator of its own.</param>
     public Llama(LlamaConfig config, int seed = 0)
-        : this(NotNull(config).ToModelConfig())
+        : this(config?.ToModelConfig() ?? throw new ArgumentNullException(nameof(config)))
     {
-        using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        using var generator = new Generator((ulong)seed);
-        foreach (var parameter in parameters())
-        {
-            if (parameter.dim() == 1)
-                parameter.FillInPlace(1);
-            else
-                parameter.normal_(0, 0.02, generator);
-        }
+        DrawWeights(seed);
     }
 
     /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
@@ -34,8 +25,8 @@ public sealed class Llama : RotaryDecoder
     private Llama(ModelConfig file, DecoderConfig config)
         : base(nameof(Llama), file, config, layer => new PreNormBlock(
             config,
-            new GroupedQueryAttention(config, layer, file.Bool("attention_bias", false), file.Bool("attention_bias", false)),
-            new GatedMlp(config, file.Bool("mlp_bias", false))))
+            config.SelfAttention(layer, file.Bool("attention_bias", false), file.Bool("attention_bias", false)),
+            config.Mlp(file.Bool("mlp_bias", false))))
     {
     }
 
@@ -45,11 +36,5 @@ public sealed class Llama : RotaryDecoder
         if (file.Int("pretraining_tp", 1) != 1)
             throw file.Wrong("pretraining_tp", "Dpo implements 1 for llama");
         return DecoderConfig.From(file);
-    }
-
-    private static LlamaConfig NotNull(LlamaConfig config)
-    {
-        ArgumentNullException.ThrowIfNull(config);
-        return config;
     }
 }

@@ -11,8 +11,7 @@ public sealed class Mistral : RotaryDecoder
     }
 
     private Mistral(ModelConfig file, DecoderConfig config)
-        : base(nameof(Mistral), file, config, layer => new PreNormBlock(
-            config, new GroupedQueryAttention(config, layer), new GatedMlp(config)))
+        : base(nameof(Mistral), file, config, layer => new PreNormBlock(config, config.SelfAttention(layer), config.Mlp()))
     {
     }
 

@@ -33,7 +33,7 @@ internal sealed class Phi3Attention : SelfAttention
     private readonly int headSize;
 
     public Phi3Attention(DecoderConfig config, int layer)
-        : base(config, layer)
+        : base(layer, config.AttentionStyle(layer))
     {
         headSize = config.HeadSize;
         parts = [config.HeadCount, config.KeyValueHeadCount, config.KeyValueHeadCount];
@@ -42,10 +42,10 @@ internal sealed class Phi3Attention : SelfAttention
         RegisterComponents();
     }
 
-    public override Tensor Forward(Tensor x, Rotation rotation, Attention attention)
+    public override Tensor forward(Tensor x, Rotation rotation, Attention attention)
     {
-        var projected = qkv_proj.Forward(x).unflatten(1, -1, headSize).split(parts, 1);
-        return o_proj.Forward(Attend(query: projected[0], key: projected[1], value: projected[2], rotation, attention));
+        var projected = qkv_proj.call(x).unflatten(1, -1, headSize).split(parts, 1);
+        return o_proj.call(Attend(query: projected[0], key: projected[1], value: projected[2], rotation, attention));
     }
 }
 
@@ -66,7 +66,7 @@ internal sealed class Phi3Mlp : nn.Module<Tensor, Tensor>
 
     public override Tensor forward(Tensor x)
     {
-        var parts = gate_up_proj.Forward(x).split(inner, 1);
-        return down_proj.Forward(nn.functional.silu(parts[0]) * parts[1]);
+        var parts = gate_up_proj.call(x).split(inner, 1);
+        return down_proj.call(nn.functional.silu(parts[0]) * parts[1]);
     }
 }

@@ -12,8 +12,7 @@ public sealed class Qwen2 : RotaryDecoder
     }
 
     private Qwen2(ModelConfig file, DecoderConfig config)
-        : base(nameof(Qwen2), file, config, layer => new PreNormBlock(
-            config, new GroupedQueryAttention(config, layer, inputBias: true), new GatedMlp(config)))
+        : base(nameof(Qwen2), file, config, layer => new PreNormBlock(config, config.SelfAttention(layer, inputBias: true), config.Mlp()))
     {
     }
 

@@ -14,9 +14,8 @@ public sealed class Qwen3 : RotaryDecoder
     private Qwen3(ModelConfig file, DecoderConfig config)
         : base(nameof(Qwen3), file, config, layer => new PreNormBlock(
             config,
-            new GroupedQueryAttention(
-                config, layer, file.Bool("attention_bias", false), file.Bool("attention_bias", false), normalized: true),
-            new GatedMlp(config)))
+            config.SelfAttention(layer, file.Bool("attention_bias", false), file.Bool("attention_bias", false), normalized: true),
+            config.Mlp()))
     {
     }
 

@@ -2,7 +2,6 @@ using Dpo.Models.Layers;
 using Dpo.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using LayerNorm = Dpo.Models.Layers.LayerNorm;
 
 namespace Dpo.Models.Architectures;
 
@@ -57,7 +56,7 @@ internal sealed class RobertaEmbeddings : nn.Module
     private readonly EmbeddingTable word_embeddings;
     private readonly EmbeddingTable position_embeddings;
     private readonly EmbeddingTable token_type_embeddings;
-    private readonly LayerNorm LayerNorm;
+    private readonly LayerNormalization LayerNorm;
 
     public RobertaEmbeddings(RobertaConfig config)
         : base("embeddings")
@@ -65,7 +64,7 @@ internal sealed class RobertaEmbeddings : nn.Module
         word_embeddings = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         position_embeddings = new EmbeddingTable(config.PositionRows, config.HiddenSize);
         token_type_embeddings = new EmbeddingTable(config.TokenTypes, config.HiddenSize);
-        LayerNorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        LayerNorm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
     }
 
@@ -73,22 +72,22 @@ internal sealed class RobertaEmbeddings : nn.Module
     public Tensor Forward(Tensor ids, Tensor positions) =>
         LayerNorm.call(Rows(word_embeddings, ids).Plus(token_type_embeddings.Weight.select(0, 0)).Plus(Rows(position_embeddings, positions)));
 
-    private static Tensor Rows(EmbeddingTable table, Tensor ids) => table.Forward(ids.flatten()).view(ids.shape[0], ids.shape[1], -1);
+    private static Tensor Rows(EmbeddingTable table, Tensor ids) => table.call(ids.flatten()).view(ids.shape[0], ids.shape[1], -1);
 }
 
 internal sealed class RobertaEncoder : nn.Module
 {
-    private readonly ModuleList<RobertaLayer> layer;
+    private readonly BlockStack<RobertaLayer> layer;
 
     public RobertaEncoder(RobertaConfig config)
         : base("encoder")
     {
-        layer = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(_ => new RobertaLayer(config))]);
+        layer = new BlockStack<RobertaLayer>(config.LayerCount, _ => new RobertaLayer(config));
         RegisterComponents();
     }
 
     public Tensor Forward(Tensor hidden, Tensor mask) =>
-        BlockStack.Run(hidden, layer, checkpoint: false, (block, input) => block.Forward(input, mask));
+        layer.Run(hidden, recompute: false, (block, input) => block.Forward(input, mask));
 }
 
 internal sealed class RobertaLayer : nn.Module
@@ -152,7 +151,7 @@ internal sealed class RobertaSelfAttention : nn.Module
         return output.transpose(1, 2).flatten(2);
 
         // [B, T, D] → [B, heads, T, head size]
-        Tensor Heads(LinearLayer layer) => layer.Forward(x).unflatten(2, heads, -1).transpose(1, 2);
+        Tensor Heads(LinearLayer layer) => layer.call(x).unflatten(2, heads, -1).transpose(1, 2);
     }
 }
 
@@ -167,23 +166,23 @@ internal sealed class RobertaIntermediate : nn.Module
         RegisterComponents();
     }
 
-    public Tensor Forward(Tensor x) => nn.functional.gelu(dense.Forward(x));
+    public Tensor Forward(Tensor x) => nn.functional.gelu(dense.call(x));
 }
 
 internal sealed class RobertaOutput : nn.Module
 {
     private readonly LinearLayer dense;
-    private readonly LayerNorm LayerNorm;
+    private readonly LayerNormalization LayerNorm;
 
     public RobertaOutput(int inputs, RobertaConfig config)
         : base("output")
     {
         dense = new LinearLayer(inputs, config.HiddenSize, hasBias: true);
-        LayerNorm = new LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        LayerNorm = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
     }
 
-    public Tensor Forward(Tensor x, Tensor residual) => LayerNorm.call(dense.Forward(x).Plus(residual));
+    public Tensor Forward(Tensor x, Tensor residual) => LayerNorm.call(dense.call(x).Plus(residual));
 }
 
 internal sealed class RobertaHead : nn.Module
@@ -199,5 +198,5 @@ internal sealed class RobertaHead : nn.Module
         RegisterComponents();
     }
 
-    public Tensor Forward(Tensor first) => out_proj.Forward(dense.Forward(first).tanh());
+    public Tensor Forward(Tensor first) => out_proj.call(dense.call(first).tanh());
 }

@@ -45,10 +45,8 @@ internal sealed record RobertaConfig
         config.Require("is_decoder", false);
         config.Require("add_cross_attention", false);
         var vocabulary = config.Int("vocab_size");
-        var hidden = config.Int("hidden_size");
         var heads = config.Int("num_attention_heads");
-        if (hidden % heads != 0)
-            throw config.Wrong("hidden_size", $"it must be a multiple of num_attention_heads, {heads}");
+        var hidden = config.Multiple("hidden_size", of: "num_attention_heads");
         var result = new RobertaConfig
         {
             VocabularySize = vocabulary,

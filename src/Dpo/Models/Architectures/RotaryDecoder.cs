@@ -1,7 +1,6 @@
 using Dpo.Models.Attentions;
 using Dpo.Models.Layers;
 using Dpo.Native;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Dpo.Models.Architectures;
@@ -18,7 +17,6 @@ public abstract class RotaryDecoder : Transformer
 {
     private readonly DecoderConfig config;
     private readonly DecoderBody model;
-    private LinearLayer? lm_head;
 
     /// <summary>Creates the model with weights that are still to be filled.</summary>
     /// <param name="name">The architecture's name.</param>
@@ -29,14 +27,12 @@ public abstract class RotaryDecoder : Transformer
         : base(name, file)
     {
         this.config = config;
-        model = new DecoderBody(config, block);
-        if (!config.TieWordEmbeddings)
-            lm_head = new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
-        RegisterComponents();
-        eval();
+        model = new DecoderBody(
+            ("embed_tokens", "layers", "norm"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
+            new BlockStack<DecoderBlock>(config.LayerCount, block), config.Norm(), config.Rotary);
+        var head = config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
+        Assemble(model.Tokens, head, headSoftCap: config.HeadSoftCap);
     }
-
-    private protected sealed override OutputHead PlainHead => new(lm_head?.Weight ?? model.TokenVectors, SoftCap: config.HeadSoftCap);
 
     /// <inheritdoc/>
     public sealed override int MaxPositions => config.MaxPositions;
@@ -44,60 +40,16 @@ public abstract class RotaryDecoder : Transformer
     /// <inheritdoc/>
     public sealed override int LayerCount => config.LayerCount;
 
-    internal sealed override string BodyPrefix => "model.";
+    /// <inheritdoc/>
+    public sealed override int HeadSize => config.HeadSize;
 
-    internal sealed override string HeadName => "lm_head";
+    /// <inheritdoc/>
+    protected sealed override IReadOnlyList<string> ConstantTensors => [".rotary_emb.inv_freq"];
 
-    internal sealed override string TokenVectorsName => "model.embed_tokens.weight";
+    /// <inheritdoc/>
+    public sealed override AttentionStyle StyleOf(int layer) => config.AttentionStyle(layer);
 
-    private protected sealed override LinearLayer? OwnHead { get => lm_head; set => lm_head = value; }
-
-    internal sealed override IEnumerable<int> Windows => config.Windows.OfType<int>().Distinct();
-
-    internal sealed override int HeadSize => config.HeadSize;
-
-    internal sealed override bool CapsScores => config.Attention.SoftCap is not null;
-
-    internal sealed override bool IsDerived(string tensor) =>
-        tensor.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || (lm_head is null && tensor == "lm_head.weight");
-
-    internal sealed override Tensor HiddenStates(Tensor ids, Attention attention) =>
-        model.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
-}
-
-// The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
-
-internal sealed class DecoderBody : nn.Module
-{
-    private readonly EmbeddingTable embed_tokens;
-    private readonly ModuleList<DecoderBlock> layers;
-    private readonly RmsNorm norm;
-    private readonly RotaryEmbedding rotary;
-    private readonly double embeddingScale;
-
-    public DecoderBody(DecoderConfig config, Func<int, DecoderBlock> block)
-        : base("model")
-    {
-        embed_tokens = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
-        layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(block)]);
-        norm = config.Norm();
-        rotary = config.Rotary;
-        embeddingScale = config.EmbeddingScale;
-        RegisterComponents();
-    }
-
-    public Tensor TokenVectors => embed_tokens.Weight;
-
-    public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
-    {
-        // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
-        var rotation = rotary.At(attention.Positions);
-        using var scope = NewDisposeScope();
-        var embedded = embed_tokens.Forward(ids);
-        if (embeddingScale != 1)
-            embedded = embedded.Times(embeddingScale);
-        var hidden = BlockStack.Run(
-            embedded, layers, checkpoint, (block, input) => block.Forward(input, rotation, attention, computeType));
-        return norm.Forward(hidden).to(computeType).MoveToOuterDisposeScope();
-    }
+    /// <inheritdoc/>
+    public sealed override Tensor HiddenStates(Tensor ids, Attention attention) =>
+        model.HiddenStates(ids, attention, this, config.EmbeddingScale);
 }

@@ -55,7 +55,7 @@ internal sealed class BucketedAttention : Attention
         // All buckets' cells at once: the backward pass of a split is one concatenation.
         var (queries, keys, values) = (Cells(query), Cells(key), Cells(value));
         var outputs = buckets.Select((bucket, index) => GroupedSoftmax(
-            Heads(queries[index]), Heads(keys[index]), Heads(values[index]), bucket.Masks[style.Window ?? SharedPromptMask.NoWindow], style)).ToList();
+            Heads(queries[index]), Heads(keys[index]), Heads(values[index]), SharedPromptMask.Find(bucket.Masks, style), style)).ToList();
         return cat(outputs).index_select(0, cellOfRow);
 
         Tensor[] Cells(Tensor x) => [.. x.index_select(0, rowOfCell).split(cellsOfBucket).Zip(buckets, (cells, bucket) => cells.unflatten(0, -1, bucket.Width))];

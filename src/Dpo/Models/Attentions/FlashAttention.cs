@@ -62,6 +62,8 @@ internal sealed class FlashAttention : Attention
 
     public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value, AttentionStyle style = default)
     {
+        if (style.SoftCap is not null)
+            throw new InvalidOperationException("A layer caps its scores, but the model said so of none; its StyleOf must say what its layers do.");
         using var scope = NewDisposeScope();
         if (rowOfKey is not null)
             (key, value) = (key.index_select(0, rowOfKey), value.index_select(0, rowOfKey));

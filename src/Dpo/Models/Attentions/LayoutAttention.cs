@@ -15,17 +15,19 @@ internal static class LayoutAttention
     /// <param name="layout">Where prompts and completions lie.</param>
     /// <param name="device">The device of the queries.</param>
     /// <param name="dtype">The data type of the queries.</param>
-    /// <param name="model">The model, which says what heads and windows there are.</param>
-    public static Attention Of(SequenceLayout layout, Device device, ScalarType dtype, Transformer model)
+    /// <param name="headSize">Entries of a head.</param>
+    /// <param name="styles">How every layer attends.</param>
+    public static Attention Of(SequenceLayout layout, Device device, ScalarType dtype, int headSize, IReadOnlyList<AttentionStyle> styles)
     {
-        var isFlash = !model.CapsScores && FlashAttention.Takes(device, dtype, model.HeadSize);
-        var kind = new Kind(device.type, device.index, dtype, DeviceStrategies.AreFor(device), isFlash, string.Join(',', model.Windows));
+        int[] windows = [.. styles.Select(style => style.Window).OfType<int>().Distinct()];
+        var isFlash = styles.All(style => style.SoftCap is null) && FlashAttention.Takes(device, dtype, headSize);
+        var kind = new Kind(device.type, device.index, dtype, DeviceStrategies.AreFor(device), isFlash, string.Join(',', windows));
         if (last.TryGetValue(layout, out var made) && made.Kind == kind && !made.Attention.Positions.IsInvalid)
             return made.Attention;
 
         Attention attention = !DeviceStrategies.AreFor(device)
-            ? new SharedPromptAttention(layout, device, model.Windows)
-            : isFlash ? new FlashAttention(layout, device) : new BucketedAttention(layout, device, dtype, model.Windows);
+            ? new SharedPromptAttention(layout, device, windows)
+            : isFlash ? new FlashAttention(layout, device) : new BucketedAttention(layout, device, dtype, windows);
         last.AddOrUpdate(layout, new Made(kind, attention));
         return attention;
     }

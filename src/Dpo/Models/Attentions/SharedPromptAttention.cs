@@ -44,7 +44,7 @@ internal sealed class SharedPromptAttention : Attention
     public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value, AttentionStyle style = default)
     {
         var (keyHeads, groups) = (key.shape[1], query.shape[1] / key.shape[1]);
-        var mask = masks[style.Window ?? SharedPromptMask.NoWindow];
+        var mask = SharedPromptMask.Find(masks, style);
         // split's backward is one concatenation; slicing would make a full-size tensor of zeros for every part.
         var (queries, keys, values) = (query.to(float32).split(rows), key.to(float32).split(rows), value.to(float32).split(rows));
         var outputs = new Tensor[rows.Length];

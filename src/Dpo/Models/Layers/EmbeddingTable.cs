@@ -6,13 +6,18 @@ namespace Dpo.Models.Layers;
 
 /// <summary>Vectors of tokens, or of positions. Its backward pass touches the rows that were looked up, where libtorch's makes
 /// and adds a gradient of the whole table's size.</summary>
-internal sealed class EmbeddingTable : nn.Module
+public sealed class EmbeddingTable : nn.Module<Tensor, Tensor>
 {
     private Parameter weight;
 
+    /// <summary>Makes the table; its weight is still to be filled.</summary>
+    /// <param name="rows">How many vectors.</param>
+    /// <param name="width">Entries of each: D.</param>
     public EmbeddingTable(int rows, int width)
         : base(nameof(EmbeddingTable))
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
         weight = CountedParameter.Of(empty(rows, width, device: CPU));
         RegisterComponents();
     }
@@ -20,13 +25,13 @@ internal sealed class EmbeddingTable : nn.Module
     /// <summary><c>[rows, D]</c>; also an output head's, where it is tied.</summary>
     public Tensor Weight => weight;
 
-    /// <summary>The vectors <c>[N, D]</c> of ids <c>[N]</c>, in fp32 whatever the weight's type.</summary>
-    public Tensor Forward(Tensor ids) => is_grad_enabled() && weight.requires_grad
+    /// <summary>The vectors <c>[N, D]</c> of ids <c>[N]</c>, int64, in fp32 whatever the weight's type.</summary>
+    public override Tensor forward(Tensor ids) => is_grad_enabled() && weight.requires_grad
         ? Lookup.apply(weight, ids, BackwardPass.Current!)
         : weight.index_select(0, ids).to(float32);
 
     /// <summary>Puts another tensor, of any type and device, in the weight's place.</summary>
-    public void Replace(Tensor values, bool isTrained)
+    internal void Replace(Tensor values, bool isTrained)
     {
         var replacement = CountedParameter.Of(values, isTrained);
         replacement.DetachFromDisposeScope();

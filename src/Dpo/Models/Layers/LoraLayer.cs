@@ -1,4 +1,3 @@
-using Dpo.Models.Lora;
 using Dpo.Native;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -14,13 +13,19 @@ internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, Lor
 {
     /// <summary>Makes the part of a layer: B is zero, so that nothing is added yet, and A uniform within ±1/√in, which is
     /// PEFT's Kaiming initialization with a = √5.</summary>
-    public static LoraLayer Create(LoraTarget target, Device device, Generator generator, LoraDropout? dropout)
+    /// <param name="inputs">Columns of the layer's weight as <c>[out, in]</c>.</param>
+    /// <param name="outputs">Rows of it.</param>
+    /// <param name="rank">The rank of its change.</param>
+    /// <param name="scale">What its change is multiplied by.</param>
+    /// <param name="device">Where the layer is.</param>
+    /// <param name="generator">Draws A, on the CPU.</param>
+    /// <param name="dropout">The adapter's dropout, or null.</param>
+    public static LoraLayer Create(int inputs, int outputs, int rank, double scale, Device device, Generator generator, LoraDropout? dropout)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var inputs = target.Inputs;
-        var a = new LinearLayer(inputs, target.Rank, hasBias: false);
-        var b = new LinearLayer(target.Rank, target.Outputs, hasBias: false);
+        var a = new LinearLayer(inputs, rank, hasBias: false);
+        var b = new LinearLayer(rank, outputs, hasBias: false);
         // On the CPU, so that every device starts from the same numbers.
         a.Weight.uniform_(-1 / Math.Sqrt(inputs), 1 / Math.Sqrt(inputs), generator);
         b.Weight.zero_();
@@ -29,22 +34,22 @@ internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, Lor
             part.to(device);
             part.Weight.DetachFromDisposeScope();
         }
-        return new LoraLayer(a, b, target.Scale, dropout);
+        return new LoraLayer(a, b, scale, dropout);
     }
 
     /// <summary>The layer's output with the adapter's added.</summary>
     public Tensor AddTo(Tensor output, Tensor x, bool training) =>
-        addmm(output, A.Forward(Dropped(x, training)), B.Weight.t().to(x.dtype), beta: 1, alpha: (float)Scale);
+        addmm(output, A.call(Dropped(x, training)), B.Weight.t().to(x.dtype), beta: 1, alpha: (float)Scale);
 
     /// <summary>What B is to be multiplied with, where that is done elsewhere: <c>scale · A(dropout(x))</c>, <c>[N, rank]</c>.</summary>
     public Tensor LowRank(Tensor x, bool training)
     {
         using var scale = Scale.ToScalar();
-        return A.Forward(Dropped(x, training)).mul(scale);
+        return A.call(Dropped(x, training)).mul(scale);
     }
 
     /// <summary>Without gradients a pass measures, samples or is the reference's: none of them is to be disturbed.</summary>
-    private Tensor Dropped(Tensor x, bool training) => Dropout is not null && training && Checkpoint.RecordsGradients ? Dropout.Apply(x) : x;
+    private Tensor Dropped(Tensor x, bool training) => Dropout is not null && training && Recomputation.RecordsGradients ? Dropout.Apply(x) : x;
 }
 
 /// <summary>Dropout by a generator of its own, which all layers of an adapter share. What is drawn follows from the seed and the

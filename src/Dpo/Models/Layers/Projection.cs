@@ -7,7 +7,7 @@ namespace Dpo.Models.Layers;
 /// A linear layer of a transformer, <c>[N, in] → [N, out]</c>, computed in its input's precision whatever the weight's. A LoRA
 /// adapter may be laid over it.
 /// </summary>
-internal abstract class Projection : nn.Module
+public abstract class Projection : nn.Module<Tensor, Tensor>
 {
     // Not private: names and moves to a device go by what reflection finds from the class that is made.
     private protected Parameter weight;
@@ -21,6 +21,7 @@ internal abstract class Projection : nn.Module
     private protected Projection(string name, long[] shape, long? biases)
         : base(name)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(shape.Min(), 1);
         weight = CountedParameter.Of(empty(shape, device: CPU));
         bias = biases is { } count ? CountedParameter.Of(empty(count, device: CPU)) : null;
         RegisterComponents();
@@ -33,30 +34,32 @@ internal abstract class Projection : nn.Module
     public Tensor? Bias => bias;
 
     /// <summary>Whether the weight is stored as <c>[in, out]</c> (PEFT's <c>fan_in_fan_out</c>).</summary>
-    public abstract bool IsTransposed { get; }
+    internal abstract bool IsTransposed { get; }
 
     /// <summary>The adapter's part of this layer, or null.</summary>
-    public LoraLayer? Lora => lora;
+    internal LoraLayer? Lora => lora;
 
     /// <summary>The weight with its adapter added, while it is computed with; else null.</summary>
-    public Tensor? Merged => merged;
+    internal Tensor? Merged => merged;
 
-    /// <summary>Applies the layer.</summary>
-    public Tensor Forward(Tensor x)
+    /// <summary>Applies the layer, with its adapter where it has one.</summary>
+    /// <param name="x"><c>[N, in]</c>, in the type that the product is computed in.</param>
+    /// <returns><c>[N, out]</c> of the same type.</returns>
+    public override Tensor forward(Tensor x)
     {
         var output = heldWeight is not null && heldWeight.dtype == x.dtype ? Product(x, heldWeight, heldBias) : Product(x);
         return lora is null || merged is not null ? output : lora.AddTo(output, x, training);
     }
 
     /// <summary>The layer with a weight and a bias of the input's type in place of its own.</summary>
-    public abstract Tensor Product(Tensor x, Tensor weight, Tensor? bias);
+    internal abstract Tensor Product(Tensor x, Tensor weight, Tensor? bias);
 
     /// <summary>A weight of this layer as <c>[out, in]</c>, a view.</summary>
-    public Tensor AsMatrix(Tensor weight) => IsTransposed ? weight.t() : weight;
+    internal Tensor AsMatrix(Tensor weight) => IsTransposed ? weight.t() : weight;
 
     /// <summary>Keeps weight and bias in a precision, so that they are not cast in every call, until <see cref="Release"/>. What the
     /// parameters become in between has no effect.</summary>
-    public void Hold(ScalarType dtype)
+    internal void Hold(ScalarType dtype)
     {
         Release();
         heldWeight = Held((merged ?? weight).detach(), dtype).DetachFromDisposeScope();
@@ -64,7 +67,7 @@ internal abstract class Projection : nn.Module
     }
 
     /// <summary>Frees what <see cref="Hold"/> keeps.</summary>
-    public void Release()
+    internal void Release()
     {
         heldWeight?.Dispose();
         heldBias?.Dispose();
@@ -72,7 +75,7 @@ internal abstract class Projection : nn.Module
     }
 
     /// <summary>Lays an adapter over the layer, which owns it from here on.</summary>
-    public void Attach(LoraLayer adapter)
+    internal void Attach(LoraLayer adapter)
     {
         lora = adapter;
         register_module("lora_A", adapter.A);
@@ -80,7 +83,7 @@ internal abstract class Projection : nn.Module
     }
 
     /// <summary>The weight with its adapter added, in fp32 at least; a new tensor without gradients.</summary>
-    public Tensor MergedWeight()
+    internal Tensor MergedWeight()
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -90,17 +93,17 @@ internal abstract class Projection : nn.Module
     }
 
     /// <summary>Computes with the merged weight from here on; the weight itself stays.</summary>
-    public void Merge() => merged = MergedWeight().DetachFromDisposeScope();
+    internal void Merge() => merged = MergedWeight().DetachFromDisposeScope();
 
     /// <summary>Computes with the weight and its adapter again.</summary>
-    public void Unmerge()
+    internal void Unmerge()
     {
         merged?.Dispose();
         merged = null;
     }
 
     /// <summary>Puts another tensor, of any type and device, in the weight's place.</summary>
-    public void Replace(Tensor values, bool isTrained)
+    internal void Replace(Tensor values, bool isTrained)
     {
         var replacement = CountedParameter.Of(values, isTrained);
         replacement.DetachFromDisposeScope();
@@ -122,6 +125,7 @@ internal abstract class Projection : nn.Module
             : Product(x, effective.to(x.dtype), bias?.to(x.dtype));
     }
 
+    /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
@@ -134,16 +138,20 @@ internal abstract class Projection : nn.Module
 }
 
 /// <summary>A linear layer as most architectures store it: the weight is <c>[out, in]</c>.</summary>
-internal sealed class LinearLayer : Projection
+public sealed class LinearLayer : Projection
 {
+    /// <summary>Makes the layer; its <c>weight</c>, and its <c>bias</c> where it has one, are still to be filled.</summary>
+    /// <param name="inputs">Width of what enters.</param>
+    /// <param name="outputs">Width of what leaves.</param>
+    /// <param name="hasBias">Whether it has a bias.</param>
     public LinearLayer(int inputs, int outputs, bool hasBias)
         : base(nameof(LinearLayer), [outputs, inputs], hasBias ? outputs : null)
     {
     }
 
-    public override bool IsTransposed => false;
+    internal override bool IsTransposed => false;
 
-    public override Tensor Product(Tensor x, Tensor weight, Tensor? bias) => nn.functional.linear(x, weight, bias);
+    internal override Tensor Product(Tensor x, Tensor weight, Tensor? bias) => nn.functional.linear(x, weight, bias);
 }
 
 /// <summary>A linear layer as GPT-2 stores it: the weight is <c>[in, out]</c>.</summary>
@@ -154,11 +162,11 @@ internal sealed class Conv1D : Projection
     {
     }
 
-    public override bool IsTransposed => true;
+    internal override bool IsTransposed => true;
 
     /// <remarks>A bf16 product of few rows is faster by a fifth where a row of memory holds one output's weights.</remarks>
     private protected override Tensor Held(Tensor weight, ScalarType dtype) =>
         weight.dtype == dtype ? weight : weight.t().to(dtype).contiguous().t();
 
-    public override Tensor Product(Tensor x, Tensor weight, Tensor? bias) => addmm(bias!, x, weight, beta: 1, alpha: 1);
+    internal override Tensor Product(Tensor x, Tensor weight, Tensor? bias) => addmm(bias!, x, weight, beta: 1, alpha: 1);
 }

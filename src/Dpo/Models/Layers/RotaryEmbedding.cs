@@ -3,11 +3,13 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Layers;
 
-/// <summary>Which entries of a head are turned together: entry i with i + half (GPT-NeoX, Llama and their kin), or each even
-/// one with the odd one after it (GPT-J).</summary>
-internal enum RotaryPairs
+/// <summary>Which entries of a head are turned together.</summary>
+public enum RotaryPairs
 {
+    /// <summary>Entry i with i + half of those that are turned (GPT-NeoX, Llama and their kin).</summary>
     Halves,
+
+    /// <summary>Each even one with the odd one after it (GPT-J).</summary>
     Neighbours,
 }
 
@@ -17,7 +19,7 @@ internal enum RotaryPairs
 /// </summary>
 /// <remarks>Frequencies and angles are computed in fp32 by the operations transformers takes, since at high positions the
 /// rounding of a frequency shows.</remarks>
-internal sealed class RotaryEmbedding
+public sealed class RotaryEmbedding
 {
     private readonly float[] frequencies;
     private readonly RotaryPairs pairs;
@@ -28,14 +30,19 @@ internal sealed class RotaryEmbedding
     /// <param name="pairs">Which entries make a pair.</param>
     public RotaryEmbedding(int size, RotaryParameters parameters, RotaryPairs pairs = RotaryPairs.Halves)
     {
+        ArgumentNullException.ThrowIfNull(parameters);
+        if (size < 2 || size % 2 != 0)
+            throw new ArgumentOutOfRangeException(nameof(size), size, "An even number of a head's entries is turned, 2 or more.");
         using var scope = NewDisposeScope();
         this.pairs = pairs;
         var plain = pow(tensor(parameters.Theta, device: CPU), HeldScalars.Range(size / 2, CPU).Times(2).to(float32).DividedBy(size)).reciprocal();
         frequencies = [.. parameters.Stretch(plain).data<float>()];
     }
 
-    /// <summary>The rotation of tokens at <paramref name="positions"/>, <c>[N]</c>: made once, it serves the queries and keys of
-    /// all layers. It belongs to the current dispose scope.</summary>
+    /// <summary>The rotation of tokens at positions: made once, it serves the queries and keys of all layers.</summary>
+    /// <param name="positions"><c>[N]</c>, int64.</param>
+    /// <returns>It belongs to the current dispose scope. Make it before any scope of your own: blocks that are computed anew in the
+    /// backward pass ask for it again.</returns>
     public Rotation At(Tensor positions)
     {
         using var scope = NewDisposeScope();

@@ -3,11 +3,9 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Layers;
 
-/// <summary>A rotation of every token's pairs; see <see cref="RotaryEmbedding"/>.</summary>
-/// <param name="Cos">Cosines of the angles, <c>[N, 1, pairs]</c>, fp32.</param>
-/// <param name="Sin">Sines of the angles, <c>[N, 1, pairs]</c>, fp32.</param>
-/// <param name="Pairs">Which entries make a pair.</param>
-internal sealed record Rotation(Tensor Cos, Tensor Sin, RotaryPairs Pairs)
+/// <summary>A rotation of every token's pairs, made by a <see cref="RotaryEmbedding"/>. Its tensors are of the dispose scope that it was
+/// made in.</summary>
+public sealed class Rotation
 {
     // The second product is added, and rounded to the result's type, where the result lies; TorchSharp has no binding for that.
     private static readonly jit.CompilationUnit script = jit.compile(
@@ -24,7 +22,25 @@ internal sealed record Rotation(Tensor Cos, Tensor Sin, RotaryPairs Pairs)
 
         """);
 
-    /// <summary>Turns queries or keys <c>[N, heads, head size]</c>; computed in fp32, answered in <paramref name="dtype"/>.</summary>
+    /// <summary>A rotation by angles.</summary>
+    /// <param name="cos">Their cosines, <c>[N, 1, pairs]</c>, fp32.</param>
+    /// <param name="sin">Their sines, <c>[N, 1, pairs]</c>, fp32.</param>
+    /// <param name="pairs">Which entries make a pair.</param>
+    internal Rotation(Tensor cos, Tensor sin, RotaryPairs pairs)
+    {
+        (Cos, Sin, Pairs) = (cos, sin, pairs);
+    }
+
+    internal Tensor Cos { get; }
+
+    internal Tensor Sin { get; }
+
+    private RotaryPairs Pairs { get; }
+
+    /// <summary>Turns queries or keys.</summary>
+    /// <param name="x"><c>[N, heads, head size]</c>, of any type; what a head has beyond the entries that are turned stays.</param>
+    /// <param name="dtype">The type of the result. It is computed in fp32.</param>
+    /// <returns>As <paramref name="x"/>, of the current dispose scope.</returns>
     public Tensor Apply(Tensor x, ScalarType dtype) =>
         is_grad_enabled() && x.requires_grad ? Turn.apply(x, Cos, Sin, Pairs, dtype) : Turned("turn", x, dtype);
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Dpo.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -5,9 +6,10 @@ using static TorchSharp.torch;
 namespace Dpo.Models.Lora;
 
 /// <summary>The LoRA adapter of a model: which layers it lies over, and what is done to all of them.</summary>
-internal sealed class LoraAdapter
+internal sealed class LoraAdapter : ModelAdapter
 {
     private readonly LoraPlan plan;
+    private readonly LoraDropout? dropout;
     private readonly Dictionary<string, Tensor> values = [];
     private List<(string Name, Projection Layer, LoraLayer Part)> parts = [];
     private List<(string Name, Parameter Parameter)> whole = [];
@@ -18,9 +20,12 @@ internal sealed class LoraAdapter
     {
         this.plan = plan;
         using var generator = new Generator((ulong)Options.Seed);
-        Dropout = Options.Dropout > 0 ? new LoraDropout(Options.Dropout, Options.Seed) : null;
+        dropout = Options.Dropout > 0 ? new LoraDropout(Options.Dropout, Options.Seed) : null;
         foreach (var target in plan.Targets)
-            parts.Add((target.Name, target.Layer!, LoraLayer.Create(target, device, generator, Dropout)));
+        {
+            var part = LoraLayer.Create(target.Inputs, target.Outputs, target.Rank, target.Scale, device, generator, dropout);
+            parts.Add((target.Name, target.Layer!, part));
+        }
     }
 
     /// <summary>Which weights it changes.</summary>
@@ -29,11 +34,21 @@ internal sealed class LoraAdapter
     /// <summary>What it was made with.</summary>
     public LoraOptions Options => plan.Options;
 
-    /// <summary>The dropout that its layers share, or null.</summary>
-    public LoraDropout? Dropout { get; }
+    /// <inheritdoc/>
+    public override AdapterDescription Description => new(Options.ScaleDescription, string.Create(
+        CultureInfo.InvariantCulture,
+        $"rank {Options.Rank}, scale {Options.ScaleDescription}, dropout {Options.Dropout:r}, seed {Options.Seed}"));
 
-    /// <summary>Whether the layers compute with merged weights.</summary>
-    public bool IsMerged { get; private set; }
+    /// <inheritdoc/>
+    public override long DropoutDraws
+    {
+        get => dropout?.Draws ?? 0;
+        set
+        {
+            if (dropout is not null)
+                dropout.Draws = value;
+        }
+    }
 
     /// <summary>The layers that it lies over, with their full names.</summary>
     public IEnumerable<(string Name, Projection Layer)> Layers => parts.Select(part => (part.Name, part.Layer));
@@ -47,7 +62,7 @@ internal sealed class LoraAdapter
     });
 
     /// <summary>All weights that are trained: the matrices, and what is trained whole.</summary>
-    public IEnumerable<(string Name, Parameter Parameter)> Parameters =>
+    public override IEnumerable<(string Name, Parameter Parameter)> Parameters =>
         Matrices.Concat(whole.Where(named => !plan.Kept.Contains(named.Name)));
 
     /// <summary>All weights that belong to it and not to the base; once it is attached.</summary>
@@ -56,8 +71,8 @@ internal sealed class LoraAdapter
     /// <summary>Gives it the values that a parameter of the model's own has from <see cref="Attach"/> on.</summary>
     public void Hold(string name, Tensor tensor) => values.Add(name, tensor.DetachFromDisposeScope());
 
-    /// <summary>Freezes the model and lays the adapter over it.</summary>
-    public void Attach(Transformer model)
+    /// <inheritdoc/>
+    public override void Attach(Transformer model)
     {
         using var noGrad = no_grad();
         foreach (var parameter in model.parameters())
@@ -106,25 +121,14 @@ internal sealed class LoraAdapter
         model.NoteVocabularySize();
     }
 
-    /// <summary>Has the layers compute with merged weights; the adapter is frozen meanwhile.</summary>
-    public void Merge()
-    {
-        foreach (var (_, layer, _) in parts)
-            layer.Merge();
-        SetMerged(true);
-    }
+    /// <inheritdoc/>
+    public override void Save(string? baseModel, string folder) => AdapterFolder.Save(this, baseModel, folder);
 
-    /// <summary>Undoes <see cref="Merge"/>.</summary>
-    public void Unmerge()
-    {
-        foreach (var (_, layer, _) in parts)
-            layer.Unmerge();
-        SetMerged(false);
-    }
+    /// <inheritdoc/>
+    public override void Read(string folder) => AdapterFolder.ReadWeights(this, folder);
 
-    /// <summary>The tensor that stands for a parameter in a model without adapter: the merged weight, the parameter itself, or null
-    /// for one of the adapter's own. Merged weights are of the current dispose scope.</summary>
-    public Tensor? InMergedModel(string name, Parameter parameter) =>
+    /// <inheritdoc/>
+    public override Tensor? InMergedModel(string name, Parameter parameter) =>
         layerOfWeight.TryGetValue(name, out var layer) ? layer.MergedWeight()
         : Matrices.Any(own => own.Name == name) ? null
         : parameter;
@@ -141,10 +145,14 @@ internal sealed class LoraAdapter
             tensor.Dispose();
     }
 
-    private void SetMerged(bool merged)
+    protected override void ChangeLayers(bool merge)
     {
-        IsMerged = merged;
-        foreach (var (_, parameter) in Parameters)
-            parameter.requires_grad = !merged;
+        foreach (var (_, layer, _) in parts)
+        {
+            if (merge)
+                layer.Merge();
+            else
+                layer.Unmerge();
+        }
     }
 }

@@ -11,7 +11,7 @@ namespace Dpo.Training.Checkpointing;
 /// <para>The random generators of CUDA devices are not in it, since TorchSharp gives no access to them: a module of your own that draws
 /// on such a device draws otherwise after a resume. Nothing of this library does, the dropout of adapters included.</para>
 /// <para>Weights lie in Hugging Face's layout, so that a checkpoint is also a model: <see cref="CausalLanguageModel.Load"/> takes
-/// it, or <see cref="Transformer.LoadAdapter"/> where only an adapter is trained. A tokenizer is not in it.</para>
+/// it, or <c>LoadAdapter</c> where only an adapter is trained. A tokenizer is not in it.</para>
 /// <para>A checkpoint is written after the last step too, and where a run is cancelled.</para>
 /// </remarks>
 public sealed record CheckpointOptions

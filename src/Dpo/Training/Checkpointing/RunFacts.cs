@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
@@ -94,10 +93,8 @@ internal sealed class RunFacts
         var configuration = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(described.Configuration)));
         yield return new("the model's configuration", configuration, OnChange.Refuse);
         yield return new("Precision", described.Precision, OnChange.RefuseUnlessAllowed);
-        if (described.Adapter is { } lora)
-            yield return new("the adapter", string.Create(
-                CultureInfo.InvariantCulture,
-                $"rank {lora.Rank}, scale {lora.ScaleDescription}, dropout {lora.Dropout:r}, seed {lora.Seed}"), OnChange.RefuseUnlessAllowed);
+        if (described.Adapter is { } adapter)
+            yield return new("the adapter", adapter.All, OnChange.RefuseUnlessAllowed);
     }
 
     /// <summary>Where and with what the run computes.</summary>

@@ -19,8 +19,8 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
     {
         var described = pair.ReferenceModel.Description;
         var config = described?.Configuration ?? pair.ReferenceModel.GetType().FullName!;
-        if (described?.Adapter is { } lora)
-            config = $"{config}\nlora scale: {lora.ScaleDescription}";
+        if (described?.Adapter is { } adapter)
+            config = $"{config}\nlora scale: {adapter.Scale}";
         return new(
             TensorDigest.Of(pair.ReferenceState()),
             Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(config))),

@@ -22,9 +22,9 @@ public class EmbeddingTableTests
         using var scope = NewDisposeScope();
         using var embedding = Create();
         var expected = Ids.SelectMany(id => embedding.Weight[id].ToDoubles()).ToArray();
-        Assert.Equal(expected, embedding.Forward(tensor(Ids)).ToDoubles());
+        Assert.Equal(expected, embedding.call(tensor(Ids)).ToDoubles());
         using var noGrad = no_grad();
-        Assert.Equal(expected, embedding.Forward(tensor(Ids)).ToDoubles());
+        Assert.Equal(expected, embedding.call(tensor(Ids)).ToDoubles());
     }
 
     [Fact]
@@ -41,7 +41,7 @@ public class EmbeddingTableTests
 
         embedding.zero_grad();
         for (var pass = 0; pass < 2; pass++)
-            Loss(embedding.Forward(tensor(Ids))).backward();
+            Loss(embedding.call(tensor(Ids))).backward();
         Numbers.AssertClose(expected, embedding.Weight.grad!.flatten().ToDoubles(), 1e-5, "gradient");
     }
 
@@ -51,7 +51,7 @@ public class EmbeddingTableTests
         using var scope = NewDisposeScope();
         using var embedding = Create();
         embedding.Weight.requires_grad = false;
-        Assert.False(embedding.Forward(tensor(Ids)).requires_grad);
+        Assert.False(embedding.call(tensor(Ids)).requires_grad);
     }
 
     [Fact]
@@ -59,7 +59,7 @@ public class EmbeddingTableTests
     {
         using var scope = NewDisposeScope();
         using var embedding = Create();
-        var vectors = embedding.Forward(tensor(Ids));
+        var vectors = embedding.call(tensor(Ids));
         using (no_grad())
             embedding.Weight.set_(ones(2, Width)); // too few rows for the ids
         vectors.sum().backward();

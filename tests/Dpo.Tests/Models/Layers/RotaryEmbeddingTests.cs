@@ -49,7 +49,7 @@ public class RotaryEmbeddingTests
         var rotation = new RotaryEmbedding(4, Plain, Enum.Parse<RotaryPairs>(pairs)).At(tensor(new[] { 3L, 40L }));
         var weights = randn(2, 3, 8);
         (rotation.Apply(x, float32) * weights).sum().backward();
-        var back = rotation with { Sin = -rotation.Sin };
+        var back = new Rotation(rotation.Cos, -rotation.Sin, Enum.Parse<RotaryPairs>(pairs));
         Numbers.AssertClose(back.Apply(weights, float32).ToDoubles(), x.grad!.ToDoubles(), 1e-6, "gradient");
     }
 
@@ -107,7 +107,7 @@ public class RotaryEmbeddingTests
         """{"rope_theta": 9, "rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 64}}""",
         "Llama3RotaryParameters { Theta = 9, Factor = 8, LowTurns = 1, HighTurns = 4, OriginalPositions = 64 }")]
     public void Both_spellings_are_read(string json, string parameters) =>
-        Assert.Equal(parameters, RotaryParameters.From(Config(json)).ToString());
+        Assert.Equal(parameters, RotaryFields.Parameters(Config(json)).ToString());
 
     [Theory]
     [InlineData("""{"rope_scaling": {"rope_type": "yarn", "factor": 2}}""",
@@ -125,19 +125,19 @@ public class RotaryEmbeddingTests
     [InlineData("""{"rope_parameters": {}, "rope_scaling": {}}""",
         "`rope_scaling` is {}; `rope_parameters` is there too, so that one of them must go.")]
     public void Other_scaling_is_refused_by_name(string json, string message) => Assert.Equal(
-        "config.json: " + message, Assert.Throws<InvalidInputException>(() => RotaryParameters.From(Config(json))).Message);
+        "config.json: " + message, Assert.Throws<InvalidInputException>(() => RotaryFields.Parameters(Config(json))).Message);
 
     [Fact]
     public void A_share_of_the_head_is_turned()
     {
-        Assert.Equal(8, RotaryParameters.Size(Config("{}"), 8));
-        Assert.Equal(4, RotaryParameters.Size(Config("""{"partial_rotary_factor": 0.5}"""), 8));
-        Assert.Equal(2, RotaryParameters.Size(Config("""{"rope_parameters": {"partial_rotary_factor": 0.25}}"""), 8, "rotary_pct"));
-        Assert.Equal(2, RotaryParameters.Size(Config("""{"rotary_pct": 0.25}"""), 8, "rotary_pct"));
-        Assert.Equal(4, RotaryParameters.Size(Config("{}"), 16, "rotary_pct", fallback: 0.25));
+        Assert.Equal(8, RotaryFields.Size(Config("{}"), 8));
+        Assert.Equal(4, RotaryFields.Size(Config("""{"partial_rotary_factor": 0.5}"""), 8));
+        Assert.Equal(2, RotaryFields.Size(Config("""{"rope_parameters": {"partial_rotary_factor": 0.25}}"""), 8, "rotary_pct"));
+        Assert.Equal(2, RotaryFields.Size(Config("""{"rotary_pct": 0.25}"""), 8, "rotary_pct"));
+        Assert.Equal(4, RotaryFields.Size(Config("{}"), 16, "rotary_pct", fallback: 0.25));
         Assert.Equal(
             "config.json: `rotary_pct` is 0.4; of 8 entries of a head it must leave an even number to be turned, from 2 to 8.",
-            Assert.Throws<InvalidInputException>(() => RotaryParameters.Size(Config("""{"rotary_pct": 0.4}"""), 8, "rotary_pct")).Message);
+            Assert.Throws<InvalidInputException>(() => RotaryFields.Size(Config("""{"rotary_pct": 0.4}"""), 8, "rotary_pct")).Message);
     }
 
     private static ModelConfig Config(string json)

@@ -29,8 +29,9 @@ public class AdapterFolderTests
         using var model = LoraModels.Load("gpt2");
         using var changed = LoraModels.Load("gpt2");
         model.LoadAdapter(Fixture());
-        Assert.Equal((4, 8, 0.05, false), (model.Lora!.Rank, model.Lora.Alpha, model.Lora.Dropout, model.Lora.UseRsLora));
-        Assert.Equal(["c_attn"], model.Lora.TargetModules);
+        var options = model.Lora!;
+        Assert.Equal((4, 8, 0.05, false), (options.Rank, options.Alpha, options.Dropout, options.UseRsLora));
+        Assert.Equal(["c_attn"], options.TargetModules);
         Assert.Equal(2 * 4 * (32 + 96), model.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel()));
 
         using (no_grad())

@@ -105,7 +105,7 @@ public class LoraTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(5);
         using Projection layer = transposed ? new Conv1D(6, 5) : new LinearLayer(6, 5, hasBias: true);
-        layer.Attach(LoraLayer.Create(new LoraTarget("layer", layer, Outputs: 5, Inputs: 6, Rank: 3, Scale: 2), CPU, generator, dropout: null));
+        layer.Attach(LoraLayer.Create(inputs: 6, outputs: 5, rank: 3, scale: 2, CPU, generator, dropout: null));
         layer.to(float64);
         using (no_grad())
         {
@@ -113,7 +113,7 @@ public class LoraTests
                 parameter.normal_(0, 1, generator);
         }
         var (x, weights) = (randn([4, 6], float64, generator: generator), randn([4, 5], float64, generator: generator));
-        Tensor Loss() => (layer.Forward(x).tanh() * weights).sum();
+        Tensor Loss() => (layer.call(x).tanh() * weights).sum();
         Loss().backward();
         foreach (var (name, parameter) in layer.named_parameters())
         {

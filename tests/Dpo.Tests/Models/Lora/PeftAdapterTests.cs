@@ -87,12 +87,12 @@ public sealed class PeftAdapterTests : IDisposable
         Assert.Equal(logProbs, LoraModels.LogProbs(model));
 
         // As a checkpoint does it.
-        foreach (var (_, parameter) in again.AdapterParameters)
+        foreach (var (_, parameter) in again.RequireAdapter().Parameters)
         {
             using var noGrad = no_grad();
             parameter.zero_();
         }
-        again.ReadAdapterWeights(folder.File("saved"));
+        again.RequireAdapter().Read(folder.File("saved"));
         Assert.Equal(logProbs, LoraModels.LogProbs(again));
     }
 

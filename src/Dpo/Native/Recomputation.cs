@@ -6,9 +6,9 @@ namespace Dpo.Native;
 /// Computes a piece of a model without keeping its intermediate values, and computes it anew in the backward pass: memory for
 /// one more forward pass (Chen et al. 2016).
 /// </summary>
-internal sealed class Checkpoint : autograd.SingleTensorFunction<Checkpoint>
+internal sealed class Recomputation : autograd.SingleTensorFunction<Recomputation>
 {
-    public override string Name => nameof(Checkpoint);
+    public override string Name => nameof(Recomputation);
 
     /// <summary>Whether what is computed now will be differentiated: a first run of two has grad mode off, but counts.</summary>
     public static bool RecordsGradients => RandomDraws.AreKept || is_grad_enabled();

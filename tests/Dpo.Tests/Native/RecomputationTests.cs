@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Dpo.Tests;
 
 [Collection(nameof(BackwardFailures))]
-public class CheckpointTests
+public class RecomputationTests
 {
     [Fact]
     public void What_fails_when_it_is_computed_anew_is_thrown_after_the_backward_pass()
@@ -11,7 +11,7 @@ public class CheckpointTests
         using var scope = NewDisposeScope();
         var input = ones(3).requires_grad_();
         var runs = 0;
-        var output = Checkpoint.Run(input, x => ++runs == 1 ? x * 2 : throw new InvalidOperationException("second run"));
+        var output = Recomputation.Run(input, x => ++runs == 1 ? x * 2 : throw new InvalidOperationException("second run"));
         output.sum().backward();
         Assert.Equal("second run", Assert.Throws<InvalidOperationException>(BackwardFailure.Rethrow).Message);
         Assert.Null(input.grad);
@@ -24,7 +24,7 @@ public class CheckpointTests
         var input = tensor([1f, 2f, 3f]).requires_grad_();
         var weight = tensor(5f).requires_grad_();
         var runs = 0;
-        Checkpoint.Run(input, x =>
+        Recomputation.Run(input, x =>
         {
             runs++;
             return x * x * weight;
@@ -43,7 +43,7 @@ public class CheckpointTests
         Tensor Failing(Tensor x, string message)
         {
             var runs = 0;
-            return Checkpoint.Run(x, y => ++runs == 1 ? y * 2 : throw new InvalidOperationException(message));
+            return Recomputation.Run(x, y => ++runs == 1 ? y * 2 : throw new InvalidOperationException(message));
         }
         (Failing(input, "the other") + Failing(input, "one")).sum().backward();
         Assert.Equal("one", Assert.Throws<InvalidOperationException>(BackwardFailure.Rethrow).Message);

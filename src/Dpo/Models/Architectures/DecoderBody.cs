@@ -1,0 +1,57 @@
+using Dpo.Models.Attentions;
+using Dpo.Models.Layers;
+using Dpo.Native;
+using static TorchSharp.torch;
+
+namespace Dpo.Models.Architectures;
+
+/// <summary>The body of a decoder with rotary positions: token embedding, blocks, and a norm behind the last.</summary>
+internal sealed class DecoderBody : nn.Module
+{
+    private readonly EmbeddingTable tokens;
+    private readonly BlockStack<DecoderBlock> blocks;
+    private readonly nn.Module<Tensor, Tensor> norm;
+    private readonly RotaryEmbedding rotary;
+
+    /// <summary>Makes a body of its parts.</summary>
+    /// <param name="names">What Hugging Face calls embedding, blocks and norm, because the keys of the state dict are made of that.</param>
+    /// <param name="tokens">The token embedding.</param>
+    /// <param name="blocks">The blocks.</param>
+    /// <param name="norm">The norm.</param>
+    /// <param name="rotary">The positions.</param>
+    public DecoderBody(
+        (string Tokens, string Blocks, string Norm) names, EmbeddingTable tokens, BlockStack<DecoderBlock> blocks, nn.Module<Tensor, Tensor> norm,
+        RotaryEmbedding rotary)
+        : base(nameof(DecoderBody))
+    {
+        (this.tokens, this.blocks, this.norm, this.rotary) = (tokens, blocks, norm, rotary);
+        register_module(names.Tokens, tokens);
+        register_module(names.Blocks, blocks);
+        register_module(names.Norm, norm);
+    }
+
+    public EmbeddingTable Tokens => tokens;
+
+    /// <summary>The hidden states behind the norm.</summary>
+    /// <param name="ids">The tokens.</param>
+    /// <param name="attention">Who attends to whom.</param>
+    /// <param name="model">The model, which says in what precision, and whether blocks are computed anew.</param>
+    /// <param name="embeddingScale">What token embeddings are multiplied by.</param>
+    public Tensor HiddenStates(Tensor ids, Attention attention, Transformer model, double embeddingScale = 1)
+    {
+        // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
+        var rotation = rotary.At(attention.Positions);
+        using var scope = NewDisposeScope();
+        var embedded = tokens.call(ids);
+        if (embeddingScale != 1)
+            embedded = embedded.Times(embeddingScale);
+        var computeType = model.ComputeType;
+        var hidden = blocks.Run(embedded, model.CheckpointActivations, (block, input) => block.call(input, rotation, attention, computeType));
+        return norm.call(hidden).to(computeType).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The parts have their names already: those of the fields are not Hugging Face's.</summary>
+    protected override void RegisterComponents()
+    {
+    }
+}
