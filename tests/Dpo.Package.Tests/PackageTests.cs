@@ -50,7 +50,7 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
     {
         string Lines(string name, string refused) =>
             $"""
-            {name}: loss fell, eval_loss fell, eval_distance fell
+            {name}: eval_loss fell, eval_distance fell
             {name}: 14 steps are 5 and 9, to the bit
             {name}: cut into parts True
             {name}: stopped 3 evaluations behind the best, True that it is the model's

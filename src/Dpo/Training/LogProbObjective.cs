@@ -2,7 +2,6 @@ using Dpo.Batching;
 using Dpo.LogProbs;
 using Dpo.Losses;
 using Dpo.Models;
-using Dpo.Native;
 using static TorchSharp.torch;
 
 namespace Dpo.Training;

@@ -62,8 +62,8 @@ public abstract class Objective : IRestorable
     public virtual IEnumerable<RunFact> Facts() => [];
 
     /// <summary>Is called after every update of the weights, before its checkpoint; by default does nothing.</summary>
-    /// <param name="step">The step, from 1.</param>
-    public virtual void AfterUpdate(int step)
+    /// <param name="stepsMade">How many updates were made, this one among them.</param>
+    public virtual void AfterUpdate(int stepsMade)
     {
     }
 

@@ -38,9 +38,9 @@ internal sealed class PreferenceObjective(CausalLanguageModel policy, PolicyRefe
         .. pair?.ReferenceDigest() is { } digest ? [new("the reference", digest, OnChange.Refuse)] : (RunFact[])[],
     ];
 
-    public override void AfterUpdate(int step)
+    public override void AfterUpdate(int stepsMade)
     {
-        if (step % options.MoveReferenceEvery == 0)
+        if (stepsMade % options.MoveReferenceEvery == 0)
             pair!.MoveReference(options.MoveReferenceBy);
     }
 

@@ -7,11 +7,11 @@ internal interface IRestorable
 {
     /// <summary>The tensors by name, on any device; none where nothing has changed yet. They are read at once, and stay their
     /// owner's.</summary>
-    IEnumerable<(string Name, Tensor Tensor)> State();
+    public IEnumerable<(string Name, Tensor Tensor)> State();
 
     /// <summary>Takes over what <see cref="State"/> gave.</summary>
     /// <param name="state">Is walked once and to be copied from; tensors are on the CPU and are disposed when the next one is
     /// asked for.</param>
     /// <exception cref="InvalidInputException">It does not fit.</exception>
-    void LoadState(IEnumerable<(string Name, Tensor Tensor)> state);
+    public void LoadState(IEnumerable<(string Name, Tensor Tensor)> state);
 }

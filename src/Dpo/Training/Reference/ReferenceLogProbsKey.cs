@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
 using Dpo.Batching;
-using Dpo.Models;
 using Dpo.Weights;
 
 namespace Dpo.Training.Reference;
