@@ -2,19 +2,13 @@ using static TorchSharp.torch;
 
 namespace Dpo.Generation;
 
-/// <summary>A prompt that the model has read.</summary>
+/// <summary>A prompt that the model has read into its cache.</summary>
 /// <param name="index">Its place among the prompts.</param>
 /// <param name="tokens">Its tokens.</param>
 /// <param name="row">Its row in the cache.</param>
 /// <param name="logits">What every completion's first token is drawn from, <c>[V]</c>; its own.</param>
-internal sealed class ReadPrompt(int index, IReadOnlyList<int> tokens, int row, Tensor logits)
+internal sealed class ReadPrompt(int index, IReadOnlyList<int> tokens, int row, Tensor logits) : SampledPrompt(index, tokens)
 {
-    /// <summary>Its place among the prompts.</summary>
-    public int Index => index;
-
-    /// <summary>Its tokens.</summary>
-    public IReadOnlyList<int> Tokens => tokens;
-
     /// <summary>Its row in the cache.</summary>
     public int Row => row;
 

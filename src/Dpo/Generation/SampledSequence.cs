@@ -6,7 +6,7 @@ namespace Dpo.Generation;
 /// <summary>A completion while it grows.</summary>
 internal sealed class SampledSequence
 {
-    private readonly ReadPrompt prompt;
+    private readonly SampledPrompt prompt;
     private readonly int sampleIndex;
     private readonly SamplingOptions options;
     private readonly IReadOnlyList<int> endOfTextIds;
@@ -18,14 +18,14 @@ internal sealed class SampledSequence
     private int draws;
 
     public SampledSequence(
-        ReadPrompt prompt, int sampleIndex, SamplingOptions options, IReadOnlyList<int> endOfTextIds, TextTokenizer? tokenizer, Action<GeneratedToken>? onToken)
+        SampledPrompt prompt, int sampleIndex, SamplingOptions options, IReadOnlyList<int> endOfTextIds, TextTokenizer? tokenizer, Action<GeneratedToken>? onToken)
     {
         (this.prompt, this.sampleIndex, this.options, this.endOfTextIds, this.onToken) = (prompt, sampleIndex, options, endOfTextIds, onToken);
         text = tokenizer is null ? null : new CompletionText(tokenizer, options.StopStrings);
     }
 
     /// <summary>Its prompt.</summary>
-    public ReadPrompt Prompt => prompt;
+    public SampledPrompt Prompt => prompt;
 
     /// <summary>Its place in the result, which numbers its draws too.</summary>
     public long Index => ((long)prompt.Index * options.SamplesPerPrompt) + sampleIndex;

@@ -1,10 +1,12 @@
+using Dpo.Layout;
 using Dpo.Models;
 using Dpo.Tokenization;
 using static TorchSharp.torch;
 
 namespace Dpo.Generation;
 
-/// <summary>Samples completions from a model, with a key/value cache.</summary>
+/// <summary>Samples completions from a model: with a key/value cache from a <see cref="Transformer"/>; from any other each step computes the
+/// sequences anew, from their first token on.</summary>
 /// <remarks>
 /// <para>The same arguments on the same machine give the same completions, and no random state but the call's own is touched.
 /// What decides a draw is a number that follows from the seed, the sequence and the token's place alone; sequences are numbered
@@ -32,18 +34,20 @@ public static class Sampler
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<SampledCompletion> Sample(
-        Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
+        CausalLanguageModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
         Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
         options ??= new SamplingOptions();
         options.Validate();
-        Check(model, prompts, options, tokenizer);
+        var vocabularySize = Check(model, prompts, options, tokenizer);
         if (prompts.Count == 0)
             return [];
         using var noGrad = no_grad();
-        using var run = new SamplingRun(model, prompts, options, tokenizer, onToken, cancellation);
+        if (model is not Transformer transformer)
+            return WholeSampling.Complete(model, vocabularySize, prompts, options, tokenizer, onToken, cancellation);
+        using var run = new SamplingRun(transformer, prompts, options, tokenizer, onToken, cancellation);
         return run.Complete();
     }
 
@@ -60,7 +64,7 @@ public static class Sampler
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<SampledCompletion> Sample(
-        Transformer model, TextTokenizer tokenizer, IReadOnlyList<string> prompts, SamplingOptions? options = null,
+        CausalLanguageModel model, TextTokenizer tokenizer, IReadOnlyList<string> prompts, SamplingOptions? options = null,
         Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -68,21 +72,29 @@ public static class Sampler
         return Sample(model, [.. prompts.Select(tokenizer.EncodePrompt)], options, tokenizer, onToken, cancellation);
     }
 
+    internal static InvalidInputException NotFinite() =>
+        new("The model's logits are not finite numbers; its weights are damaged, or its training has diverged.");
+
     /// <summary>Refuses what cannot be sampled.</summary>
-    internal static void Check(Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer)
+    /// <returns>Entries of the model's vocabulary; 0 where there is no prompt.</returns>
+    internal static int Check(CausalLanguageModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer)
     {
         if (options.StopStrings.Count > 0 && tokenizer is null)
             throw new InvalidInputException("Stop strings are found in text, but no tokenizer was given; give the model's.");
+        if (prompts.Index().FirstOrDefault(prompt => prompt.Item.Count == 0, (Index: -1, [])) is { Index: >= 0 } empty)
+            throw new InvalidInputException($"Prompt {empty.Index} has no token to continue from; begin it with one, such as the end-of-text token.");
+        if (prompts.Count == 0)
+            return 0;
+        var vocabularySize = (int)VocabularyCount.Of(model, new ExampleLengths(prompts[0].Count, [1]));
         foreach (var (index, prompt) in prompts.Index())
         {
-            if (prompt.Count == 0)
-                throw new InvalidInputException($"Prompt {index} has no token to continue from; begin it with one, such as the end-of-text token.");
-            if (prompt.Where(id => id < 0 || id >= model.VocabularySize).Take(1).ToArray() is [var outside])
+            if (prompt.Where(id => id < 0 || id >= vocabularySize).Take(1).ToArray() is [var outside])
                 throw new InvalidInputException(
-                    $"Prompt {index} holds the token {outside}, but the model's vocabulary has {model.VocabularySize} entries; use the model's tokenizer.");
+                    $"Prompt {index} holds the token {outside}, but the model's vocabulary has {vocabularySize} entries; use the model's tokenizer.");
             if ((long)prompt.Count + options.MaxNewTokens > model.MaxPositions)
                 throw new InvalidInputException(
                     $"Prompt {index} has {prompt.Count} tokens, which with {options.MaxNewTokens} new ones exceed the model's {model.MaxPositions} positions; shorten either.");
         }
+        return vocabularySize;
     }
 }

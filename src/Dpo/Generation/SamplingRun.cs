@@ -107,7 +107,7 @@ internal sealed class SamplingRun : IDisposable
         var count = values.Length / 2;
         int[] told = [.. Enumerable.Range(0, count).Where(place => tokens.Sequences[place] is not null).OrderBy(place => tokens.Sequences[place]!.Index)];
         if (!told.All(place => double.IsFinite(values[count + place])))
-            throw new InvalidInputException("The model's logits are not finite numbers; its weights are damaged, or its training has diverged.");
+            throw Sampler.NotFinite();
         foreach (var place in told)
         {
             var sequence = tokens.Sequences[place]!;
@@ -115,7 +115,7 @@ internal sealed class SamplingRun : IDisposable
             if (!sequence.Append((int)values[place], (float)values[count + place]))
                 continue;
             generations[sequence.Index] = sequence.ToCompletion();
-            queue.End(sequence.Prompt);
+            queue.End((ReadPrompt)sequence.Prompt);
             places.End(place);
             drawn!.Sequences[place] = null;
         }

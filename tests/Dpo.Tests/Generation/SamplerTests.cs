@@ -4,10 +4,10 @@ namespace Dpo.Tests;
 
 public class SamplerTests
 {
-    private static readonly int[][] Prompts = [[1, 2, 3], [4], [2, 2], [7, 3, 1, 5, 9], [4]];
+    internal static readonly int[][] Prompts = [[1, 2, 3], [4], [2, 2], [7, 3, 1, 5, 9], [4]];
 
     /// <summary>A model whose distribution is far from flat, so that wrong temperatures and masks show.</summary>
-    private static Gpt2 Model(Precision precision = Precision.Float32)
+    internal static Gpt2 Model(Precision precision = Precision.Float32)
     {
         using var noGrad = no_grad();
         var model = new Gpt2(new Gpt2Config { VocabularySize = 11, MaxPositions = 40, HiddenSize = 8, LayerCount = 2, HeadCount = 2 }, seed: 2) { Precision = precision };

@@ -13,7 +13,7 @@ public class SharedPromptTests
         select new TokenizedExample(prompt, completions, [.. Enumerable.Range(1, completions.Length - 1).Select(other => new PreferencePair(0, other))]);
 
     /// <summary>A module that knows nothing of layouts: ids <c>[B, T]</c> to logits <c>[B, T, V]</c>.</summary>
-    private sealed class Plain : nn.Module<Tensor, Tensor>
+    internal sealed class Plain : nn.Module<Tensor, Tensor>
     {
         private readonly Transformer transformer;
 

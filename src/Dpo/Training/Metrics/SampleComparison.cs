@@ -14,29 +14,29 @@ public sealed record ComparedSample(string Prompt, string Policy, string? Refere
 /// <remarks>Nothing else is disturbed: the draws are the sampler's own, and the same each time unless a model has changed.</remarks>
 public sealed class SampleComparison
 {
-    private readonly Transformer policy;
+    private readonly CausalLanguageModel policy;
     private readonly PolicyReferencePair? pair;
     private readonly TextTokenizer tokenizer;
     private readonly IReadOnlyList<IReadOnlyList<int>> prompts;
     private readonly SamplingOptions options;
 
     /// <summary>Prepares the comparison.</summary>
-    /// <param name="pair">The models, <see cref="Transformer"/>s; they stay the caller's to dispose.</param>
+    /// <param name="pair">The models; they stay the caller's to dispose.</param>
     /// <param name="tokenizer">Their tokenizer.</param>
     /// <param name="prompts">The prompts' tokens, such as <see cref="TokenizedExample.Prompt"/> of a few examples.</param>
     /// <param name="options">How to draw; by default, greedily up to 128 tokens.</param>
-    /// <exception cref="ArgumentException">A model cannot be sampled from, or an option is outside its range.</exception>
+    /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="InvalidInputException">A prompt cannot be continued; see <see cref="Sampler"/>.</exception>
     public SampleComparison(
         PolicyReferencePair pair, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null)
         : this((pair ?? throw new ArgumentNullException(nameof(pair))).Policy, tokenizer, prompts, options)
     {
         this.pair = pair;
-        Check(pair.ReferenceModel);
+        Sampler.Check(pair.ReferenceModel, prompts, this.options, tokenizer);
     }
 
     /// <summary>Prepares samples of a policy that is trained without a reference; <see cref="ComparedSample.Reference"/> is null.</summary>
-    /// <param name="policy">The model, a <see cref="Transformer"/>; it stays the caller's to dispose.</param>
+    /// <param name="policy">The model; it stays the caller's to dispose.</param>
     /// <param name="tokenizer">As for the other constructor, and so are the exceptions.</param>
     /// <param name="prompts">As for the other constructor.</param>
     /// <param name="options">As for the other constructor.</param>
@@ -49,16 +49,9 @@ public sealed class SampleComparison
         (this.tokenizer, this.prompts) = (tokenizer, prompts);
         this.options = options ?? new SamplingOptions { Temperature = 0 };
         this.options.Validate();
-        this.policy = Check(policy);
-    }
-
-    /// <summary>Refuses a model that cannot continue the prompts, now and not at the first evaluation, hours later.</summary>
-    private Transformer Check(CausalLanguageModel model)
-    {
-        var transformer = model as Transformer
-            ?? throw new ArgumentException($"A {model.GetType().Name} cannot be sampled from; only a Transformer can.");
-        Sampler.Check(transformer, prompts, options, tokenizer);
-        return transformer;
+        this.policy = policy;
+        // Prompts that the model cannot continue are refused now, and not at the first evaluation, hours later.
+        Sampler.Check(policy, prompts, this.options, tokenizer);
     }
 
     /// <summary>Samples from both as they are now.</summary>
@@ -74,5 +67,5 @@ public sealed class SampleComparison
     }
 
     private IReadOnlyList<SampledCompletion> Sample(CausalLanguageModel model, CancellationToken cancellation) =>
-        Sampler.Sample((Transformer)model, prompts, options, tokenizer, cancellation: cancellation);
+        Sampler.Sample(model, prompts, options, tokenizer, cancellation: cancellation);
 }
