@@ -58,9 +58,9 @@ public class InterruptionTests
         var (text, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         while (!process.HasExited && !Directory.Exists(Path.Combine(output, "checkpoints/step-000001")))
             Thread.Sleep(5);
-        Assert.Equal(0, Kill(process.Id, Interrupt));
+        Assert.Equal(0, Kill(process.Id, Terminate));
         process.WaitForExit();
-        Assert.Equal((130, "Stopped after the last step, 1: the model is saved, but not all of what is measured of it.\n"), (process.ExitCode, error.Result));
+        Assert.Equal((143, "Stopped after the last step, 1: the model is saved, but not all of what is measured of it.\n"), (process.ExitCode, error.Result));
         Assert.EndsWith($"The model is in {output}.\n", text.Result, StringComparison.Ordinal);
         Assert.Equal(
             File.ReadAllBytes(Path.Combine(output, "checkpoints/step-000001/model.safetensors")), File.ReadAllBytes(Path.Combine(output, "model.safetensors")));

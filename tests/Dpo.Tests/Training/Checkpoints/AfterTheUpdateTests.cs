@@ -151,7 +151,7 @@ public sealed class AfterTheUpdateTests : IDisposable
     public void An_evaluation_by_itself_can_be_cancelled(string loss)
     {
         using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
-        using var trainer = new DpoTrainer(pair, new LossOptions { Names = [loss] }.Create(), TrainerTests.Options with { MicroBatchSize = 2 });
+        using var trainer = new DpoTrainer(pair, new LossOptions { Names = [loss] }.Create(), TrainerTests.Options with { BatchSize = 100, MicroBatchSize = 2 });
         Assert.Throws<OperationCanceledException>(() => trainer.Evaluate(heldOut, new CancellationToken(canceled: true)));
     }
 
