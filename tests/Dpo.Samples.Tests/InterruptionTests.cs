@@ -60,10 +60,13 @@ public class InterruptionTests
             Thread.Sleep(5);
         Assert.Equal(0, Kill(process.Id, Terminate));
         process.WaitForExit();
-        Assert.Equal((143, "Stopped after the last step, 1: the model is saved, but not all of what is measured of it.\n"), (process.ExitCode, error.Result));
+        Assert.Equal(
+            (143, "Stopped after the last step, 1: the model is saved, but not all of what is measured of it.\n"),
+            (process.ExitCode, error.Result));
         Assert.EndsWith($"The model is in {output}.\n", text.Result, StringComparison.Ordinal);
         Assert.Equal(
-            File.ReadAllBytes(Path.Combine(output, "checkpoints/step-000001/model.safetensors")), File.ReadAllBytes(Path.Combine(output, "model.safetensors")));
+            File.ReadAllBytes(Path.Combine(output, "checkpoints/step-000001/model.safetensors")),
+            File.ReadAllBytes(Path.Combine(output, "model.safetensors")));
     }
 
     [Fact]

@@ -195,7 +195,8 @@ public sealed class CraftedExamplesTests : IDisposable
         }
         var before = GC.GetAllocatedBytesForCurrentThread();
         Assert.Equal(
-            $"{path}: example 1 of 1 is damaged; write it anew with PreferenceData.Write.", Assert.Throws<InvalidInputException>(() => data.Examples[0]).Message);
+            $"{path}: example 1 of 1 is damaged; write it anew with PreferenceData.Write.",
+            Assert.Throws<InvalidInputException>(() => data.Examples[0]).Message);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1_000_000);
     }
 

@@ -48,7 +48,8 @@ public class PreferenceDataTests
     [Fact]
     public void A_batch_without_examples_and_parts_without_room_are_refused()
     {
-        Assert.Equal("A batch needs at least one example. (Parameter 'examples')", Assert.Throws<ArgumentException>(() => new PreferenceBatch([])).Message);
+        Assert.Equal(
+            "A batch needs at least one example. (Parameter 'examples')", Assert.Throws<ArgumentException>(() => new PreferenceBatch([])).Message);
         var batch = new PreferenceBatch([Example(1)]);
         Assert.Equal("maxTokens", Assert.Throws<ArgumentOutOfRangeException>(() => batch.Split(maxTokens: 0)).ParamName);
         Assert.Equal("maxPairs", Assert.Throws<ArgumentOutOfRangeException>(() => batch.Split(maxPairs: 0)).ParamName);

@@ -98,6 +98,8 @@ public class SplitPatternTests
     {
         static string Nested(int depth) => string.Concat(Enumerable.Repeat("(?:", depth)) + "a" + new string(')', depth);
         Assert.Equal([(0, 1, false), (1, 2, true)], SplitPatternParser.Parse(Nested(31)).Cut("ba".AsMemory()));
-        Assert.Equal("'a)))))))))))' at character 96 is not implemented", Assert.Throws<FormatException>(() => SplitPatternParser.Parse(Nested(32))).Message);
+        Assert.Equal(
+            "'a)))))))))))' at character 96 is not implemented",
+            Assert.Throws<FormatException>(() => SplitPatternParser.Parse(Nested(32))).Message);
     }
 }

@@ -184,10 +184,13 @@ public class TrainedParametersTests
         using var pair = new PolicyReferencePair(model);
         using var trainer = new DpoTrainer(pair, options: TrainerTests.Options);
         model.parameters().Last().requires_grad = true;
-        const string What = "transformer.ln_f.bias is trained now; add or load adapters, freeze weights and move the model before the";
-        Assert.Equal($"What is trained changed after the pair was made: {What} pair is made.", Assert.Throws<InvalidOperationException>(() => new DpoTrainer(pair)).Message);
-        Assert.Equal($"What is trained changed after the pair was made: {What} pair is made.", Assert.Throws<InvalidOperationException>(() => pair.MoveReference(1)).Message);
-        Assert.Equal($"What is trained changed after the trainer was made: {What} trainer is made.", Assert.Throws<InvalidOperationException>(() => trainer.Train(data)).Message);
+        foreach (var (use, since) in ((Action, string)[])[
+            (() => new DpoTrainer(pair).Dispose(), "pair"), (() => pair.MoveReference(1), "pair"), (() => trainer.Train(data), "trainer")])
+        {
+            Assert.Equal(
+                $"What is trained changed after the {since} was made: transformer.ln_f.bias is trained now; add or load adapters, freeze weights " +
+                $"and move the model before the {since} is made.", Assert.Throws<InvalidOperationException>(use).Message);
+        }
     }
 
     [Theory]
