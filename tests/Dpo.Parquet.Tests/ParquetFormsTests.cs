@@ -130,6 +130,7 @@ public sealed class ParquetFormsTests : IDisposable
     [InlineData(20)]
     [InlineData(40)]
     [InlineData(90_000)]
+    [InlineData(200_000)]
     [InlineData(1_000_000)]
     public void Columns_nested_without_end_are_refused_and_end_nothing(int depth)
     {
@@ -234,6 +235,30 @@ public sealed class ParquetFormsTests : IDisposable
         Assert.Equal(
             $"{path}: the file cannot be read on in its row group 1 (its pages take more than 268,435,456 bytes of memory); give a whole Parquet file.",
             Refused(path));
+    }
+
+    [Fact]
+    public void A_text_longer_than_any_row_is_refused()
+    {
+        var path = Texts("long.parquet", Compression.Zstd, ("prompt", [new string('p', 70_000_000)]), ("chosen", ["a"]), ("rejected", ["b"]));
+        Assert.InRange(new FileInfo(path).Length, 1, 100_000);
+        Assert.Equal(
+            $"{path}: the file cannot be read on at row 1 (a text has more than 67,108,864 bytes); give a whole Parquet file.", Refused(path));
+    }
+
+    /// <summary>A footer of 77 rows that was made to say 76: the file's count comes first in it, and the row group's last.</summary>
+    [Fact]
+    public void Rows_that_a_footer_does_not_count_are_not_left_out_in_silence()
+    {
+        string[] Numbered(string text) => [.. Enumerable.Range(0, 77).Select(index => $"{text} {index}")];
+        var path = Texts("short.parquet", Compression.Uncompressed, ("prompt", Numbered("p")), ("chosen", Numbered("c")), ("rejected", Numbered("r")));
+        var bytes = File.ReadAllBytes(path);
+        var footer = bytes.AsSpan(bytes.Length - 8 - BitConverter.ToInt32(bytes, bytes.Length - 8));
+        ReadOnlySpan<byte> count = [0x16, 0x9A, 0x01];
+        footer[footer.IndexOf(count) + 1] = footer[footer.LastIndexOf(count) + 1] = 0x98;
+        File.WriteAllBytes(path, bytes);
+        Assert.Equal(
+            $"{path}: the file cannot be read on behind row 76 (the row group 1 has entries of further rows); fetch it anew.", Refused(path));
     }
 
     [Fact]

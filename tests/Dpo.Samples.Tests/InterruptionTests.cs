@@ -36,6 +36,40 @@ public class InterruptionTests
             Assert.True(File.ReadAllBytes(whole.File(file)).SequenceEqual(File.ReadAllBytes(parts.File(file))), $"{file} differs.");
     }
 
+    /// <summary>Stopped while the last step is evaluated, on more than there is time for until the signal.</summary>
+    [Fact]
+    public void A_program_that_is_stopped_behind_its_last_step_has_saved_the_model()
+    {
+        if (OperatingSystem.IsWindows())
+            return; // has no such signals
+        using var folder = new TemporaryFolder();
+        var (train, output) = (Fixture.Path("trajectories", "train.jsonl"), folder.File("out"));
+        var heldOut = folder.Write("held-out.jsonl", string.Concat(Enumerable.Repeat(File.ReadAllText(train), 150)));
+        string[] args =
+        [
+            "--model", Fixture.Path("models", "gpt2"), "--train", train, "--eval", heldOut, "--max-length", "64", "--steps", "1", "--warmup-steps", "0",
+            "--skip-sft", "--checkpoint-every", "1", "--output", output,
+        ];
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "HelpfulHarmless.dll"), .. args])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        var (text, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        while (!process.HasExited && !Directory.Exists(Path.Combine(output, "checkpoints/step-000001")))
+            Thread.Sleep(5);
+        Assert.Equal(0, Kill(process.Id, Terminate));
+        process.WaitForExit();
+        Assert.Equal(
+            (143, "Stopped after the last step, 1: the model is saved, but not all of what is measured of it.\n"),
+            (process.ExitCode, error.Result));
+        Assert.EndsWith($"The model is in {output}.\n", text.Result, StringComparison.Ordinal);
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(output, "checkpoints/step-000001/model.safetensors")),
+            File.ReadAllBytes(Path.Combine(output, "model.safetensors")));
+    }
+
     [Fact]
     public void An_option_without_its_companion_is_refused()
     {

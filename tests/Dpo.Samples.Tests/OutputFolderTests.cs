@@ -58,6 +58,18 @@ public sealed class OutputFolderTests : IDisposable
             Assert.True(bytes == after[name], $"{name} differs.");
     }
 
+    /// <summary>What followed from another fine-tuning is no longer of this run, though this one comes no further.</summary>
+    [Fact]
+    public void A_run_that_is_replaced_is_gone_once_the_first_stage_begins()
+    {
+        var output = folder.File("out");
+        SampleRun.Succeed("HelpfulHarmless", Arguments(output));
+        var (exitCode, _, error) = SampleRun.Run("HelpfulHarmless", Arguments(output, "--overwrite", "--learning-rate", "1e38", "--steps", "1"));
+        Assert.Equal(1, exitCode);
+        Assert.StartsWith("The update of step 1, ", error, StringComparison.Ordinal);
+        Assert.All(Contents(output).Keys, name => Assert.EndsWith(".lock", name, StringComparison.Ordinal));
+    }
+
     [Fact]
     public void A_run_without_checkpoints_is_not_resumed_and_one_that_was_interrupted_before_its_first_begins_anew()
     {

@@ -57,6 +57,27 @@ public sealed class SavedFilesTests : IDisposable
             Assert.Throws<InvalidInputException>(() => TextTokenizer.Load(folder.File("model"))).Message);
     }
 
+    [Fact]
+    public void A_link_in_their_place_is_replaced_and_not_followed()
+    {
+        if (OperatingSystem.IsWindows())
+            return; // lets only administrators make links
+        Copy("gpt2");
+        var victim = folder.Write("victim", "precious");
+        Directory.CreateDirectory(folder.File("saved"));
+        string[] names = ["LICENSE", "chat_template.jinja"];
+        foreach (var name in names)
+        {
+            folder.Write($"model/{name}", $"This is {name}.\n");
+            File.CreateSymbolicLink(folder.File($"saved/{name}"), victim);
+        }
+        using (var model = CausalLanguageModel.Load(folder.File("model")))
+            model.Save(folder.File("saved"));
+        TextTokenizer.Load(folder.File("model")).Save(folder.File("saved"));
+        Assert.Equal("precious", File.ReadAllText(victim));
+        Assert.All(names, name => Assert.Equal($"This is {name}.\n", File.ReadAllText(folder.File($"saved/{name}"))));
+    }
+
     private void Copy(string family)
     {
         foreach (var file in Directory.GetFiles(Fixture.Path("models", family)).Where(file => Path.GetFileName(file) is not ("expected.json" or "config_v4.json")))

@@ -179,6 +179,27 @@ public sealed class CraftedExamplesTests : IDisposable
             $"{folder.File("crafted.tokens")}: example 1 of 1 is damaged; write it anew with PreferenceData.Write.",
             Assert.Throws<InvalidInputException>(() => Read(Bytes(good), (ExampleSummary)summary)).Message);
 
+    /// <summary>What the index says of an example is looked at again when that is read.</summary>
+    [Fact]
+    public void An_index_that_changes_while_the_file_is_open_allocates_nothing()
+    {
+        if (OperatingSystem.IsWindows())
+            return; // keeps others from writing to a file that is read
+        var path = folder.File("crafted.tokens");
+        PreferenceData.Write(path, [good]);
+        using var data = PreferenceData.Open(path);
+        using (var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            file.Position = TokenizedExampleIndex.Magic.Length + Bytes(good).Length;
+            file.Write(MemoryMarshal.AsBytes<TokenizedExampleIndex.Entry>([new(8, 1 << 30, 0, ExampleSummary.Of(good))]));
+        }
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Equal(
+            $"{path}: example 1 of 1 is damaged; write it anew with PreferenceData.Write.",
+            Assert.Throws<InvalidInputException>(() => data.Examples[0]).Message);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1_000_000);
+    }
+
     [Fact]
     public async Task Pipes_are_refused_without_waiting()
     {
@@ -211,10 +232,42 @@ public sealed class CraftedExamplesTests : IDisposable
             Assert.Throws<InvalidInputException>(() => PreferenceData.Open(path)).Message);
     }
 
-    /// <summary>A file with the entries it is given, and all checksums right.</summary>
-    private static byte[] Envelope(ReadOnlySpan<byte> entries, long count)
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(1000)]
+    [InlineData(long.MaxValue)]
+    public void Entries_outside_the_file_are_refused(long start)
     {
-        var block = new TokenizedExampleIndex.Block(8, Crc32C.Of(0, entries));
+        var path = folder.File("crafted.tokens");
+        var entry = new TokenizedExampleIndex.Entry(8, 5, 0, ExampleSummary.Of(good));
+        File.WriteAllBytes(path, Envelope(MemoryMarshal.AsBytes<TokenizedExampleIndex.Entry>([entry]), count: 1, start));
+        Assert.Equal(
+            $"{path}: this is no file of tokenized examples, or it was cut off; write it anew with PreferenceData.Write.",
+            Assert.Throws<InvalidInputException>(() => PreferenceData.Open(path)).Message);
+    }
+
+    /// <summary>No array has two gigabytes; the file takes none of them on the disk.</summary>
+    [Fact]
+    public void A_table_longer_than_any_array_is_refused()
+    {
+        var path = folder.File("crafted.tokens");
+        using (var file = File.Create(path))
+        {
+            file.Write(TokenizedExampleIndex.Magic);
+            file.SetLength(int.MaxValue + 1000L);
+            file.Seek(0, SeekOrigin.End);
+            file.Write([.. BitConverter.GetBytes(1L), .. BitConverter.GetBytes(8L), .. new byte[8], .. TokenizedExampleIndex.Magic]);
+        }
+        Assert.Equal(
+            $"{path}: this is no file of tokenized examples, or it was cut off; write it anew with PreferenceData.Write.",
+            Assert.Throws<InvalidInputException>(() => PreferenceData.Open(path)).Message);
+    }
+
+    /// <summary>A file with the entries it is given, and all checksums right.</summary>
+    private static byte[] Envelope(ReadOnlySpan<byte> entries, long count, long start = 8)
+    {
+        var block = new TokenizedExampleIndex.Block(start, Crc32C.Of(0, entries));
         byte[] body = [.. TokenizedExampleIndex.Magic, .. entries];
         byte[] tail =
         [

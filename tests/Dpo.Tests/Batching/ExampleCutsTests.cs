@@ -86,6 +86,23 @@ public class ExampleCutsTests
         }, iter: 1000);
     }
 
+    /// <summary>Six labelled completions of three tokens behind a prompt of two, and one of another prompt, which no limit of pairs
+    /// counts.</summary>
+    [Fact]
+    public void Parts_are_as_large_as_the_budget_allows()
+    {
+        var example = new TokenizedExample([1, 1], [.. Enumerable.Range(10, 7).Select(id => (int[])[id, id, 0])], [])
+        {
+            Labels = [true, false, true, false, true, false],
+            MismatchedCount = 1,
+        };
+        var batch = new PreferenceBatch([example]);
+        static IEnumerable<int> Sizes(IEnumerable<PreferenceBatch> parts) => parts.SelectMany(part => part.Examples).Select(part => part.Completions.Count);
+        Assert.Equal([2, 2, 2, 1], Sizes(batch.Split(maxTokens: 8)));
+        Assert.Equal([2, 2, 2, 1], Sizes(batch.Slices(maxTokens: 8)));
+        Assert.Equal([3, 2, 2], Sizes(batch.Split(maxPairs: 2)));
+    }
+
     /// <summary>As many rows as HH has of no prompt; joined by nothing, by one chosen completion, or in a chain.</summary>
     [Theory]
     [InlineData(0)]

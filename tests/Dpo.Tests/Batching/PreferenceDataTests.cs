@@ -45,6 +45,16 @@ public class PreferenceDataTests
         Assert.Equal([7], batch.Split().Select(part => part.Examples.Count));
     }
 
+    [Fact]
+    public void A_batch_without_examples_and_parts_without_room_are_refused()
+    {
+        Assert.Equal(
+            "A batch needs at least one example. (Parameter 'examples')", Assert.Throws<ArgumentException>(() => new PreferenceBatch([])).Message);
+        var batch = new PreferenceBatch([Example(1)]);
+        Assert.Equal("maxTokens", Assert.Throws<ArgumentOutOfRangeException>(() => batch.Split(maxTokens: 0)).ParamName);
+        Assert.Equal("maxPairs", Assert.Throws<ArgumentOutOfRangeException>(() => batch.Split(maxPairs: 0)).ParamName);
+    }
+
     /// <summary>A ranking of 4 counts its 6 pairs, labelled and chosen completions count themselves, and those of other prompts, which
     /// KTO needs beside them, nothing.</summary>
     [Fact]

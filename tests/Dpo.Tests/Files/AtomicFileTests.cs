@@ -1,3 +1,6 @@
+using Mono.Cecil;
+using Mono.Cecil.Cil;
+
 namespace Dpo.Tests;
 
 public sealed class AtomicFileTests : IDisposable
@@ -80,6 +83,19 @@ public sealed class AtomicFileTests : IDisposable
         File.CreateSymbolicLink(folder.File("a.json"), target);
         AtomicFile.Write(folder.File("a.json"), stream => stream.WriteByte(1));
         Assert.Equal(("kept", null), (File.ReadAllText(target), new FileInfo(folder.File("a.json")).LinkTarget));
+    }
+
+    /// <summary>After a power cut a name leads to the whole file only if the bytes were on the disk before it, and is there only if the
+    /// folder was flushed behind it. No test can cut the power, so the compiled code is asked.</summary>
+    [Fact]
+    public void Bytes_are_flushed_before_the_file_has_its_name_and_the_folder_after()
+    {
+        using var library = ModuleDefinition.ReadModule(typeof(AtomicFile).Assembly.Location);
+        var code = library.GetType(typeof(AtomicFile).FullName).Methods.Single(method => method.Name == nameof(AtomicFile.Write)).Body.Instructions;
+        string[] steps = ["System.IO.FileStream.Flush", "System.IO.File.Move", $"{typeof(DurableFolder).FullName}.{nameof(DurableFolder.Flush)}"];
+        var calls = code.Where(instruction => instruction.Operand is MethodReference called && steps.Contains($"{called.DeclaringType.FullName}.{called.Name}"));
+        Assert.Equal(steps, calls.Select(call => (MethodReference)call.Operand).Select(called => $"{called.DeclaringType.FullName}.{called.Name}"));
+        Assert.Equal(OpCodes.Ldc_I4_1, calls.First().Previous.OpCode); // to the disk, and not to the system alone
     }
 
     private void Write(string name, int seed)

@@ -124,4 +124,35 @@ public class SamplerTokenizerTests
         var comparison = new SampleComparison(pair, Tokenizer, [[1]], new() { MaxNewTokens = 9 });
         Assert.Throws<OperationCanceledException>(() => comparison.Draw(stop.Token));
     }
+
+    /// <summary>Where completions have one token no step follows, but a prompt is read for each.</summary>
+    [Fact]
+    public void Sampling_stops_before_it_reads_on_in_the_prompts()
+    {
+        using var model = Padded();
+        using var stop = new CancellationTokenSource();
+        var told = 0;
+        Assert.Throws<OperationCanceledException>(() => Sampler.Sample(model, [[1], [2], [3]], new() { MaxNewTokens = 1, BatchSize = 1 }, onToken: _ =>
+        {
+            told++;
+            stop.Cancel();
+        }, cancellation: stop.Token));
+        Assert.Equal(1, told);
+    }
+
+    /// <summary>A reference whose weights are no numbers says so as soon as it is sampled from.</summary>
+    [Fact]
+    public void A_comparison_stops_in_the_reference_and_in_the_policy()
+    {
+        using var stop = new CancellationTokenSource();
+        stop.Cancel();
+        var reference = Padded();
+        using (no_grad())
+            reference.parameters().First().fill_(float.NaN);
+        using var pair = new PolicyReferencePair(Padded(), reference);
+        var options = new SamplingOptions { MaxNewTokens = 1 };
+        Assert.Throws<InvalidInputException>(() => new SampleComparison(pair, Tokenizer, [[1]], options).Draw());
+        Assert.Throws<OperationCanceledException>(() => new SampleComparison(pair, Tokenizer, [[1]], options).Draw(stop.Token));
+        Assert.Throws<OperationCanceledException>(() => new SampleComparison(pair.Policy, Tokenizer, [[1]], options).Draw(stop.Token));
+    }
 }

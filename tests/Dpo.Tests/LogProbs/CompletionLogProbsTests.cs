@@ -58,6 +58,29 @@ public class CompletionLogProbsTests
         Assert.Contains("[5]", Assert.Throws<ArgumentException>(() => new CompletionLogProbs(perToken, offsets)).Message);
     }
 
+    /// <summary>Where a token's logits are the row of a table that the token before it has, all that is said of it follows from that row. The
+    /// second token is the likeliest.</summary>
+    [Fact]
+    public void Logits_of_a_module_give_what_is_said_of_every_token()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var table = randn([40, 40], generator: new Generator(3)).mul(3);
+        var likeliest = (int)table[3].argmax().item<long>();
+        using var model = new LogitsModel(nn.Embedding_from_pretrained(table));
+        var batch = new PreferenceBatch([new([5, 7], [[3, likeliest, 0], [4, 0]], [new(0, 1)])]).To(CPU);
+        var actual = CompletionLogProbs.Compute(model, batch, logSquaredProbs: true, statistics: true);
+        var (before, tokens) = (tensor([7L, 3, likeliest, 7, 4]), tensor([3L, likeliest, 0, 4, 0]));
+        var logits = table.to(float64).index_select(0, before);
+        var logProbs = logits.log_softmax(1);
+        Numbers.AssertClose(logProbs.gather(1, tokens.unsqueeze(1)).flatten().ToDoubles(), actual.PerToken.ToDoubles(), 1e-5, "log-probabilities");
+        Numbers.AssertClose(logProbs.exp().square().sum(1).log().ToDoubles(), actual.LogSquaredProbs!.ToDoubles(), 1e-5, "squares");
+        Numbers.AssertClose((logProbs.exp() * logProbs).sum(1).neg().ToDoubles(), actual.Statistics!.Entropies.ToDoubles(), 1e-5, "entropies");
+        Numbers.AssertClose(logits.mean([1]).ToDoubles(), actual.Statistics.MeanLogits.ToDoubles(), 1e-5, "means");
+        Assert.Equal(logits.argmax(1).eq(tokens).ToDoubles(), actual.Statistics.Hits.ToDoubles());
+        Assert.Equal(1, actual.Statistics.Hits[1].item<float>());
+    }
+
     [Fact]
     public void Sums_leave_nothing_behind() => TensorCount.AssertFlat(() =>
     {

@@ -23,6 +23,16 @@ public class HeadBlocksTests
         Assert.Equal(HeadBlocks.OfCpu, HeadBlocks.Of(CPU, empty([vocabulary, width], device: META), Default));
     }
 
+    /// <summary>2²⁶ logits are 1,280 rows of 50,240 and the hidden states of 87,381 rows, of which 68 times 1,280 are gathered; and with
+    /// no memory to speak of one of each is computed.</summary>
+    [Fact]
+    public void What_goes_with_a_block_is_as_much_as_memory_allows()
+    {
+        Assert.Equal(new HeadBlocks(1280, 50240, 68 * 1280, 21845), HeadBlocks.Within(Default, 50257, 768));
+        Assert.Equal(new HeadBlocks(1024, 64128, 32 * 1024, 8192), HeadBlocks.Within(Default, 128256, 2048));
+        Assert.Equal(new HeadBlocks(1, 1, 1, 1), HeadBlocks.Within(1, 50257, 768));
+    }
+
     [Fact]
     public void They_keep_within_the_memory()
     {

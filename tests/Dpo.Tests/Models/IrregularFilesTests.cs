@@ -53,6 +53,30 @@ public sealed class IrregularFilesTests : IDisposable
         Assert.Equal($"{folder.File("models--gpt2/refs/main")} {Problem}", await RefusalOf(() => HubCache.Resolve("gpt2", _ => folder.Path)));
     }
 
+    [Fact]
+    public void Files_longer_than_any_are_refused_unread()
+    {
+        foreach (var file in Directory.GetFiles(Fixture.Path("models", "gpt2")))
+            File.Copy(file, folder.File(Path.GetFileName(file)));
+        folder.Write("neg/1.txt", "");
+        folder.Write("pos/1.txt", "");
+        folder.Write("models--gpt2/refs/main", "");
+        Refused("models--gpt2/refs/main", 1000, () => HubCache.Resolve("gpt2", _ => folder.Path));
+        Refused("neg/1.txt", 64 << 20, () => ReviewFile.Read(folder.Path, new DataReport()).ToList());
+        Refused("LICENSE", 64 << 20, () => CausalLanguageModel.Load(folder.Path));
+        Refused("chat_template.jinja", 64 << 20, () => TextTokenizer.Load(folder.Path));
+        Refused("config.json", 16 << 20, () => CausalLanguageModel.Load(folder.Path));
+    }
+
+    private void Refused(string name, int most, Action read)
+    {
+        using (var file = File.Create(folder.File(name)))
+            file.SetLength(most + 1);
+        Assert.Equal(
+            $"{folder.File(name)} has {most + 1} bytes; at most {most} are read of such a file.", Assert.Throws<InvalidInputException>(read).Message);
+        File.Delete(folder.File(name));
+    }
+
     private static async Task<string> RefusalOf(Action read) =>
         (await Assert.ThrowsAsync<InvalidInputException>(() => Task.Run(read)).WaitAsync(TimeSpan.FromSeconds(30))).Message;
 }

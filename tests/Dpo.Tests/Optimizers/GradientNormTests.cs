@@ -31,13 +31,18 @@ public class GradientNormTests
         Numbers.AssertClose(3, Clip(ours, double.PositiveInfinity), 1e-5, "clipped");
     }
 
-    [Fact]
-    public void Gradients_within_the_maximum_keep_their_bits()
+    /// <summary>Far within it, and by a little.</summary>
+    [Theory]
+    [InlineData(ScalarType.Float32, 1000)]
+    [InlineData(ScalarType.Float32, 1.01)]
+    [InlineData(ScalarType.Float64, 1000)]
+    [InlineData(ScalarType.Float64, 1.01)]
+    public void Gradients_within_the_maximum_keep_their_bits(ScalarType dtype, double times)
     {
         using var scope = NewDisposeScope();
-        var parameters = WithGradients(ScalarType.Float32);
-        var squares = parameters[..4].Sum(parameter => parameter.ToDoubles().Sum(value => value * value));
-        Numbers.AssertClose(Math.Sqrt(squares), Clip(parameters, 1e3), 1e-12);
+        var parameters = WithGradients(dtype);
+        var norm = Math.Sqrt(parameters[..4].Sum(parameter => parameter.ToDoubles().Sum(value => value * value)));
+        Numbers.AssertClose(norm, Clip(parameters, times * norm), 1e-12);
         Assert.All(parameters[..4], parameter => Assert.Equal(parameter.ToDoubles(), parameter.grad!.ToDoubles()));
     }
 
@@ -94,12 +99,23 @@ public class GradientNormTests
     }
 
     /// <summary>PyTorch divides by norm + 1e-6, which shows where gradients are tiny.</summary>
-    [Fact]
-    public void A_millionth_is_added_to_the_norm_as_torch_does()
+    [Theory]
+    [InlineData(ScalarType.Float32)]
+    [InlineData(ScalarType.Float64)]
+    public void A_millionth_is_added_to_the_norm_as_torch_does(ScalarType dtype)
     {
         using var scope = NewDisposeScope();
-        var parameter = new Parameter(zeros(1)) { grad = full([1], 3e-6f, float32, CPU) };
+        var parameter = new Parameter(zeros(1, dtype)) { grad = full([1], 3e-6, dtype, CPU) };
         Numbers.AssertClose(3e-6, Clip([parameter], 1e-6), 1e-12, "norm");
-        Assert.Equal(0.75e-6, parameter.grad.item<float>(), 1e-12);
+        Assert.Equal(0.75e-6, parameter.grad.to(float64).item<double>(), 1e-12);
+    }
+
+    [Fact]
+    public void Gradients_of_several_types_have_one_norm()
+    {
+        using var scope = NewDisposeScope();
+        Parameter[] parameters = [.. new[] { (3, float32), (6, float64) }.Select(size => new Parameter(zeros(size.Item1, size.Item2)) { grad = ones(size.Item1, size.Item2) })];
+        Numbers.AssertClose(3, Clip(parameters, 1.5), 1e-12, "norm");
+        Assert.All(parameters, parameter => Assert.All(parameter.grad!.ToDoubles(), value => Assert.Equal(0.5, value, 1e-6)));
     }
 }

@@ -100,6 +100,27 @@ public class TrainedParametersTests
         Assert.Equal(message, Assert.Throws<InvalidOperationException>(() => new SftTrainer(model)).Message);
     }
 
+    /// <summary>A parameter without elements has no memory that another could have too.</summary>
+    [Fact]
+    public void Parameters_without_elements_share_nothing()
+    {
+        using var model = new LogitsModel(new WithEmptyParameters());
+        using var trainer = new SftTrainer(model, TrainerTests.Options with { Steps = 1 });
+        trainer.Train(data.ChosenOnly());
+        Assert.Equal(1, trainer.StepsMade);
+    }
+
+    private sealed class WithEmptyParameters : nn.Module<Tensor, Tensor>
+    {
+        private readonly Embedding tokens = nn.Embedding(40, 40);
+        private readonly Parameter one = new(zeros(0)), other = new(zeros(0));
+
+        public WithEmptyParameters()
+            : base(nameof(WithEmptyParameters)) => RegisterComponents();
+
+        public override Tensor forward(Tensor ids) => tokens.forward(ids) + one.sum() + other.sum();
+    }
+
     /// <summary>What changes what a model trains, and what the refusal names of it.</summary>
     public static TheoryData<string, string> Changes => new()
     {
@@ -152,6 +173,24 @@ public class TrainedParametersTests
             var message = Assert.Throws<InvalidOperationException>(use).Message;
             Assert.StartsWith($"What is trained changed after the pair was made: {named}", message, StringComparison.Ordinal);
             Assert.EndsWith("; add or load adapters, freeze weights and move the model before the pair is made.", message, StringComparison.Ordinal);
+        }
+    }
+
+    /// <summary>Its change would be in the reference as well, since a frozen weight is not copied.</summary>
+    [Fact]
+    public void A_weight_that_is_unfrozen_afterwards_is_refused()
+    {
+        var model = new Gpt2(TrainerTests.Shape, seed: 5);
+        model.parameters().Last().requires_grad = false;
+        using var pair = new PolicyReferencePair(model);
+        using var trainer = new DpoTrainer(pair, options: TrainerTests.Options);
+        model.parameters().Last().requires_grad = true;
+        foreach (var (use, since) in ((Action, string)[])[
+            (() => new DpoTrainer(pair).Dispose(), "pair"), (() => pair.MoveReference(1), "pair"), (() => trainer.Train(data), "trainer")])
+        {
+            Assert.Equal(
+                $"What is trained changed after the {since} was made: transformer.ln_f.bias is trained now; add or load adapters, freeze weights " +
+                $"and move the model before the {since} is made.", Assert.Throws<InvalidOperationException>(use).Message);
         }
     }
 

@@ -94,6 +94,12 @@ public class BeginningOfTextTests
         Assert.Equal(("<|pad|>qvw", "xyzxyz"), (Text(kept.Prompt), Text(kept.Completions[0])));
         Assert.Equal("<|pad|>abc", Text(Tokenize("abcqvw", Truncation.PaperKeepPromptStart).Prompt));
         Assert.Equal("<|pad|>", Text(Tokenize("abcqvw", Truncation.PaperKeepPromptEnd, maxPromptLength: 1).Prompt));
+        // Of two tokens in front as many as there is room for.
+        var two = Load("""
+            {"type": "TemplateProcessing", "special_tokens": {},
+             "single": [{"SpecialToken": {"id": "<|begin_of_text|>"}}, {"SpecialToken": {"id": "<|pad|>"}}, {"Sequence": {"id": "A"}}]}
+            """);
+        Assert.Equal([384], new ExampleTokenizer(two, 10, 1).Tokenize(new PreferenceExample("abcqvw", "xyzxyzxyz", "z"), new DataReport())!.Prompt);
         var start = Tokenize("abcqvw", Truncation.KeepStart);
         Assert.Equal(("<|pad|>abcqvw", "xyz"), (Text(start.Prompt), Text(start.Completions[0])));
         // What begins with it is a prompt, even where nothing follows.

@@ -92,4 +92,14 @@ public class SplitPatternTests
     [Fact]
     public void Groups_without_end_are_refused() =>
         Assert.Throws<FormatException>(() => SplitPatternParser.Parse(string.Concat(Enumerable.Repeat("(?:", 100_000))));
+
+    [Fact]
+    public void Groups_are_nested_as_deep_as_patterns_need_and_no_deeper()
+    {
+        static string Nested(int depth) => string.Concat(Enumerable.Repeat("(?:", depth)) + "a" + new string(')', depth);
+        Assert.Equal([(0, 1, false), (1, 2, true)], SplitPatternParser.Parse(Nested(31)).Cut("ba".AsMemory()));
+        Assert.Equal(
+            "'a)))))))))))' at character 96 is not implemented",
+            Assert.Throws<FormatException>(() => SplitPatternParser.Parse(Nested(32))).Message);
+    }
 }

@@ -33,6 +33,22 @@ public class LearningRatesTests
         Assert.Equal([1e-6 / 151, 2e-6 / 151, 3e-6 / 151], Rates(steps), (a, b) => Math.Abs(a - b) < 1e-20);
     }
 
+    /// <summary>A schedule of torch.optim, or a callback, may change it between two steps.</summary>
+    [Fact]
+    public void A_rate_that_the_user_changes_while_training_is_kept()
+    {
+        using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
+        using var optimizer = Sgd(pair.Policy);
+        using var trainer = new DpoTrainer(pair, options: new() { Steps = 3, BatchSize = 5 }, optimizer: optimizer);
+        var rates = new List<double>();
+        trainer.Train(data, progress: new TrainerTests.Callback(step =>
+        {
+            rates.Add(step["learning_rate"]);
+            optimizer.ParamGroups.First().LearningRate = 0.125 / (1 << step.Step);
+        }));
+        Assert.Equal([0.125, 0.0625, 0.03125], rates);
+    }
+
     [Fact]
     public void Groups_of_parameters_keep_their_own_rates_too()
     {

@@ -87,6 +87,21 @@ public sealed class MetricsFileFaultTests : IDisposable
     public void A_step_that_is_none_is_refused(string step) =>
         Assert.False(IsTaken(System.Text.Encoding.UTF8.GetBytes(System.Text.Encoding.UTF8.GetString(whole).Replace("\"step\":2,", $"\"step\":{step},", StringComparison.Ordinal))));
 
+    /// <summary>Metrics would be written to what no name leads to any more, and the other file be taken for them.</summary>
+    [Fact]
+    public void A_file_that_another_takes_the_place_of_is_said_to_be_replaced()
+    {
+        using var file = new MetricsFile(folder.File("run"));
+        file.Report(Next);
+        var (metrics, moved) = (folder.File("run/metrics.jsonl"), folder.File("run/moved.jsonl"));
+        File.Move(metrics, moved);
+        File.WriteAllText(metrics, "somebody else's");
+        Assert.Equal(
+            $"{metrics} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.",
+            Assert.Throws<IOException>(() => file.Report(Next)).Message);
+        Assert.Equal("somebody else's", File.ReadAllText(metrics));
+    }
+
     /// <summary>Before anything was written as well: files are made when the first step is reported.</summary>
     [Fact]
     public void A_folder_that_is_gone_at_the_first_step_is_said_to_be_gone()

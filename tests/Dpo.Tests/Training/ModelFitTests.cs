@@ -37,6 +37,21 @@ public class ModelFitTests
         }
     }
 
+    /// <summary>From a completion's last token nothing is predicted, so that it takes no position.</summary>
+    [Fact]
+    public void An_example_may_fill_the_models_positions_to_the_last()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Gpt2(TrainerTests.Shape, seed: 5);
+        static TokenizedExample Of(int longest) =>
+            new([.. Enumerable.Repeat(1, 20)], [[3, 0], [.. Enumerable.Repeat(4, longest)]], [new(0, 1)]) { Source = "line 7" };
+        ModelFit.Require(model, new PreferenceData([Of(longest: 5)]));
+        Assert.Equal([2, 5], CompletionLogProbs.Compute(model, new PreferenceBatch([Of(longest: 5)]).To(CPU)).Counts.ToDoubles());
+        Assert.Equal(
+            "The example line 7 is longer than the model's 24 positions; shorten it with a smaller maximum length.",
+            Assert.Throws<InvalidInputException>(() => ModelFit.Require(model, new PreferenceData([Of(longest: 6)]))).Message);
+    }
+
     [Fact]
     public void Asking_a_module_for_its_vocabulary_draws_no_random_number()
     {

@@ -38,6 +38,19 @@ public class ReferenceFreeTests
         Assert.Equal(expected.Weights, actual.Weights);
     }
 
+    /// <summary>A pair's reference is not run for a loss that has no use for it: there may be none any more.</summary>
+    [Fact]
+    public void A_pair_whose_reference_was_released_trains_by_a_loss_that_needs_none()
+    {
+        using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
+        pair.ReleaseReference();
+        var (steps, weights) = Train(new DpoTrainer(pair, Loss("simpo"), training), (Gpt2)pair.Policy);
+        using var policy = new Gpt2(TrainerTests.Shape, seed: 5);
+        var expected = Train(new DpoTrainer(policy, Loss("simpo"), training), policy);
+        Assert.Equal(expected.Steps.Select(step => step.Values), steps.Select(step => step.Values));
+        Assert.Equal(expected.Weights, weights);
+    }
+
     [Fact]
     public void A_loss_that_needs_a_reference_is_refused()
     {

@@ -223,6 +223,26 @@ public sealed class TorchReaderTests : IDisposable
             Refusal(path));
     }
 
+    /// <summary>A pickle makes many times its length in values, and a directory in entries.</summary>
+    [Fact]
+    public void A_pickle_and_a_directory_longer_than_any_are_not_read()
+    {
+        var path = Write(new byte[(4 << 20) + 1]);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Equal($"{path}: the entry \"archive/data.pkl\" has {(4 << 20) + 1} bytes; at most {4 << 20} are read of it.", Refusal(path));
+        using (var file = File.Create(path))
+        {
+            file.Write("PK\u0003\u0004"u8);
+            file.SetLength(4 + (16 << 20) + 1);
+            file.Seek(0, SeekOrigin.End);
+            file.Write([.. "PK\u0005\u0006"u8, .. new byte[8], .. BitConverter.GetBytes((16 << 20) + 1), .. BitConverter.GetBytes(4), 0, 0]);
+        }
+        Assert.Equal(
+            $"{path} is truncated or damaged: its directory of {(16 << 20) + 1} bytes from byte 4 on is not inside its {new FileInfo(path).Length}. " +
+            "Download or save it again.", Refusal(path));
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1_000_000);
+    }
+
     [Theory]
     [InlineData("version https://git-lfs.github.com/spec/v1\n", " does not begin as a file of torch.save does: it is damaged, something else, or a Git LFS pointer to one.")]
     [InlineData("", " does not begin as a file of torch.save does: it is damaged, something else, or a Git LFS pointer to one.")]

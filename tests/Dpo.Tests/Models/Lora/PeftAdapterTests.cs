@@ -234,8 +234,12 @@ public sealed class PeftAdapterTests : IDisposable
         Assert.Equal(
             "A LoRA rank of 99999999 is more than the layer transformer.h.0.attn.c_attn of 32 inputs and 96 outputs can use; give at most 1024.",
             Assert.Throws<InvalidInputException>(() => model.AddLora(new LoraOptions { Rank = 99999999 })).Message);
+        // One more than the most, whose matrices memory would hold, leaves none of them.
+        TensorCount.AssertFlat(() => Assert.Throws<InvalidInputException>(() => model.AddLora(new LoraOptions { Rank = 1025 })));
         Assert.Null(model.Lora);
         Assert.All(model.parameters(), parameter => Assert.True(parameter.requires_grad));
+        model.AddLora(new LoraOptions { Rank = 1024 });
+        Assert.Equal(1024, model.Lora!.Rank);
     }
 
     private static IReadOnlyList<int> Greedy(Transformer model)

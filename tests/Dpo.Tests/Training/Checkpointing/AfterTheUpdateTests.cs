@@ -111,6 +111,21 @@ public sealed class AfterTheUpdateTests : IDisposable
         Assert.Equal("step-000006", newest[5]);
     }
 
+    /// <summary>A step that is not told yet may have to be told anew; until it is, the checkpoint before it stays.</summary>
+    [Fact]
+    public void The_checkpoint_before_goes_once_the_next_ones_step_is_told()
+    {
+        var checkpoints = new CheckpointOptions { Folder = folder.File("checkpoints"), Every = 2, KeepLast = 1 };
+        using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
+        using var trainer = new DpoTrainer(pair, options: TrainerTests.Options with { Steps = 4, Checkpoints = checkpoints });
+        var kept = new List<string>();
+        trainer.Train(data, progress: new TrainerTests.Callback(_ => kept.Add(Steps())));
+        Assert.Equal(["", "2", "2", "4 2"], kept);
+        Assert.Equal("4", Steps());
+
+        string Steps() => string.Join(' ', CheckpointFolder.List(checkpoints.Folder).Select(entry => entry.Step));
+    }
+
     [Fact]
     public void Cancellation_ends_an_evaluation_and_the_run_goes_on_from_its_step()
     {
@@ -129,11 +144,14 @@ public sealed class AfterTheUpdateTests : IDisposable
         AssertEndsAsTheUndisturbedRun(folder.File("run"));
     }
 
-    [Fact]
-    public void An_evaluation_by_itself_can_be_cancelled()
+    /// <summary>Also where a loss couples the parts of a batch, which are then computed together.</summary>
+    [Theory]
+    [InlineData("sigmoid")]
+    [InlineData("aot")]
+    public void An_evaluation_by_itself_can_be_cancelled(string loss)
     {
         using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
-        using var trainer = new DpoTrainer(pair);
+        using var trainer = new DpoTrainer(pair, new LossOptions { Names = [loss] }.Create(), TrainerTests.Options with { BatchSize = 100, MicroBatchSize = 2 });
         Assert.Throws<OperationCanceledException>(() => trainer.Evaluate(heldOut, new CancellationToken(canceled: true)));
     }
 

@@ -145,6 +145,29 @@ public class MetricsTableTests
         Assert.Equal(Steps + 1, File.ReadLines(folder.File("metrics.csv")).Count());
     }
 
+    /// <summary>Nor are they while the file is written anew, because of a column that comes late.</summary>
+    [Fact]
+    public void A_column_that_comes_late_takes_no_memory_for_the_rows_before()
+    {
+        const int Steps = 20_000;
+        using var folder = new TemporaryFolder();
+        using var table = new MetricsTable(folder.Path);
+        for (var step = 1; step <= Steps; step++)
+            table.Report(Step(step, ("loss", step + 0.1), ("grad_norm", step + 0.2), ("rewards/margins", step + 0.3)));
+        var (before, peak) = (GC.GetTotalMemory(forceFullCollection: true), 0L);
+        AtomicFile.Through = stream => new WatchedStream(stream, () => peak = Math.Max(peak, GC.GetTotalMemory(forceFullCollection: true)));
+        try
+        {
+            table.Report(Step(Steps + 1, ("late", 1)));
+        }
+        finally
+        {
+            AtomicFile.Through = null;
+        }
+        Assert.InRange(peak - before, 1, 1 << 20);
+        Assert.Equal($"{Steps},{Steps}.1,{Steps}.2,{Steps}.3,", File.ReadLines(folder.File("metrics.csv")).ElementAt(Steps));
+    }
+
     [Fact]
     public void A_table_that_is_taken_away_is_told()
     {
@@ -170,5 +193,17 @@ public class MetricsTableTests
     {
         using var reader = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
         return reader.ReadToEnd();
+    }
+
+    /// <summary>Looks at the memory at every fiftieth piece that is written: a look takes some milliseconds.</summary>
+    private sealed class WatchedStream(Stream inner, Action look) : PassingStream(inner)
+    {
+        private int pieces;
+
+        protected override void Passing(int bytes)
+        {
+            if (++pieces % 50 == 0)
+                look();
+        }
     }
 }

@@ -95,6 +95,23 @@ public class SamplesFileTests
     }
 
     [Fact]
+    public void Cancellation_ends_the_drawing_and_nothing_of_its_step_is_written()
+    {
+        using var folder = new TemporaryFolder();
+        using var cancellation = new CancellationTokenSource();
+        using var pair = Pair();
+        static TrainingMetrics Evaluated(int step) => new(step, 2, new Dictionary<string, double> { ["eval_loss"] = 0.5 }, TimeSpan.Zero);
+        var comparison = new SampleComparison(pair, Tokenizer(), Prompts, new() { MaxNewTokens = 8, Temperature = 0 });
+        using (var file = new SamplesFile(folder.Path, comparison, cancellation: cancellation.Token))
+        {
+            file.Report(Evaluated(1));
+            cancellation.Cancel();
+            Assert.Throws<OperationCanceledException>(() => file.Report(Evaluated(2)));
+        }
+        Assert.Equal([1, 1], File.ReadLines(folder.File("samples.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("step").GetInt32()));
+    }
+
+    [Fact]
     public void What_cannot_be_sampled_is_refused_before_training()
     {
         using var pair = Pair();
