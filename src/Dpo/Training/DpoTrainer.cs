@@ -58,20 +58,10 @@ public sealed class DpoTrainer : Trainer
         ILogger? logger = null)
         : base(
             new PreferenceObjective(
-                PolicyReferencePair.InMode(policy ?? throw new ArgumentNullException(nameof(policy))), pair: null, WithoutReference(loss),
+                PolicyReferencePair.InMode(policy ?? throw new ArgumentNullException(nameof(policy))), pair: null, Evaluator.WithoutReference(loss),
                 options ??= new TrainingOptions()),
             options, optimizer, logger) =>
         RequireReferenceToMove(loss, options);
-
-    private static IPreferenceLoss WithoutReference(IPreferenceLoss loss)
-    {
-        ArgumentNullException.ThrowIfNull(loss);
-        return loss.UsesReference
-            ? throw new ArgumentException(
-                $"{loss.GetType().Name} compares the policy with a reference; make a PolicyReferencePair of the policy, and the trainer " +
-                "of that.", nameof(loss))
-            : loss;
-    }
 
     private static void RequireReferenceToMove(IPreferenceLoss loss, TrainingOptions options)
     {

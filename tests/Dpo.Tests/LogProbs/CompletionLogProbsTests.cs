@@ -69,7 +69,7 @@ public class CompletionLogProbsTests
         var likeliest = (int)table[3].argmax().item<long>();
         using var model = new LogitsModel(nn.Embedding_from_pretrained(table));
         var batch = new PreferenceBatch([new([5, 7], [[3, likeliest, 0], [4, 0]], [new(0, 1)])]).To(CPU);
-        var actual = CompletionLogProbs.Compute(model, batch, logSquaredProbs: true, statistics: true);
+        var actual = CompletionLogProbs.Compute(model, batch, new() { LogSquaredProbs = true, Statistics = true });
         var (before, tokens) = (tensor([7L, 3, likeliest, 7, 4]), tensor([3L, likeliest, 0, 4, 0]));
         var logits = table.to(float64).index_select(0, before);
         var logProbs = logits.log_softmax(1);

@@ -59,7 +59,7 @@ public class ReferenceFreeTests
         {
             var exception = Assert.Throws<ArgumentException>(() => new DpoTrainer(policy, loss));
             Assert.StartsWith(
-                $"{loss.GetType().Name} compares the policy with a reference; make a PolicyReferencePair of the policy, and the trainer of that.", exception.Message,
+                $"{loss.GetType().Name} compares the policy with a reference; make a PolicyReferencePair of the policy, and give that instead.", exception.Message,
                 StringComparison.Ordinal);
         }
         var moves = Assert.Throws<ArgumentException>(() => new DpoTrainer(policy, new SimPoLoss(), training with { MoveReferenceEvery = 2 }));

@@ -1,6 +1,10 @@
+using Dpo.Models;
+using Dpo.Optimizers;
+using static TorchSharp.torch;
+
 namespace Dpo.Training.Checkpointing;
 
-/// <summary>Finds the checkpoints of a run (<see cref="CheckpointOptions.Folder"/>).</summary>
+/// <summary>Finds and loads the checkpoints of a run (<see cref="CheckpointOptions.Folder"/>).</summary>
 /// <example>
 /// <code>
 /// var options = new TrainingOptions
@@ -70,5 +74,21 @@ public static class Checkpoints
         var path = CheckpointFolder.PathOf(folder, best.Step);
         CheckpointFolder.Verify(path);
         return path;
+    }
+
+    /// <summary>Gives a model the weights that it had at a checkpoint, without a trainer: to evaluate it, or to sample from it.</summary>
+    /// <param name="model">The model, made as at the run's start: loaded from the same folder, with the same adapter and the same weights
+    /// frozen.</param>
+    /// <param name="checkpoint">The checkpoint, such as <see cref="Latest"/> or <see cref="Best"/> gives it; every file of it is checked.</param>
+    /// <exception cref="InvalidInputException">It is damaged, no checkpoint, or another model's; what is trained may then be half
+    /// replaced.</exception>
+    public static void LoadInto(CausalLanguageModel model, string checkpoint)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        CheckpointFolder.Verify(checkpoint);
+        using var scope = NewDisposeScope();
+        using var noGradients = no_grad();
+        model.ReadTrained(checkpoint, new TrainedParameters(model).All);
     }
 }

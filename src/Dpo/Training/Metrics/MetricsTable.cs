@@ -18,7 +18,6 @@ namespace Dpo.Training.Metrics;
 public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
 {
     private const string StepName = "step";
-    private const string LineEnd = "\r\n";
 
     private readonly string path;
 
@@ -52,7 +51,7 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
         string[] added = [.. value.Values.Keys.Except(columns)];
         if (file is null || added.Length > 0)
             file = WriteAnew([.. columns, .. added]);
-        file.Append(Encoding.UTF8.GetBytes(Line(columns.Select(column =>
+        file.Append(Encoding.UTF8.GetBytes(Csv.Line(columns.Select(column =>
             column == StepName ? value.Step.ToString(CultureInfo.InvariantCulture)
             : value.Values.TryGetValue(column, out var number) ? number.ToString("r", CultureInfo.InvariantCulture) : ""))));
         lastStep = value.Step;
@@ -70,7 +69,7 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
         AtomicFile.Write(path, stream =>
         {
             using var writer = new StreamWriter(stream, leaveOpen: true);
-            writer.Write(Line(all.Select(Field)));
+            writer.Write(Csv.Line(all.Select(Csv.Field)));
             if (lastStep is not { } last)
                 return;
             using var records = Records().GetEnumerator();
@@ -79,7 +78,7 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
             var names = records.Current;
             var places = all.Select(column => names.IndexOf(column)).ToArray();
             foreach (var (_, fields) in Rows(records, last))
-                writer.Write(Line(places.Select(place => place >= 0 && place < fields.Count ? fields[place] : "")));
+                writer.Write(Csv.Line(places.Select(place => place >= 0 && place < fields.Count ? fields[place] : "")));
         });
         columns = all;
         return new GrowingFile(path, new FileInfo(path).Length);
@@ -156,10 +155,4 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
             before = letter;
         }
     }
-
-    private static string Line(IEnumerable<string> fields) => string.Join(',', fields) + LineEnd;
-
-    private static string Field(string text) => text.AsSpan().ContainsAny(",\"\r\n")
-        ? new StringBuilder(text).Replace("\"", "\"\"").Insert(0, '"').Append('"').ToString()
-        : text;
 }

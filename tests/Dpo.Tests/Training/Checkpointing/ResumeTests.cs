@@ -46,16 +46,7 @@ public class ResumeTests
     private static Dictionary<string, double[]> Train(
         Subject subject, string folder, int? stopAfter = null, bool resume = false, Func<TrainingOptions, TrainingOptions>? change = null)
     {
-        CausalLanguageModel model = subject switch
-        {
-            Subject.DpoOfOwnModule => new LogitsModel(new OwnModule()),
-            Subject.DpoOfAwkwardModule => new LogitsModel(new AwkwardModule()),
-            _ => new Gpt2(TrainerTests.Shape, seed: 5),
-        };
-        if (HasAdapter(subject))
-            ((Transformer)model).AddLora(LoraModels.Options with { Dropout = 0.3 });
-        if (subject == Subject.LoraWithMoreWeights)
-            model.named_parameters().First(named => named.name.EndsWith("ln_f.weight", StringComparison.Ordinal)).parameter.requires_grad = true;
+        var model = Model(subject);
         var checkpoints = Path.Combine(folder, "checkpoints");
         var options = training with
         {
@@ -91,8 +82,27 @@ public class ResumeTests
             trainer.Train(data, heldOut, progress, cancellation.Token);
         else
             Assert.Throws<OperationCanceledException>(() => trainer.Train(data, heldOut, progress, cancellation.Token));
-        return model.named_parameters().ToDictionary(named => named.name, named => named.parameter.detach().flatten().ToDoubles());
+        return Weights(model);
     }
+
+    /// <summary>The model at the start of a run.</summary>
+    private static CausalLanguageModel Model(Subject subject)
+    {
+        CausalLanguageModel model = subject switch
+        {
+            Subject.DpoOfOwnModule => new LogitsModel(new OwnModule()),
+            Subject.DpoOfAwkwardModule => new LogitsModel(new AwkwardModule()),
+            _ => new Gpt2(TrainerTests.Shape, seed: 5),
+        };
+        if (HasAdapter(subject))
+            ((Transformer)model).AddLora(LoraModels.Options with { Dropout = 0.3 });
+        if (subject == Subject.LoraWithMoreWeights)
+            model.named_parameters().First(named => named.name.EndsWith("ln_f.weight", StringComparison.Ordinal)).parameter.requires_grad = true;
+        return model;
+    }
+
+    private static Dictionary<string, double[]> Weights(CausalLanguageModel model) =>
+        model.named_parameters().ToDictionary(named => named.name, named => named.parameter.detach().flatten().ToDoubles());
 
     private static string Metrics(TemporaryFolder folder) => File.ReadAllText(folder.File("metrics.jsonl"));
 
@@ -123,6 +133,10 @@ public class ResumeTests
         Assert.Equal(Metrics(whole), Metrics(parts));
         Assert.Equal(Steps, File.ReadAllLines(parts.File("timing.jsonl")).Length);
         var last = Checkpoints.Latest(parts.File("checkpoints"))!;
+        using var loaded = Model(subject);
+        Assert.NotEqual(expected, Weights(loaded));
+        Checkpoints.LoadInto(loaded, last);
+        Assert.Equal(expected, Weights(loaded));
         Assert.Equal(Moves(subject), File.Exists(Path.Combine(last, "reference.safetensors")));
         foreach (var file in Directory.GetFiles(Checkpoints.Latest(whole.File("checkpoints"))!))
         {
