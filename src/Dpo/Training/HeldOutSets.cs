@@ -24,7 +24,7 @@ internal sealed class HeldOutSets
     /// <param name="step">How many steps are made.</param>
     /// <param name="logger">Is told every set's loss.</param>
     /// <param name="cancellation">Ends it between two micro-batches.</param>
-    public Dictionary<string, double> Evaluate(Measurement measurement, int step, ILogger logger, CancellationToken cancellation)
+    public Dictionary<string, double> Evaluate(BatchMeasurement measurement, int step, ILogger logger, CancellationToken cancellation)
     {
         var values = new Dictionary<string, double>();
         foreach (var (prefix, data) in sets)
@@ -38,7 +38,7 @@ internal sealed class HeldOutSets
 
     /// <summary>Refuses, before a run, data that cannot be evaluated on, and to keep the best checkpoint by what no evaluation
     /// measures.</summary>
-    public void Require(Measurement measurement)
+    public void Require(BatchMeasurement measurement)
     {
         foreach (var (_, data) in sets)
             measurement.Require(data, data.Batches(measurement.Options.BatchSize).First(), data.Counts);

@@ -11,7 +11,7 @@ namespace Dpo.Training;
 /// matter: one of your own, or that of <see cref="DpoTrainer"/> or <see cref="SftTrainer"/>.</summary>
 public class Trainer : IDisposable
 {
-    private readonly Measurement measurement;
+    private readonly BatchMeasurement measurement;
     private readonly optim.Optimizer optimizer;
     private readonly bool ownsOptimizer;
     private readonly TrainingLoop loop;
@@ -33,7 +33,7 @@ public class Trainer : IDisposable
         var trained = SomethingTrained(objective.Model);
         if (optimizer is not null)
             trained.RequireIn(optimizer);
-        measurement = new Measurement(objective, options);
+        measurement = new BatchMeasurement(objective, options);
         ownsOptimizer = optimizer is null;
         this.optimizer = optimizer
             ?? options.Optimizer.Create(trained.Parameters, options.LearningRate!.Value, options.WeightDecay);

@@ -11,7 +11,7 @@ internal static class TrainingFacts
 {
     /// <summary>All that a trainer knows of a run.</summary>
     public static IEnumerable<RunFact> Of(
-        Trainer trainer, Measurement measurement, PreferenceData data, HeldOutSets heldOut, int totalSteps) =>
+        Trainer trainer, BatchMeasurement measurement, PreferenceData data, HeldOutSets heldOut, int totalSteps) =>
     [
         .. Of(measurement.Options, totalSteps),
         new("the trainer", NameOf(trainer, measurement.Objective), OnChange.Refuse),

@@ -10,7 +10,7 @@ namespace Dpo.Training;
 /// <summary>A trainer's loop: batches, updates, checkpoints, evaluations and reports, in this order, so that whatever an evaluation or
 /// a report runs into costs no step.</summary>
 internal sealed class TrainingLoop(
-    Trainer trainer, Measurement measurement, TrainedParameters trained, optim.Optimizer optimizer, ILogger logger)
+    Trainer trainer, BatchMeasurement measurement, TrainedParameters trained, optim.Optimizer optimizer, ILogger logger)
 {
     private readonly LearningRates rates = new(measurement.Options, optimizer);
 

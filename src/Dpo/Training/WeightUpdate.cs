@@ -10,7 +10,7 @@ namespace Dpo.Training;
 /// update before left of the weights (<see cref="WeightCheck"/>). On the CPU there is nothing to wait for, and weights are looked at behind
 /// their update.</remarks>
 internal sealed class WeightUpdate(
-    Measurement measurement, TrainedParameters trained, optim.Optimizer optimizer, LearningRates rates) : IDisposable
+    BatchMeasurement measurement, TrainedParameters trained, optim.Optimizer optimizer, LearningRates rates) : IDisposable
 {
     private Tensor? unread;
     private string made = "";

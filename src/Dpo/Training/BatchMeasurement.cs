@@ -8,7 +8,7 @@ namespace Dpo.Training;
 /// whole's.</summary>
 /// <param name="objective">What is measured.</param>
 /// <param name="options">How batches are cut.</param>
-internal sealed class Measurement(Objective objective, TrainingOptions options)
+internal sealed class BatchMeasurement(Objective objective, TrainingOptions options)
 {
     /// <summary>What is measured.</summary>
     public Objective Objective => objective;
