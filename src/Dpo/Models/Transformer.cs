@@ -4,7 +4,6 @@ using Dpo.Models.Attentions;
 using Dpo.Models.Layers;
 using Dpo.Native;
 using Dpo.Tokenization;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Dpo.Models;
