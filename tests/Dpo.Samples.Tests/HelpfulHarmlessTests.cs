@@ -143,8 +143,9 @@ public class HelpfulHarmlessTests
         {
             using var adapted = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"));
             adapted.LoadAdapter(output.File(Path.Combine(stage, "adapter")));
-            Assert.Equal((2, 4), (adapted.Lora!.Rank, adapted.Lora.Alpha));
-            Assert.Equal(["c_attn", "mlp.c_fc"], adapted.Lora.TargetModules);
+            var lora = adapted.Lora!;
+            Assert.Equal((2, 4), (lora.Rank, lora.Alpha));
+            Assert.Equal(["c_attn", "mlp.c_fc"], lora.TargetModules);
             adapted.Save(output.File("again"));
             Assert.Equal(File.ReadAllBytes(output.File(Path.Combine(stage, "model.safetensors"))), File.ReadAllBytes(output.File("again/model.safetensors")));
         }

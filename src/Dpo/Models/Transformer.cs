@@ -4,8 +4,6 @@ using Dpo.Models.Attentions;
 using Dpo.Models.Layers;
 using Dpo.Native;
 using Dpo.Tokenization;
-using Dpo.Weights;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Dpo.Models;

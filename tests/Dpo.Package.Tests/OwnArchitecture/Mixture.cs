@@ -9,7 +9,7 @@ internal sealed class Mixture : Transformer
 {
     private readonly ModelConfig config;
     private readonly EmbeddingTable embed_tokens;
-    private readonly BlockStack<MixtureBlock> layers;
+    private readonly BlockSequence<MixtureBlock> layers;
     private readonly LayerNormalization norm;
     private readonly RotaryEmbedding rotary;
 
@@ -20,7 +20,7 @@ internal sealed class Mixture : Transformer
         var (width, heads) = (config.Multiple("hidden_size", of: "num_attention_heads"), config.Int("num_attention_heads"));
         HeadSize = width / heads;
         embed_tokens = new EmbeddingTable(config.Int("vocab_size"), width);
-        layers = new BlockStack<MixtureBlock>(LayerCount, layer => new MixtureBlock(
+        layers = new BlockSequence<MixtureBlock>(LayerCount, layer => new MixtureBlock(
             new GroupedQueryAttention(layer, width, heads, config.Int("num_key_value_heads", heads), HeadSize, StyleOf(layer)), width, config.Int("expert_size")));
         norm = new LayerNormalization(width, config.Double("norm_eps", 1e-5));
         rotary = new RotaryEmbedding(RotaryFields.Size(config, HeadSize), RotaryFields.Parameters(config));

@@ -68,10 +68,10 @@ using (NewDisposeScope())
     using var loaded = CausalLanguageModel.Load("model");
     Console.WriteLine($"folder: {loaded.GetType().Name}, {Difference(LogProbs(model), LogProbs(loaded))}");
 
-    loaded.AddLora(new LoraOptions { Rank = 2, TargetModules = ["q_proj", "router", "down_proj", "lm_head"], ModulesToSave = ["norm"] });
+    loaded.AddLora(new LoraOptions { Rank = 2, Alpha = 4, TargetModules = ["q_proj", "router", "down_proj", "lm_head"], ModulesToSave = ["norm"] });
     var before = Difference(LogProbs(model), LogProbs(loaded));
     using (var pair = new PolicyReferencePair(loaded))
-    using (var trainer = new DpoTrainer(pair, new DpoLoss(), new TrainingOptions { LearningRate = 0.01, Schedule = (_, _) => 1, BatchSize = 8, Steps = 3 }))
+    using (var trainer = new DpoTrainer(pair, new DpoLoss(), new TrainingOptions { LearningRate = 1e-3, Schedule = (_, _) => 1, BatchSize = 8, Steps = 3 }))
     {
         trainer.Train(data);
         loaded.SaveAdapter("adapter");

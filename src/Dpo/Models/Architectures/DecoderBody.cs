@@ -9,7 +9,7 @@ namespace Dpo.Models.Architectures;
 internal sealed class DecoderBody : nn.Module
 {
     private readonly EmbeddingTable tokens;
-    private readonly BlockStack<DecoderBlock> blocks;
+    private readonly BlockSequence<DecoderBlock> blocks;
     private readonly nn.Module<Tensor, Tensor> norm;
     private readonly RotaryEmbedding rotary;
 
@@ -20,7 +20,7 @@ internal sealed class DecoderBody : nn.Module
     /// <param name="norm">The norm.</param>
     /// <param name="rotary">The positions.</param>
     public DecoderBody(
-        (string Tokens, string Blocks, string Norm) names, EmbeddingTable tokens, BlockStack<DecoderBlock> blocks, nn.Module<Tensor, Tensor> norm,
+        (string Tokens, string Blocks, string Norm) names, EmbeddingTable tokens, BlockSequence<DecoderBlock> blocks, nn.Module<Tensor, Tensor> norm,
         RotaryEmbedding rotary)
         : base(nameof(DecoderBody))
     {

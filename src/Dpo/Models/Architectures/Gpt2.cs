@@ -56,7 +56,7 @@ internal sealed class Gpt2Body : nn.Module
 {
     private readonly EmbeddingTable wte;
     private readonly EmbeddingTable wpe;
-    private readonly BlockStack<Gpt2Block> h;
+    private readonly BlockSequence<Gpt2Block> h;
     private readonly LayerNormalization ln_f;
 
     public Gpt2Body(Gpt2Config config)
@@ -64,7 +64,7 @@ internal sealed class Gpt2Body : nn.Module
     {
         wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
         wpe = new EmbeddingTable(config.MaxPositions, config.HiddenSize);
-        h = new BlockStack<Gpt2Block>(config.LayerCount, layer => new Gpt2Block(config, layer));
+        h = new BlockSequence<Gpt2Block>(config.LayerCount, layer => new Gpt2Block(config, layer));
         ln_f = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
     }

@@ -23,7 +23,7 @@ public sealed class GptJ : Transformer
         var rotary = new RotaryEmbedding(config.RotarySize, new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
         transformer = new DecoderBody(
             ("wte", "h", "ln_f"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
-            new BlockStack<DecoderBlock>(config.LayerCount, layer => new GptJBlock(config, layer)),
+            new BlockSequence<DecoderBlock>(config.LayerCount, layer => new GptJBlock(config, layer)),
             new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon), rotary);
         Assemble(transformer.Tokens, new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: true));
     }

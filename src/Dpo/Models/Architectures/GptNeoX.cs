@@ -22,7 +22,7 @@ public sealed class GptNeoX : Transformer
         config = GptNeoXConfig.From(file);
         gpt_neox = new DecoderBody(
             ("embed_in", "layers", "final_layer_norm"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
-            new BlockStack<DecoderBlock>(config.LayerCount, layer => new GptNeoXBlock(config, layer)),
+            new BlockSequence<DecoderBlock>(config.LayerCount, layer => new GptNeoXBlock(config, layer)),
             new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon), config.Rotary);
         var head = config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
         Assemble(gpt_neox.Tokens, head, headName: "embed_out");

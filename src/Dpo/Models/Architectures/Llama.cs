@@ -1,7 +1,3 @@
-using Dpo.Models.Layers;
-using Dpo.Native;
-using static TorchSharp.torch;
-
 namespace Dpo.Models.Architectures;
 
 /// <summary>Llama 1 to 3 (Touvron et al. 2023, Grattafiori et al. 2024): the decoder that the others here vary.</summary>

@@ -1,5 +1,3 @@
-using Dpo.Models.Layers;
-
 namespace Dpo.Models.Architectures;
 
 /// <summary>Mistral (Jiang et al. 2023): Llama without biases, every layer behind a sliding window where the file names one.</summary>

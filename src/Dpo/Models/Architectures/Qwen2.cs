@@ -1,5 +1,3 @@
-using Dpo.Models.Layers;
-
 namespace Dpo.Models.Architectures;
 
 /// <summary>Qwen 2 and 2.5 (Yang et al. 2024): Llama with biases on queries, keys and values; the upper layers may have a

@@ -1,5 +1,3 @@
-using Dpo.Models.Layers;
-
 namespace Dpo.Models.Architectures;
 
 /// <summary>Qwen 3 (Yang et al. 2025): Llama with every head of queries and keys normalized; the upper layers may have a sliding

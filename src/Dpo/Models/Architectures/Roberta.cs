@@ -1,6 +1,5 @@
 using Dpo.Models.Layers;
 using Dpo.Native;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Dpo.Models.Architectures;
@@ -77,12 +76,12 @@ internal sealed class RobertaEmbeddings : nn.Module
 
 internal sealed class RobertaEncoder : nn.Module
 {
-    private readonly BlockStack<RobertaLayer> layer;
+    private readonly BlockSequence<RobertaLayer> layer;
 
     public RobertaEncoder(RobertaConfig config)
         : base("encoder")
     {
-        layer = new BlockStack<RobertaLayer>(config.LayerCount, _ => new RobertaLayer(config));
+        layer = new BlockSequence<RobertaLayer>(config.LayerCount, _ => new RobertaLayer(config));
         RegisterComponents();
     }
 

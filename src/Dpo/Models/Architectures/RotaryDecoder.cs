@@ -1,6 +1,5 @@
 using Dpo.Models.Attentions;
 using Dpo.Models.Layers;
-using Dpo.Native;
 using static TorchSharp.torch;
 
 namespace Dpo.Models.Architectures;
@@ -29,7 +28,7 @@ public abstract class RotaryDecoder : Transformer
         this.config = config;
         model = new DecoderBody(
             ("embed_tokens", "layers", "norm"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
-            new BlockStack<DecoderBlock>(config.LayerCount, block), config.Norm(), config.Rotary);
+            new BlockSequence<DecoderBlock>(config.LayerCount, block), config.Norm(), config.Rotary);
         var head = config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
         Assemble(model.Tokens, head, headSoftCap: config.HeadSoftCap);
     }

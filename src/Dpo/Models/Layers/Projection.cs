@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -7,6 +8,7 @@ namespace Dpo.Models.Layers;
 /// A linear layer of a transformer, <c>[N, in] → [N, out]</c>, computed in its input's precision whatever the weight's. A LoRA
 /// adapter may be laid over it.
 /// </summary>
+[SuppressMessage("Naming", "CA1708", Justification = "Fields are named as the parameters are in files, and no user sees them.")]
 public abstract class Projection : nn.Module<Tensor, Tensor>
 {
     // Not private: names and moves to a device go by what reflection finds from the class that is made.

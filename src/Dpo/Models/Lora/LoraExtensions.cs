@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace Dpo.Models.Lora;
 
 /// <summary>LoRA adapters of a model: made, read and written.</summary>

@@ -5,16 +5,16 @@ namespace Dpo.Models.Layers;
 
 /// <summary>The blocks of a transformer, one after the other. Their parameters are named by the block's index: <c>0.…</c>, <c>1.…</c></summary>
 /// <typeparam name="TBlock">What a block is.</typeparam>
-public sealed class BlockStack<TBlock> : nn.Module
+public sealed class BlockSequence<TBlock> : nn.Module
     where TBlock : nn.Module
 {
     private readonly TBlock[] blocks;
 
     /// <summary>Makes the blocks.</summary>
     /// <param name="count">How many.</param>
-    /// <param name="make">Makes the block of an index, from 0; the stack disposes it.</param>
-    public BlockStack(int count, Func<int, TBlock> make)
-        : base(nameof(BlockStack<TBlock>))
+    /// <param name="make">Makes the block of an index, from 0; the sequence disposes it.</param>
+    public BlockSequence(int count, Func<int, TBlock> make)
+        : base(nameof(BlockSequence<TBlock>))
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         ArgumentNullException.ThrowIfNull(make);
