@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Dpo.Generation;
 
-/// <summary>Samples completions from a model: with a key/value cache from a <see cref="Transformer"/>; from any other each step computes the
+/// <summary>Samples completions from a model: with a key/value cache from a <see cref="TransformerModel"/>; from any other each step computes the
 /// sequences anew, from their first token on.</summary>
 /// <remarks>
 /// <para>The same arguments on the same machine give the same completions, and no random state but the call's own is touched.
@@ -45,7 +45,7 @@ public static class Sampler
         if (prompts.Count == 0)
             return [];
         using var noGrad = no_grad();
-        if (model is not Transformer transformer)
+        if (model is not TransformerModel transformer)
             return WholeSampling.Complete(model, vocabularySize, prompts, options, tokenizer, onToken, cancellation);
         using var run = new SamplingRun(transformer, prompts, options, tokenizer, onToken, cancellation);
         return run.Complete();

@@ -67,7 +67,7 @@ public static class Evaluator
         ArgumentNullException.ThrowIfNull(objective);
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
-        var measurement = new Measurement(objective, new TrainingOptions { BatchSize = BatchSize, MicroBatchTokens = maxTokens });
+        var measurement = new BatchMeasurement(objective, new TrainingOptions { BatchSize = BatchSize, MicroBatchTokens = maxTokens });
         measurement.Require(data, data.Batches(BatchSize).First(), data.Counts);
         return measurement.Evaluate(data, cancellationToken);
     }

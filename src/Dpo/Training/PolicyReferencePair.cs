@@ -7,7 +7,6 @@ using Dpo.Optimizers;
 using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using Transformer = Dpo.Models.Transformer;
 
 namespace Dpo.Training;
 
@@ -23,7 +22,7 @@ namespace Dpo.Training;
 /// <para>With a LoRA adapter that leaves a copy of the adapter. A new one (<c>AddLora</c>) adds nothing yet, and
 /// the reference is the model without it; one that was loaded, from supervised fine-tuning say, is part of the reference.</para>
 /// <para>Both models run through the same code at the same precision, so that their difference is exactly 0 at the start.
-/// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="Transformer"/> stays in its
+/// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="TransformerModel"/> stays in its
 /// mode, since it knows no dropout but that of an adapter, which was asked for by name.</para>
 /// <para>A loss that does without a reference (<see cref="IPreferenceLoss.UsesReference"/>) needs no pair: give the policy itself to
 /// <see cref="DpoTrainer"/>, and no weights are copied.</para>
