@@ -5,7 +5,7 @@ internal static class Stages
 {
     /// <summary>Supervised fine-tuning on completions: what DPO starts from, and its reference.</summary>
     public static void FineTune(
-        Transformer model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
+        TransformerModel model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
     {
         options = interruption.Prepare(options, folder);
         using var trainer = new SftTrainer(model, options, logger: new TerminalLog());
@@ -19,7 +19,7 @@ internal static class Stages
     /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
     /// loss: one that does without a reference needs no pair.</summary>
     public static void Prefer(
-        Transformer policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
+        TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
     {
         options = interruption.Prepare(options, folder);
         using var trainer = pair is null
@@ -77,7 +77,7 @@ internal static class Stages
     }
 
     /// <summary>Greedy continuations of the first few held-out prompts that leave room for them.</summary>
-    private static SampleComparison Samples(Transformer policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData heldOut)
+    private static SampleComparison Samples(TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData heldOut)
     {
         var options = new SamplingOptions { Temperature = 0, MaxNewTokens = Math.Min(64, policy.MaxPositions / 2) };
         var prompts = heldOut.Examples.Select(example => example.Prompt).Where(prompt => prompt.Count + options.MaxNewTokens <= policy.MaxPositions);
@@ -85,7 +85,7 @@ internal static class Stages
         return pair is null ? new SampleComparison(policy, tokenizer, some, options) : new SampleComparison(pair, tokenizer, some, options);
     }
 
-    private static void Save(Transformer model, TextTokenizer tokenizer, string folder)
+    private static void Save(TransformerModel model, TextTokenizer tokenizer, string folder)
     {
         model.Save(folder);
         tokenizer.Save(folder);

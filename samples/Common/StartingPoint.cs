@@ -15,7 +15,7 @@ internal static class StartingPoint
     /// <param name="seed">Seeds the small model's weights.</param>
     /// <param name="precision">Of matrix products.</param>
     /// <param name="device">Where the model computes.</param>
-    public static (Transformer Model, TextTokenizer Tokenizer) Create(
+    public static (TransformerModel Model, TextTokenizer Tokenizer) Create(
         string? folder, bool? bos, IEnumerable<string> texts, int maxLength, string maxLengthOption, int seed,
         Precision precision, torch.Device device)
     {

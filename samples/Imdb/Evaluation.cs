@@ -24,7 +24,7 @@ internal sealed record Evaluation(
         PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer, ImdbSettings settings,
         CancellationToken cancellation)
     {
-        var continuations = Sampling.Continue((Transformer)pair.Policy, tokenizer, prefixes, settings, cancellation);
+        var continuations = Sampling.Continue((TransformerModel)pair.Policy, tokenizer, prefixes, settings, cancellation);
         var (reward, rewardError) = Mean(scorer.Rewards(prefixes, continuations));
         var (kl, klError) = Mean(LogRatios(pair, prefixes, continuations));
         return new Evaluation(prefixes, continuations, reward, rewardError, kl, klError);

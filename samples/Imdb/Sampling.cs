@@ -7,7 +7,7 @@ internal static class Sampling
 
     /// <summary>Some continuations of each prefix, those of the first prefix first.</summary>
     public static IReadOnlyList<int>[] Continue(
-        Transformer model, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prefixes, ImdbSettings settings,
+        TransformerModel model, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prefixes, ImdbSettings settings,
         CancellationToken cancellation, int samples = 1)
     {
         var options = new SamplingOptions

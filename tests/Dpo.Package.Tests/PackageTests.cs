@@ -121,7 +121,7 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
     {
         (string Type, string Name)[] made =
         [
-            ("string", "folder"), ("string", "file"), ("Transformer", "policy"), ("PolicyReferencePair", "pair"), ("DpoLoss", "dpo"),
+            ("string", "folder"), ("string", "file"), ("TransformerModel", "policy"), ("PolicyReferencePair", "pair"), ("DpoLoss", "dpo"),
             ("PreferenceData", "data"), ("PreferenceData", "heldOut"), ("CancellationToken", "cancellationToken"),
         ];
         string Compilable(string block, int index) => Regex.IsMatch(block, @"^[a-z ]*\bclass\b")

@@ -28,7 +28,7 @@ public sealed class DefaultDeviceTests : IDisposable
         {
             using var pair = new PolicyReferencePair(Architectures.Load(architecture));
             var metrics = Train(pair, new DpoLoss(), Options);
-            var policy = (Transformer)pair.Policy;
+            var policy = (TransformerModel)pair.Policy;
             SampledCompletion[] sampled = [.. Sampler.Sample(policy, [[1, 2, 3], [4]], new SamplingOptions { MaxNewTokens = 6, SamplesPerPrompt = 2, TopP = 0.9 })];
             policy.Save(folder.File("saved"));
             using var again = CausalLanguageModel.Load(folder.File("saved"));

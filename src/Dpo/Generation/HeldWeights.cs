@@ -12,7 +12,7 @@ internal sealed class HeldWeights : IDisposable
 {
     private readonly Projection[] projections;
 
-    public HeldWeights(Transformer model)
+    public HeldWeights(TransformerModel model)
     {
         using var scope = NewDisposeScope();
         var head = model.Head;

@@ -16,7 +16,7 @@ namespace Dpo.Generation;
 /// <param name="ahead">Prompts are read for so many completions at least.</param>
 /// <param name="cancellation">Looked at before prompts are read.</param>
 internal sealed class PromptQueue(
-    Transformer model, OutputHead head, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts, int samples, int ahead, CancellationToken cancellation)
+    TransformerModel model, OutputHead head, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts, int samples, int ahead, CancellationToken cancellation)
 {
     /// <summary>Prompts are read in parts of about so many tokens, which bounds the memory of activations.</summary>
     private const int PromptTokens = 4096;

@@ -32,7 +32,7 @@ public static class Sampler
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<SampledCompletion> Sample(
-        Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
+        TransformerModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
         Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -60,7 +60,7 @@ public static class Sampler
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<SampledCompletion> Sample(
-        Transformer model, TextTokenizer tokenizer, IReadOnlyList<string> prompts, SamplingOptions? options = null,
+        TransformerModel model, TextTokenizer tokenizer, IReadOnlyList<string> prompts, SamplingOptions? options = null,
         Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -69,7 +69,7 @@ public static class Sampler
     }
 
     /// <summary>Refuses what cannot be sampled.</summary>
-    internal static void Check(Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer)
+    internal static void Check(TransformerModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer)
     {
         if (options.StopStrings.Count > 0 && tokenizer is null)
             throw new InvalidInputException("Stop strings are found in text, but no tokenizer was given; give the model's.");

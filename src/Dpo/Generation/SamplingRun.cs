@@ -15,7 +15,7 @@ internal sealed class SamplingRun : IDisposable
     /// <summary>Prompts are read for this part of the places at least.</summary>
     private const int PartReadAhead = 8;
 
-    private readonly Transformer model;
+    private readonly TransformerModel model;
     private readonly SamplingOptions options;
     private readonly TextTokenizer? tokenizer;
     private readonly IReadOnlyList<int> endOfTextIds;
@@ -38,7 +38,7 @@ internal sealed class SamplingRun : IDisposable
     /// <param name="onToken">Called for every token, or null.</param>
     /// <param name="cancellation">Looked at before every step.</param>
     public SamplingRun(
-        Transformer model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer,
+        TransformerModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer,
         Action<GeneratedToken>? onToken, CancellationToken cancellation)
     {
         (this.model, this.options, this.tokenizer, this.onToken, this.cancellation) = (model, options, tokenizer, onToken, cancellation);

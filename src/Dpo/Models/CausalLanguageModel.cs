@@ -11,7 +11,7 @@ namespace Dpo.Models;
 /// </summary>
 /// <remarks>
 /// Hidden states and head are apart because the head is the costly part: <c>CompletionLogProbs</c> runs it only on
-/// the rows that predict a completion's token. An architecture, one of your own too, is a subclass of <see cref="Transformer"/>; a
+/// the rows that predict a completion's token. An architecture, one of your own too, is a subclass of <see cref="TransformerModel"/>; a
 /// module that maps ids <c>[B, T]</c> to logits <c>[B, T, V]</c> becomes one through <see cref="LogitsModel"/>.
 /// </remarks>
 public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Tensor>
@@ -50,13 +50,13 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     /// <param name="dtype">The type in which matrices, embeddings included, are kept: fp32 by default; bf16 or fp16 take half the memory,
     /// from the first byte read on, and give a frozen model: a reference, a judge, or the base of a LoRA adapter
     /// (<c>AddLora</c>). Such weights cannot be trained themselves, since DPO's updates are too small to move them.
-    /// Biases and norms are fp32 in any case, and so is what is computed unless <see cref="Transformer.Precision"/> says otherwise.</param>
+    /// Biases and norms are fp32 in any case, and so is what is computed unless <see cref="TransformerModel.Precision"/> says otherwise.</param>
     /// <returns>The model, in evaluation mode; the caller disposes it.</returns>
     /// <exception cref="InvalidInputException">The folder lacks a file, or a file holds what Dpo does not implement; the
     /// message names the file and the field or tensor. An architecture of your own is made known by <see cref="ModelTypes.Register"/>
     /// before.</exception>
     /// <exception cref="ArgumentException">The type is none of fp32, bf16 and fp16.</exception>
-    public static Transformer Load(string folder, Device? device = null, ScalarType dtype = ScalarType.Float32) =>
+    public static TransformerModel Load(string folder, Device? device = null, ScalarType dtype = ScalarType.Float32) =>
         ModelFolder.Load(folder, device ?? CPU, dtype);
 
     /// <summary>The parameters, each once: a weight that is tied, and so has several names, goes by the first of them, as in PyTorch.

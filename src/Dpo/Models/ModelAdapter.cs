@@ -16,7 +16,7 @@ internal abstract class ModelAdapter
     public abstract long DropoutDraws { get; set; }
 
     /// <summary>Freezes a model and lays the adapter over it.</summary>
-    public abstract void Attach(Transformer model);
+    public abstract void Attach(TransformerModel model);
 
     /// <summary>Has the layers compute with merged weights, or with weight and adapter again; the adapter is frozen meanwhile.</summary>
     public void SetMerged(bool merged)

@@ -14,7 +14,7 @@ internal static class ModelFolder
     /// <param name="name">The folder, or a name on the hub.</param>
     /// <param name="device">Where it goes.</param>
     /// <param name="dtype">The type of its matrices.</param>
-    public static Transformer Load(string name, Device device, ScalarType dtype)
+    public static TransformerModel Load(string name, Device device, ScalarType dtype)
     {
         if (dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
             throw new ArgumentException($"A model's weights are kept as Float32, BFloat16 or Float16, not as {dtype}.", nameof(dtype));
@@ -48,7 +48,7 @@ internal static class ModelFolder
         }
     }
 
-    private static Transformer Create(ModelConfig config)
+    private static TransformerModel Create(ModelConfig config)
     {
         try
         {
@@ -64,7 +64,7 @@ internal static class ModelFolder
     public static InvalidInputException TooLarge(ModelConfig config, ExternalException failure) =>
         new($"{config.Source}: a model of these sizes cannot be made; one of them must be wrong.", failure);
 
-    public static void Save(Transformer model, string folder)
+    public static void Save(TransformerModel model, string folder)
     {
         using var scope = NewDisposeScope();
         (string, Tensor)[] weights = [.. model.MergedParameters()];

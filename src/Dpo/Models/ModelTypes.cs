@@ -6,14 +6,14 @@ namespace Dpo.Models;
 /// <remarks>Dpo's own are there from the start. They fill the list themselves: nothing here, nor in what loads a model, names one.</remarks>
 public static class ModelTypes
 {
-    private static readonly ConcurrentDictionary<string, Func<ModelConfig, Transformer>> factories = new();
+    private static readonly ConcurrentDictionary<string, Func<ModelConfig, TransformerModel>> factories = new();
 
     /// <summary>Makes an architecture known to <see cref="CausalLanguageModel.Load"/>. Call it once, before the first model of the kind is loaded.</summary>
     /// <param name="modelType">What <c>model_type</c> says. One that is known already, of Dpo's own too, is computed by the new class from
     /// here on.</param>
     /// <param name="create">Makes a model of a <c>config.json</c>, on the CPU; its weights are filled afterwards. It refuses fields
     /// that it does not compute by <see cref="ModelConfig.Wrong"/>. The model is the caller's to dispose.</param>
-    public static void Register(string modelType, Func<ModelConfig, Transformer> create)
+    public static void Register(string modelType, Func<ModelConfig, TransformerModel> create)
     {
         ArgumentException.ThrowIfNullOrEmpty(modelType);
         ArgumentNullException.ThrowIfNull(create);
@@ -22,7 +22,7 @@ public static class ModelTypes
 
     /// <summary>Makes a model with weights that are still to be filled.</summary>
     /// <exception cref="InvalidInputException">Its type is not known.</exception>
-    internal static Transformer Create(ModelConfig config)
+    internal static TransformerModel Create(ModelConfig config)
     {
         if (factories.TryGetValue(config.ModelType, out var create))
             return create(config);

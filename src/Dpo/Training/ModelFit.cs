@@ -12,7 +12,7 @@ internal static class ModelFit
     /// <exception cref="InvalidInputException">The first of them, by name.</exception>
     public static void Require(CausalLanguageModel model, PreferenceData data)
     {
-        if (model is Transformer { MaxPositions: var positions }
+        if (model is TransformerModel { MaxPositions: var positions }
             && data.Find(example => example.PromptTokens + example.LongestCompletion - 1 > positions) is { } tooLong)
             throw new InvalidInputException(
                 $"The example {tooLong.Source ?? "without a source"} is longer than the model's {positions} positions; shorten it with a smaller maximum length.");

@@ -8,7 +8,6 @@ using Dpo.Training.Reference;
 using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using Transformer = Dpo.Models.Transformer;
 
 namespace Dpo.Training;
 
@@ -24,7 +23,7 @@ namespace Dpo.Training;
 /// <para>With a LoRA adapter that leaves a copy of the adapter. A new one (<c>AddLora</c>) adds nothing yet, and
 /// the reference is the model without it; one that was loaded, from supervised fine-tuning say, is part of the reference.</para>
 /// <para>Both models run through the same code at the same precision, so that their difference is exactly 0 at the start.
-/// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="Transformer"/> stays in its
+/// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="TransformerModel"/> stays in its
 /// mode, since it knows no dropout but that of an adapter, which was asked for by name.</para>
 /// <para>A loss that does without a reference (<see cref="IPreferenceLoss.UsesReference"/>) needs no pair: give the policy itself to
 /// <see cref="DpoTrainer"/>, and no weights are copied.</para>
@@ -240,7 +239,7 @@ public sealed class PolicyReferencePair : IDisposable
     /// <summary>A policy in the mode that it is trained in: the paper trains without dropout, but for that of an adapter.</summary>
     internal static CausalLanguageModel InMode(CausalLanguageModel policy)
     {
-        if (policy is not Transformer)
+        if (policy is not TransformerModel)
             policy.eval();
         return policy;
     }
@@ -248,7 +247,7 @@ public sealed class PolicyReferencePair : IDisposable
     /// <summary>A merged policy does not compute with its adapter, whose initial weights are to stand in for the trained ones.</summary>
     private static void RequireUnmerged(CausalLanguageModel policy)
     {
-        if (policy is Transformer { IsMerged: true })
+        if (policy is TransformerModel { IsMerged: true })
             throw new InvalidOperationException(
                 "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.");
     }

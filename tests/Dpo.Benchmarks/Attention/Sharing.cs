@@ -62,7 +62,7 @@ internal static class Sharing
     }
 
     /// <summary>A model whose sequences have equal lengths, so that one attention call takes them all.</summary>
-    private sealed class PaddedModel(Transformer model) : CausalLanguageModel(nameof(PaddedModel))
+    private sealed class PaddedModel(TransformerModel model) : CausalLanguageModel(nameof(PaddedModel))
     {
         public override OutputHead Head => model.Head;
 

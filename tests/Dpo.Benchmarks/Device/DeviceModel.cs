@@ -48,10 +48,10 @@ internal static class DeviceModel
     };
 
     /// <summary>A model on the CPU.</summary>
-    public static Transformer Make(string name) => Shape(name) is LlamaConfig llama ? new Llama(llama) : new Gpt2((Gpt2Config)Shape(name));
+    public static TransformerModel Make(string name) => Shape(name) is LlamaConfig llama ? new Llama(llama) : new Gpt2((Gpt2Config)Shape(name));
 
     /// <summary>A model whose weights are drawn on the device: others than <see cref="Make"/>'s, and sooner.</summary>
-    public static Transformer Draw(string name, Device device)
+    public static TransformerModel Draw(string name, Device device)
     {
         var model = Unfilled(name, device);
         using var noGrad = no_grad();
@@ -67,7 +67,7 @@ internal static class DeviceModel
     }
 
     /// <summary>A model with the weights of another of its shape.</summary>
-    public static Transformer Copy(string name, Transformer source, Device device)
+    public static TransformerModel Copy(string name, TransformerModel source, Device device)
     {
         var model = Unfilled(name, device);
         using var noGrad = no_grad();
@@ -77,12 +77,12 @@ internal static class DeviceModel
         return model;
     }
 
-    private static Transformer Unfilled(string name, Device device)
+    private static TransformerModel Unfilled(string name, Device device)
     {
-        Transformer model = Shape(name) is LlamaConfig llama
+        TransformerModel model = Shape(name) is LlamaConfig llama
             ? new Llama(llama.ToModelConfig())
             : new Gpt2((Gpt2Config)Shape(name), ((Gpt2Config)Shape(name)).ToModelConfig());
-        return (Transformer)model.to(device);
+        return (TransformerModel)model.to(device);
     }
 
     /// <summary>What a forward pass costs.</summary>

@@ -8,7 +8,7 @@ internal sealed class RandomModelChecks(string shape, Device device) : IDisposab
     private static readonly string[] Metrics = ["loss", "rewards/margins", "logps/chosen", "grad_norm"];
 
     // Drawing weights takes longer than copying them.
-    private readonly Transformer source = DeviceModel.Make(shape);
+    private readonly TransformerModel source = DeviceModel.Make(shape);
 
     private readonly PairLengths[] lengths = [new(37, 21, 30), new(90, 12, 5), new(8, 60, 64), new(33, 1, 2), new(70, 40, 41), new(12, 9, 3)];
 
@@ -74,7 +74,7 @@ internal sealed class RandomModelChecks(string shape, Device device) : IDisposab
         return WorstGradient(again, kept);
     }
 
-    private void Backward(Transformer model, Device on)
+    private void Backward(TransformerModel model, Device on)
     {
         using var scope = NewDisposeScope();
         using var loss = new DpoLoss(beta: 1);
@@ -84,7 +84,7 @@ internal sealed class RandomModelChecks(string shape, Device device) : IDisposab
         BackwardFailure.Rethrow();
     }
 
-    private static double WorstGradient(Transformer model, Transformer expected) =>
+    private static double WorstGradient(TransformerModel model, TransformerModel expected) =>
         model.named_parameters().Zip(expected.named_parameters()).Max(both =>
         {
             using var scope = NewDisposeScope();
@@ -108,7 +108,7 @@ internal sealed class RandomModelChecks(string shape, Device device) : IDisposab
             MaxGradNorm = 1,
         });
         var metrics = new List<double>();
-        var data = new PreferenceData(Workload.Batch(lengths, ((Transformer)pair.Policy).VocabularySize).Examples);
+        var data = new PreferenceData(Workload.Batch(lengths, ((TransformerModel)pair.Policy).VocabularySize).Examples);
         trainer.Train(data, progress: new StepReports(step => metrics.AddRange(Metrics.Select(name => step[name]))));
         return [.. metrics];
     }

@@ -9,7 +9,7 @@ internal sealed class LinearLayers
     private readonly OutputHead head;
     private readonly Tensor headInput;
 
-    public LinearLayers(Transformer model, int batch)
+    public LinearLayers(TransformerModel model, int batch)
     {
         using var generator = new Generator(0);
         Tensor Input(long width) => randn([batch, width], generator: generator).to(model.ComputeType);

@@ -39,7 +39,7 @@ internal sealed class ReferenceAlgorithm
     }
 
     /// <summary>The loss of every pair.</summary>
-    public Tensor Losses(Transformer policy, Transformer reference, DpoLoss loss)
+    public Tensor Losses(TransformerModel policy, TransformerModel reference, DpoLoss loss)
     {
         var policyLogProbs = LogProbs(policy).chunk(2);
         var referenceLogProbs = Reference().chunk(2);
@@ -53,7 +53,7 @@ internal sealed class ReferenceAlgorithm
     }
 
     /// <summary>Sums over the completion's tokens, <c>[sequences]</c>. Only what autograd keeps outlives the call, as in Python.</summary>
-    private Tensor LogProbs(Transformer model)
+    private Tensor LogProbs(TransformerModel model)
     {
         using var scope = NewDisposeScope();
         var hidden = model.HiddenStates(ids, new PaddedAttention(sequences, length));

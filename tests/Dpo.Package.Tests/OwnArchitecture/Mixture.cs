@@ -1,11 +1,10 @@
 // An architecture of another kind than Dpo's, by one who sees the package alone.
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using Transformer = Dpo.Models.Transformer;
 
 /// <summary>A decoder with two experts in place of each feed-forward layer, which a router weighs for every token; every other layer sees a
 /// window of the past.</summary>
-internal sealed class Mixture : Transformer
+internal sealed class Mixture : TransformerModel
 {
     private readonly ModelConfig config;
     private readonly EmbeddingTable embed_tokens;

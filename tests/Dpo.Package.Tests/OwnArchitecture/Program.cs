@@ -2,7 +2,6 @@
 using System.Text.Json.Nodes;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using Transformer = Dpo.Models.Transformer;
 
 ModelTypes.Register("mixture", config => new Mixture(config));
 var fields = JsonNode.Parse("""
@@ -26,7 +25,7 @@ foreach (var recomputed in (bool[])[false, true])
     Console.WriteLine($"shared prompts: {Difference(shared, alone)}");
 }
 
-Tensor Alone(Transformer model, IReadOnlyList<int> prompt, IReadOnlyList<int> completion)
+Tensor Alone(TransformerModel model, IReadOnlyList<int> prompt, IReadOnlyList<int> completion)
 {
     long[] ids = [.. prompt.Concat(completion).Select(id => (long)id)];
     long[] padded = [.. ids, .. Enumerable.Repeat(0L, 16 - ids.Length)];
@@ -50,7 +49,7 @@ Console.WriteLine($"checkpoints: {(Run("stopped", steps: 6, Checkpoints.Latest("
         LearningRate = 0.01, Schedule = (_, _) => 1, BatchSize = 8, MicroBatchTokens = 40, Steps = steps, ResumeFrom = resumeFrom,
         Checkpoints = new CheckpointOptions { Folder = folder, Every = 3 },
     });
-    ((Transformer)pair.Policy).CheckpointActivations = true;
+    ((TransformerModel)pair.Policy).CheckpointActivations = true;
     trainer.Train(data, progress: told);
     return ([.. pair.Policy.parameters().SelectMany(Values)], told.Losses);
 }
@@ -103,7 +102,7 @@ catch (InvalidInputException e)
 
 Mixture New(int seed) => new(new ModelConfig(fields), seed);
 
-Tensor LogProbs(Transformer model) => CompletionLogProbs.Compute(model, data.Batches(size: 8).First().To(CPU)).PerToken;
+Tensor LogProbs(TransformerModel model) => CompletionLogProbs.Compute(model, data.Batches(size: 8).First().To(CPU)).PerToken;
 
 static string Difference(Tensor one, Tensor other) => (one - other).abs().max().item<float>() is var most && most <= 1e-4 ? "equal" : "not equal";
 

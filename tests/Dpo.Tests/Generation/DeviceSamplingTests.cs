@@ -7,10 +7,10 @@ public class DeviceSamplingTests
 {
     private static readonly int[][] Prompts = [.. Enumerable.Range(0, 9).Select(prompt => (int[])[.. Enumerable.Range(0, 1 + (prompt * 5 % 11)).Select(token => (prompt * 31 + token * 17) % 61)])];
 
-    private static Transformer Model(bool isLlama, Precision precision)
+    private static TransformerModel Model(bool isLlama, Precision precision)
     {
         using var noGrad = no_grad();
-        Transformer model = isLlama
+        TransformerModel model = isLlama
             ? new Llama(new LlamaConfig { VocabularySize = 61, MaxPositions = 64, HiddenSize = 64, InnerSize = 96, LayerCount = 2, HeadCount = 4, KeyValueHeadCount = 2 }, seed: 1)
             : new Gpt2(new Gpt2Config { VocabularySize = 61, MaxPositions = 64, HiddenSize = 64, LayerCount = 2, HeadCount = 4 }, seed: 1);
         model.Precision = precision;
@@ -20,7 +20,7 @@ public class DeviceSamplingTests
         return model;
     }
 
-    private static IReadOnlyList<SampledCompletion> Sample(Transformer model, SamplingOptions options, bool onDevice, Action<GeneratedToken>? onToken = null)
+    private static IReadOnlyList<SampledCompletion> Sample(TransformerModel model, SamplingOptions options, bool onDevice, Action<GeneratedToken>? onToken = null)
     {
         using var strategies = onDevice ? DeviceStrategies.OnCpu() : null;
         return Sampler.Sample(model, Prompts, options, tokenizer: null, onToken);

@@ -4,7 +4,7 @@ namespace Dpo.Tests;
 internal static class GreedyText
 {
     /// <summary>Asserts it alone, beside prompts of other lengths, and for several samples of a prompt.</summary>
-    public static void AssertEqualsTransformers(Transformer model, string folder)
+    public static void AssertEqualsTransformers(TransformerModel model, string folder)
     {
         var greedy = Numbers.Json("models", folder, "expected.json").GetProperty("greedy");
         var (prompt, expected) = (greedy.GetProperty("prompt").Ints(), greedy.GetProperty("generated").Ints());

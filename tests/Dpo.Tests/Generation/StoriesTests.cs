@@ -30,7 +30,7 @@ public class StoriesTests
     {
         var (folder, stories) = (Fixture.Shared("models", "stories260K")!, Fixture.Shared("data", "stories", "tinystories_1000.json")!);
         using var pair = PolicyReferencePair.Load(folder);
-        var policy = (Transformer)pair.Policy;
+        var policy = (TransformerModel)pair.Policy;
         var tokenizer = TextTokenizer.Load(folder);
         var texts = JsonSerializer.Deserialize<string[]>(File.ReadAllText(stories))!;
         int[][] prompts = [.. texts.Take(192).Select(text => (int[])[.. tokenizer.EncodePrompt(text).Take(8)])];

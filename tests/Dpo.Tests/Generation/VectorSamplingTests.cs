@@ -13,10 +13,10 @@ public class VectorSamplingTests
 
     private static readonly SamplingOptions options = new() { MaxNewTokens = NewTokens, SamplesPerPrompt = 4, BatchSize = 160, Seed = 6 };
 
-    private static Transformer Model(bool isLlama, Precision precision)
+    private static TransformerModel Model(bool isLlama, Precision precision)
     {
         using var noGrad = no_grad();
-        Transformer model = isLlama
+        TransformerModel model = isLlama
             ? new Llama(new LlamaConfig { VocabularySize = 97, MaxPositions = 80, HiddenSize = Heads * HeadSize, InnerSize = 128, LayerCount = 2, HeadCount = Heads, KeyValueHeadCount = KeyHeads }, seed: 1)
             : new Gpt2(new Gpt2Config { VocabularySize = 97, MaxPositions = 80, HiddenSize = Heads * HeadSize, LayerCount = 2, HeadCount = Heads }, seed: 1);
         model.Precision = precision;
@@ -26,7 +26,7 @@ public class VectorSamplingTests
         return model;
     }
 
-    private static double[] Recomputed(Transformer model, IReadOnlyList<SampledCompletion> sampled)
+    private static double[] Recomputed(TransformerModel model, IReadOnlyList<SampledCompletion> sampled)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();

@@ -7,7 +7,7 @@ namespace Dpo.Tests;
 public class ArchitectureTests
 {
     /// <summary>The logits of one plain sequence, <c>[T, V]</c>.</summary>
-    internal static Tensor Logits(Transformer model, IReadOnlyList<int> ids) => model.Head.Logits(model.call(
+    internal static Tensor Logits(TransformerModel model, IReadOnlyList<int> ids) => model.Head.Logits(model.call(
         tensor(ids.Select(id => (long)id).ToArray()), new SequenceLayout([new(ids.Count, [])])));
 
     [Theory]

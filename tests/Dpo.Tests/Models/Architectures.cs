@@ -21,7 +21,7 @@ internal static class Architectures
         Names.SelectMany(folder => ((string[])["config.json", "config_v4.json"]).Select(config => (object[])[folder, config]));
 
     /// <summary>Loads a folder with the configuration of the given name as its <c>config.json</c>.</summary>
-    public static Transformer Load(string folder, string config = "config.json", torch.Device? device = null)
+    public static TransformerModel Load(string folder, string config = "config.json", torch.Device? device = null)
     {
         using var copy = new TemporaryFolder();
         foreach (var file in Directory.GetFiles(Fixture.Path("models", folder), "model*"))
@@ -31,7 +31,7 @@ internal static class Architectures
     }
 
     /// <summary>The sliding windows that layers attend through, each once.</summary>
-    public static IEnumerable<int> Windows(Transformer model) =>
+    public static IEnumerable<int> Windows(TransformerModel model) =>
         Enumerable.Range(0, model.LayerCount).Select(layer => model.StyleOf(layer).Window).OfType<int>().Distinct();
 
     /// <summary>What loading a folder with an edited configuration is refused with.</summary>

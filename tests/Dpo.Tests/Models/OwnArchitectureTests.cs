@@ -12,7 +12,7 @@ public class OwnArchitectureTests
     private static ModelConfig Fields => new(new JsonObject { ["model_type"] = Type, ["vocab_size"] = 7 });
 
     /// <summary>A table, and attention of the table's vectors to themselves.</summary>
-    private class Own : Transformer
+    private class Own : TransformerModel
     {
         private readonly EmbeddingTable table;
 

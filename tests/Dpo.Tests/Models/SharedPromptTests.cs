@@ -15,9 +15,9 @@ public class SharedPromptTests
     /// <summary>A module that knows nothing of layouts: ids <c>[B, T]</c> to logits <c>[B, T, V]</c>.</summary>
     private sealed class Plain : nn.Module<Tensor, Tensor>
     {
-        private readonly Transformer transformer;
+        private readonly TransformerModel transformer;
 
-        public Plain(Transformer transformer)
+        public Plain(TransformerModel transformer)
             : base(nameof(Plain))
         {
             this.transformer = transformer;
@@ -33,7 +33,7 @@ public class SharedPromptTests
     }
 
     /// <summary>The attention for GPUs, on the CPU.</summary>
-    private sealed class InBuckets(Transformer transformer) : CausalLanguageModel(nameof(InBuckets))
+    private sealed class InBuckets(TransformerModel transformer) : CausalLanguageModel(nameof(InBuckets))
     {
         public override OutputHead Head => transformer.Head;
 

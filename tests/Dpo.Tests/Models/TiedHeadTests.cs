@@ -101,7 +101,7 @@ public sealed class TiedHeadTests : IDisposable
     }
 
     /// <summary>The values of the model's own path against the product with the head and a softmax over it.</summary>
-    private static void AssertHeadIsUsed(Transformer model, Tensor head)
+    private static void AssertHeadIsUsed(TransformerModel model, Tensor head)
     {
         using var noGrad = no_grad();
         var batch = LoraModels.Batch.To(CPU);

@@ -1,7 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using Transformer = Dpo.Models.Transformer;
 
 namespace Dpo.Tests;
 
@@ -24,11 +23,11 @@ public class BackwardPassTests
     }
 
     /// <summary>What of the model is reached by the graph itself: with checkpoints, what lies outside the blocks.</summary>
-    private static (string Name, Parameter Parameter)[] Asked(Transformer model) =>
+    private static (string Name, Parameter Parameter)[] Asked(TransformerModel model) =>
         [.. model.named_parameters().Where(named => !model.CheckpointActivations || named.name.Contains("embed", StringComparison.Ordinal)
             || named.name.Contains("wte", StringComparison.Ordinal) || named.name.Contains("lm_head", StringComparison.Ordinal))];
 
-    private static double[][] Gradients(Transformer model) =>
+    private static double[][] Gradients(TransformerModel model) =>
         [.. Asked(model).Select(named => named.Parameter.grad!.flatten().ToDoubles())];
 
     private static void AssertSame(double[][] expected, IEnumerable<double[]> actual, string what)

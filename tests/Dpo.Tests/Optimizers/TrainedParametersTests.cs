@@ -1,7 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using Transformer = Dpo.Models.Transformer;
 
 namespace Dpo.Tests;
 
@@ -109,7 +108,7 @@ public class TrainedParametersTests
         { "move", "transformer.wte.weight is trained now, transformer.wte.weight is not what was trained, and" },
     };
 
-    private static void Change(Transformer model, string what)
+    private static void Change(TransformerModel model, string what)
     {
         switch (what)
         {

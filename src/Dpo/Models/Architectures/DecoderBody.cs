@@ -37,7 +37,7 @@ internal sealed class DecoderBody : nn.Module
     /// <param name="attention">Who attends to whom.</param>
     /// <param name="model">The model, which says in what precision, and whether blocks are computed anew.</param>
     /// <param name="embeddingScale">What token embeddings are multiplied by.</param>
-    public Tensor HiddenStates(Tensor ids, Attention attention, Transformer model, double embeddingScale = 1)
+    public Tensor HiddenStates(Tensor ids, Attention attention, TransformerModel model, double embeddingScale = 1)
     {
         // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
         var rotation = rotary.At(attention.Positions);

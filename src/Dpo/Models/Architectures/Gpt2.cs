@@ -9,7 +9,7 @@ namespace Dpo.Models.Architectures;
 /// <summary>
 /// GPT-2 (Radford et al. 2019) under Hugging Face's parameter names. Dropout is not implemented: the paper trains without.
 /// </summary>
-public sealed class Gpt2 : Transformer
+public sealed class Gpt2 : TransformerModel
 {
     private readonly Gpt2Config config;
     private readonly Gpt2Body transformer;

@@ -10,7 +10,7 @@ namespace Dpo.Models.Architectures;
 /// GPT-J (Wang and Komatsuzaki 2021) under Hugging Face's parameter names; the model of the paper's TL;DR experiment. Dropout is
 /// not implemented: the paper trains without.
 /// </summary>
-public sealed class GptJ : Transformer
+public sealed class GptJ : TransformerModel
 {
     private readonly GptJConfig config;
     private readonly DecoderBody transformer;

@@ -10,7 +10,7 @@ namespace Dpo.Models.Architectures;
 /// GPT-NeoX (Black et al. 2022) under Hugging Face's parameter names: Pythia, the model of the paper's HH experiment, is of this
 /// kind. Dropout is not implemented: the paper trains without.
 /// </summary>
-public sealed class GptNeoX : Transformer
+public sealed class GptNeoX : TransformerModel
 {
     private readonly GptNeoXConfig config;
     private readonly DecoderBody gpt_neox;

@@ -12,7 +12,7 @@ namespace Dpo.Models.Architectures;
 /// computed are honoured or refused by name and value, in the spelling of transformers 5 (<c>rope_parameters</c>) and the older
 /// one (<c>rope_theta</c>, <c>rope_scaling</c>); of rotary scaling <c>default</c>, <c>linear</c> and <c>llama3</c> are
 /// implemented.</remarks>
-public abstract class RotaryDecoder : Transformer
+public abstract class RotaryDecoder : TransformerModel
 {
     private readonly DecoderConfig config;
     private readonly DecoderBody model;

@@ -70,7 +70,7 @@ internal static class AdapterFolder
     }
 
     /// <summary>Reads an adapter for a model, which does not change.</summary>
-    public static LoraAdapter Load(Transformer model, string folder, bool baseInBFloat16)
+    public static LoraAdapter Load(TransformerModel model, string folder, bool baseInBFloat16)
     {
         if (!File.Exists(Path.Combine(folder, ConfigName)))
             throw new InvalidInputException($"{folder} has no {ConfigName}; give the folder of an adapter in PEFT's layout.");
@@ -144,7 +144,7 @@ internal static class AdapterFolder
 
     /// <summary>Notes embeddings that the file holds beside the adapter: the model's are exchanged for them.</summary>
     /// <returns>The stored name of an output head that is a copy of the token embedding it is tied to; null for none.</returns>
-    private static string? KeepEmbeddings(LoraPlan plan, Transformer model, ModelWeights weights)
+    private static string? KeepEmbeddings(LoraPlan plan, TransformerModel model, ModelWeights weights)
     {
         var (vectors, head) = plan.Embeddings;
         foreach (var name in (string[])[vectors, head, model.HeadName + ".bias"])
@@ -192,7 +192,7 @@ internal static class AdapterFolder
         return new JsonArray([.. names.Select(name => JsonValue.Create(name))]);
     }
 
-    private static LoraOptions OptionsOf(ModelConfig config, Transformer model)
+    private static LoraOptions OptionsOf(ModelConfig config, TransformerModel model)
     {
         Require(config, "peft_type", null, "LORA");
         Require(config, "task_type", "CAUSAL_LM", "CAUSAL_LM");
@@ -259,7 +259,7 @@ internal static class AdapterFolder
 
     /// <summary>Reads the targets. A name that the model does not have is no error in a file as long as another one is its, as in
     /// PEFT: the tensors decide.</summary>
-    private static LoraOptions WithTargets(LoraOptions options, ModelConfig config, Transformer model)
+    private static LoraOptions WithTargets(LoraOptions options, ModelConfig config, TransformerModel model)
     {
         if (config.Find("target_modules") is { ValueKind: JsonValueKind.String } text)
             return text.GetString() == LoraOptions.AllLinear ? options : options with { TargetPattern = text.GetString() };

@@ -66,7 +66,7 @@ internal sealed class LoraAdapter : ModelAdapter
     public void Hold(string name, Tensor tensor) => values.Add(name, tensor.DetachFromDisposeScope());
 
     /// <inheritdoc/>
-    public override void Attach(Transformer model)
+    public override void Attach(TransformerModel model)
     {
         using var noGrad = no_grad();
         foreach (var parameter in model.parameters())
@@ -86,7 +86,7 @@ internal sealed class LoraAdapter : ModelAdapter
 
     /// <summary>Gives parameters of the model's own the adapter's values, and frees those that are trained, which are fp32 whatever the base
     /// is kept in.</summary>
-    private void AttachWhole(Transformer model)
+    private void AttachWhole(TransformerModel model)
     {
         using var scope = NewDisposeScope();
         var modules = model.named_modules().ToDictionary(named => named.name, named => named.module);

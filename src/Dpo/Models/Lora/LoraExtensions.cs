@@ -4,7 +4,7 @@ namespace Dpo.Models.Lora;
 public static class LoraExtensions
 {
     /// <param name="model">The model.</param>
-    extension(Transformer model)
+    extension(TransformerModel model)
     {
         /// <summary>What the model's LoRA adapter was made with, or null where it has none.</summary>
         public LoraOptions? Lora => (model.Adapter as LoraAdapter)?.Options;

@@ -19,7 +19,7 @@ internal sealed class LoraPlan
 
     /// <summary>Works out what options mean for a model.</summary>
     /// <exception cref="InvalidInputException">A name of the options is none of the model's.</exception>
-    public LoraPlan(Transformer model, LoraOptions options)
+    public LoraPlan(TransformerModel model, LoraOptions options)
     {
         Options = options;
         IsTied = model.IsTied;

@@ -10,13 +10,13 @@ internal static class LoraTargets
     private static readonly TimeSpan patternTimeout = TimeSpan.FromSeconds(1);
 
     /// <summary>The linear layers of the blocks, with their full names: all but the output head.</summary>
-    public static List<(string Name, Projection Layer)> Candidates(Transformer model) => [.. model.named_modules()
+    public static List<(string Name, Projection Layer)> Candidates(TransformerModel model) => [.. model.named_modules()
         .Where(named => named.module is Projection && named.name != model.HeadName)
         .Select(named => (named.name, (Projection)named.module))];
 
     /// <summary>The layers that the options name.</summary>
     /// <exception cref="InvalidInputException">None is, or one of the names is no layer's.</exception>
-    public static List<(string Name, Projection? Layer)> Find(Transformer model, LoraOptions options)
+    public static List<(string Name, Projection? Layer)> Find(TransformerModel model, LoraOptions options)
     {
         List<(string Name, Projection? Layer)> blocks = [.. Candidates(model)];
         List<(string Name, Projection? Layer)> candidates = [.. blocks, (model.HeadName, model.OwnHeadLayer)];

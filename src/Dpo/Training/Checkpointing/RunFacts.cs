@@ -62,7 +62,7 @@ internal static class RunFacts
         var frozen = model.named_parameters().Where(named => !named.parameter.requires_grad).Select(named => (named.name, (Tensor)named.parameter));
         var buffers = model.named_buffers().Select(named => (named.name, named.buffer));
         yield return Fact("the frozen weights", ReferenceLogProbsKey.HashOf(frozen.Concat(buffers)), Change.Refused);
-        if (model is not Transformer transformer)
+        if (model is not TransformerModel transformer)
             yield break;
         yield return Fact("the model's configuration", ReferenceLogProbsKey.HashOf(transformer.Config.Description()), Change.Refused);
         yield return Fact("Precision", transformer.Precision, Change.Allowed);

@@ -5,7 +5,6 @@ using Dpo.Optimizers;
 using Dpo.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using Transformer = Dpo.Models.Transformer;
 
 namespace Dpo.Training.Checkpointing;
 
@@ -21,7 +20,7 @@ internal sealed class TrainedState(
     private const string RandomName = "random.safetensors";
     private const string GeneratorName = "cpu";
 
-    private readonly Transformer? transformer = model as Transformer;
+    private readonly TransformerModel? transformer = model as TransformerModel;
 
     /// <summary>How often the adapter's dropout has drawn.</summary>
     public long DropoutDraws

@@ -14,14 +14,14 @@ public sealed record ComparedSample(string Prompt, string Policy, string? Refere
 /// <remarks>Nothing else is disturbed: the draws are the sampler's own, and the same each time unless a model has changed.</remarks>
 public sealed class SampleComparison
 {
-    private readonly Transformer policy;
+    private readonly TransformerModel policy;
     private readonly PolicyReferencePair? pair;
     private readonly TextTokenizer tokenizer;
     private readonly IReadOnlyList<IReadOnlyList<int>> prompts;
     private readonly SamplingOptions options;
 
     /// <summary>Prepares the comparison.</summary>
-    /// <param name="pair">The models, <see cref="Transformer"/>s; they stay the caller's to dispose.</param>
+    /// <param name="pair">The models, <see cref="TransformerModel"/>s; they stay the caller's to dispose.</param>
     /// <param name="tokenizer">Their tokenizer.</param>
     /// <param name="prompts">The prompts' tokens, such as <see cref="TokenizedExample.Prompt"/> of a few examples.</param>
     /// <param name="options">How to draw; by default, greedily up to 128 tokens.</param>
@@ -36,7 +36,7 @@ public sealed class SampleComparison
     }
 
     /// <summary>Prepares samples of a policy that is trained without a reference; <see cref="ComparedSample.Reference"/> is null.</summary>
-    /// <param name="policy">The model, a <see cref="Transformer"/>; it stays the caller's to dispose.</param>
+    /// <param name="policy">The model, a <see cref="TransformerModel"/>; it stays the caller's to dispose.</param>
     /// <param name="tokenizer">As for the other constructor, and so are the exceptions.</param>
     /// <param name="prompts">As for the other constructor.</param>
     /// <param name="options">As for the other constructor.</param>
@@ -53,10 +53,10 @@ public sealed class SampleComparison
     }
 
     /// <summary>Refuses a model that cannot continue the prompts, now and not at the first evaluation, hours later.</summary>
-    private Transformer Check(CausalLanguageModel model)
+    private TransformerModel Check(CausalLanguageModel model)
     {
-        var transformer = model as Transformer
-            ?? throw new ArgumentException($"A {model.GetType().Name} cannot be sampled from; only a Transformer can.");
+        var transformer = model as TransformerModel
+            ?? throw new ArgumentException($"A {model.GetType().Name} cannot be sampled from; only a TransformerModel can.");
         Sampler.Check(transformer, prompts, options, tokenizer);
         return transformer;
     }
@@ -74,5 +74,5 @@ public sealed class SampleComparison
     }
 
     private IReadOnlyList<SampledCompletion> Sample(CausalLanguageModel model, CancellationToken cancellation) =>
-        Sampler.Sample((Transformer)model, prompts, options, tokenizer, cancellation: cancellation);
+        Sampler.Sample((TransformerModel)model, prompts, options, tokenizer, cancellation: cancellation);
 }

@@ -19,7 +19,7 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
 {
     public static ReferenceLogProbsKey Of(PolicyReferencePair pair, PreferenceData data)
     {
-        var transformer = pair.ReferenceModel as Transformer;
+        var transformer = pair.ReferenceModel as TransformerModel;
         var config = transformer?.Config.Description() ?? pair.ReferenceModel.GetType().FullName!;
         if (transformer?.Lora is { } lora)
             config = $"{config}\nlora scale: {lora.ScaleDescription}";

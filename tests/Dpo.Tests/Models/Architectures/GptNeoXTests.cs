@@ -42,7 +42,7 @@ public sealed class GptNeoXTests : IDisposable
         Assert.Equal(logits, ArchitectureTests.Logits(renamed, [5, 8, 30]).ToDoubles());
         Assert.NotEqual(logits, ArchitectureTests.Logits(other, [5, 8, 30]).ToDoubles());
 
-        Transformer Load(string text)
+        TransformerModel Load(string text)
         {
             folder.Write("config.json", text);
             return CausalLanguageModel.Load(folder.Path);

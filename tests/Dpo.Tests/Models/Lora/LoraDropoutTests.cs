@@ -39,7 +39,7 @@ public class LoraDropoutTests
             Assert.Equal(LoraModels.Gradients(kept), LoraModels.Gradients(anew));
         // Another pass between forward and backward draws masks of its own.
         using var scope = NewDisposeScope();
-        Dictionary<string, double[]> Interleaved(Transformer model)
+        Dictionary<string, double[]> Interleaved(TransformerModel model)
         {
             model.zero_grad();
             var first = CompletionLogProbs.Compute(model, LoraModels.Batch.To(CPU)).Sums.sum();

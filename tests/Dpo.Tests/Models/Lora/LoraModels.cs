@@ -10,10 +10,10 @@ internal static class LoraModels
 
     public static readonly LoraOptions Options = new() { Rank = 4, Alpha = 8, Seed = 3 };
 
-    public static Transformer Load(string family) => CausalLanguageModel.Load(Fixture.Path("models", family));
+    public static TransformerModel Load(string family) => CausalLanguageModel.Load(Fixture.Path("models", family));
 
     /// <summary>A fixture with an adapter that changes what it computes, as a trained one does.</summary>
-    public static Transformer LoadAdapted(string family, LoraOptions? options = null)
+    public static TransformerModel LoadAdapted(string family, LoraOptions? options = null)
     {
         var model = Load(family);
         model.AddLora(options ?? Options);
@@ -22,7 +22,7 @@ internal static class LoraModels
     }
 
     /// <summary>Gives every B values of its own.</summary>
-    public static void Disturb(Transformer model, int seed = 1)
+    public static void Disturb(TransformerModel model, int seed = 1)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();

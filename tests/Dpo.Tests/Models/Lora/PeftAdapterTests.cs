@@ -164,7 +164,7 @@ public sealed class PeftAdapterTests : IDisposable
         model.Precision = Precision.BFloat16;
         Assert.Equal(8, Sampled(model).Length);
 
-        int[] Sampled(Transformer from) =>
+        int[] Sampled(TransformerModel from) =>
             [.. Sampler.Sample(from, tokenizer, ["Once upon a time"], new SamplingOptions { Temperature = 0, MaxNewTokens = 8, EndOfTextIds = [] }).Single().Tokens];
     }
 
@@ -238,7 +238,7 @@ public sealed class PeftAdapterTests : IDisposable
         Assert.All(model.parameters(), parameter => Assert.True(parameter.requires_grad));
     }
 
-    private static IReadOnlyList<int> Greedy(Transformer model)
+    private static IReadOnlyList<int> Greedy(TransformerModel model)
     {
         using var noGrad = no_grad();
         var ids = new List<int> { 5, 80, 300 };
@@ -391,7 +391,7 @@ public sealed class PeftAdapterTests : IDisposable
         }
 
         /// <summary>The model with W + s·BA in place of each W, and the adapter's own weights in their places.</summary>
-        public Transformer WholeModel(string path)
+        public TransformerModel WholeModel(string path)
         {
             Directory.CreateDirectory(path);
             var config = JsonNode.Parse(File.ReadAllText(Fixture.Path("models", family, "config.json")))!;

@@ -53,7 +53,7 @@ public class ResumeTests
             _ => new Gpt2(TrainerTests.Shape, seed: 5),
         };
         if (HasAdapter(subject))
-            ((Transformer)model).AddLora(LoraModels.Options with { Dropout = 0.3 });
+            ((TransformerModel)model).AddLora(LoraModels.Options with { Dropout = 0.3 });
         if (subject == Subject.LoraWithMoreWeights)
             model.named_parameters().First(named => named.name.EndsWith("ln_f.weight", StringComparison.Ordinal)).parameter.requires_grad = true;
         var checkpoints = Path.Combine(folder, "checkpoints");

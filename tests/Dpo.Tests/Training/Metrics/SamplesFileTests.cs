@@ -36,7 +36,7 @@ public class SamplesFileTests
         var data = RecordedRun.Data(Numbers.Json("trajectories", "gpt2_rmsprop", "config.json"));
         var options = new SamplingOptions { MaxNewTokens = 12, Temperature = temperature, Seed = 3 };
         using var start = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"));
-        string[] Texts(Transformer model) => [.. Sampler.Sample(model, Prompts, options, tokenizer).Select(sample => sample.Text!)];
+        string[] Texts(TransformerModel model) => [.. Sampler.Sample(model, Prompts, options, tokenizer).Select(sample => sample.Text!)];
 
         using var undisturbed = Pair(lora);
         var expected = new List<TrainingMetrics>();
@@ -59,7 +59,7 @@ public class SamplesFileTests
             Assert.Equal(Prompts.Select(prompt => tokenizer.Decode(prompt)), Column("prompt", step));
             Assert.Equal(Texts(start), Column("reference", step));
         }
-        Assert.Equal(Texts((Transformer)pair.Policy), Column("policy", 4));
+        Assert.Equal(Texts((TransformerModel)pair.Policy), Column("policy", 4));
         Assert.NotEqual(Column("reference", 4), Column("policy", 4));
     }
 

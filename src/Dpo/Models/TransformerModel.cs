@@ -21,7 +21,7 @@ namespace Dpo.Models;
 /// of <see cref="LinearLayer"/> and <see cref="EmbeddingTable"/>; other modules are trained and saved as they are.</para>
 /// <para>Parameters are saved under the names of the fields that hold them.</para>
 /// </remarks>
-public abstract partial class Transformer : CausalLanguageModel
+public abstract partial class TransformerModel : CausalLanguageModel
 {
     private EmbeddingTable? tokens;
     private LinearLayer? head;
@@ -31,7 +31,7 @@ public abstract partial class Transformer : CausalLanguageModel
     /// <summary>Names the model, as <see cref="nn.Module"/> asks for.</summary>
     /// <param name="name">The architecture's name.</param>
     /// <param name="config">The <c>config.json</c>, which <see cref="Save"/> writes again.</param>
-    protected Transformer(string name, ModelConfig config)
+    protected TransformerModel(string name, ModelConfig config)
         : base(name)
     {
         ArgumentNullException.ThrowIfNull(config);

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Dpo.Models;
 
 // The adapter that may lie over a model's weights.
-public abstract partial class Transformer
+public abstract partial class TransformerModel
 {
     /// <summary>The adapter, or null.</summary>
     internal ModelAdapter? Adapter { get; private set; }
