@@ -5,7 +5,7 @@ internal static class Stages
 {
     /// <summary>Supervised fine-tuning on completions: what DPO starts from, and its reference.</summary>
     public static void FineTune(
-        TransformerModel model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
+        TransformerModel model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellationToken)
     {
         options = interruption.Prepare(options, folder);
         using var trainer = new SftTrainer(model, options, logger: new TerminalLog());
@@ -13,13 +13,13 @@ internal static class Stages
         // What follows from another fine-tuning is no longer of this run.
         if (options.ResumeFrom is null)
             OutputFolder.Clear(Path.GetDirectoryName(Path.GetFullPath(folder))!);
-        Train("SFT", trainer, data, heldOut, options, samples: null, () => Save(model, tokenizer, folder), folder, cancellation);
+        Train("SFT", trainer, data, heldOut, options, samples: null, () => Save(model, tokenizer, folder), folder, cancellationToken);
     }
 
     /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
     /// loss: one that does without a reference needs no pair.</summary>
     public static void Prefer(
-        TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellation)
+        TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellationToken)
     {
         options = interruption.Prepare(options, folder);
         using var trainer = pair is null
@@ -27,12 +27,12 @@ internal static class Stages
             : new DpoTrainer(pair, loss, options, logger: new TerminalLog());
         trainer.Check(data, heldOut);
         var samples = heldOut is null ? null : Samples(policy, pair, tokenizer, heldOut);
-        Train("DPO", trainer, data, heldOut, options, samples, () => Save(policy, tokenizer, folder), folder, cancellation);
+        Train("DPO", trainer, data, heldOut, options, samples, () => Save(policy, tokenizer, folder), folder, cancellationToken);
     }
 
     /// <summary>Trains and saves the model. Whatever comes after its steps and fails, the model is saved as they left it.</summary>
     private static void Train(
-        string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, SampleComparison? samples, Action save, string folder, CancellationToken cancellation)
+        string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, SampleComparison? samples, Action save, string folder, CancellationToken cancellationToken)
     {
         if (options.ResumeFrom is null)
             OutputFolder.Clear(folder);
@@ -42,18 +42,18 @@ internal static class Stages
             using var metrics = new MetricsFile(folder, lastStep);
             using var table = new MetricsTable(folder, lastStep);
             using var board = new TensorBoardFile(folder, lastStep);
-            using var texts = samples is null ? null : new SamplesFile(folder, samples, lastStep, cancellation);
+            using var texts = samples is null ? null : new SamplesFile(folder, samples, lastStep, cancellationToken);
             IProgress<TrainingMetrics>[] files = [metrics, table, board, .. texts is null ? (SamplesFile[])[] : [texts]];
-            Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellation));
+            Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellationToken));
         }
         catch (OperationCanceledException e) when (trainer.StepsMade > 0 && trainer.StepsMade == trainer.TotalSteps)
         {
             save();
-            throw new OperationCanceledException($"Stopped after the last step, {trainer.StepsMade}: the model is saved, but not all of what is measured of it.", e, cancellation);
+            throw new OperationCanceledException($"Stopped after the last step, {trainer.StepsMade}: the model is saved, but not all of what is measured of it.", e, cancellationToken);
         }
         catch (OperationCanceledException e) when (options.Checkpoints is not null)
         {
-            throw new OperationCanceledException($"{e.Message} Give the same command with --resume.", e, cancellation);
+            throw new OperationCanceledException($"{e.Message} Give the same command with --resume.", e, cancellationToken);
         }
         catch (Exception e) when (trainer.StepsMade > 0 && e is not (OperationCanceledException or NotFiniteNumberException))
         {

@@ -107,10 +107,10 @@ internal sealed class TrainingCommand : RootCommand
     /// <summary>Parses the arguments and runs the program with them.</summary>
     /// <returns>The exit code.</returns>
     public int Run(string[] args, Action<TrainingSettings, CancellationToken> program) =>
-        SampleProgram.Run(this, args, (parsed, cancellation) =>
+        SampleProgram.Run(this, args, (parsed, cancellationToken) =>
         {
             var settings = Settings(parsed);
-            OutputFolder.Hold(settings.Output, settings.Model, !settings.SkipSft, settings.Interruption, () => program(settings, cancellation));
+            OutputFolder.Hold(settings.Output, settings.Model, !settings.SkipSft, settings.Interruption, () => program(settings, cancellationToken));
         });
 
     private TrainingSettings Settings(ParseResult parsed)

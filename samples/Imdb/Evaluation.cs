@@ -22,9 +22,9 @@ internal sealed record Evaluation(
     /// <summary>Samples from the policy as it is now, and scores the samples.</summary>
     public static Evaluation Measure(
         PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer, ImdbSettings settings,
-        CancellationToken cancellation)
+        CancellationToken cancellationToken)
     {
-        var continuations = Sampling.Continue((TransformerModel)pair.Policy, tokenizer, prefixes, settings, cancellation);
+        var continuations = Sampling.Continue((TransformerModel)pair.Policy, tokenizer, prefixes, settings, cancellationToken);
         var (reward, rewardError) = Mean(scorer.Rewards(prefixes, continuations));
         var (kl, klError) = Mean(LogRatios(pair, prefixes, continuations));
         return new Evaluation(prefixes, continuations, reward, rewardError, kl, klError);

@@ -70,10 +70,10 @@ internal sealed class ImdbCommand : RootCommand
     /// <summary>Parses the arguments and runs the program with them.</summary>
     /// <returns>The exit code.</returns>
     public int Run(string[] args, Action<ImdbSettings, CancellationToken> program) =>
-        SampleProgram.Run(this, args, (parsed, cancellation) =>
+        SampleProgram.Run(this, args, (parsed, cancellationToken) =>
         {
             var settings = Settings(parsed);
-            OutputFolder.Hold(settings.Output, settings.Model, fineTunes: true, settings.Interruption, () => program(settings, cancellation));
+            OutputFolder.Hold(settings.Output, settings.Model, fineTunes: true, settings.Interruption, () => program(settings, cancellationToken));
         });
 
     private ImdbSettings Settings(ParseResult parsed)

@@ -4,7 +4,7 @@
 using System.Diagnostics;
 using Dpo.Samples;
 
-return new ImdbCommand().Run(args, (settings, cancellation) =>
+return new ImdbCommand().Run(args, (settings, cancellationToken) =>
 {
     var clock = Stopwatch.StartNew();
 
@@ -22,22 +22,22 @@ return new ImdbCommand().Run(args, (settings, cancellation) =>
     if (tokenizer.BeginningIds.Count > 0)
         Terminal.Line($"Every prefix begins with {tokenizer.Decode(tokenizer.BeginningIds)}.");
     var continuations = new PreferenceData(Reviews.Continuations(training, tokenizer, settings));
-    Stages.FineTune(policy, tokenizer, continuations, heldOut: null, settings.Sft, settings.Interruption, Path.Combine(settings.Output, OutputFolder.FineTuning), cancellation);
+    Stages.FineTune(policy, tokenizer, continuations, heldOut: null, settings.Sft, settings.Interruption, Path.Combine(settings.Output, OutputFolder.FineTuning), cancellationToken);
 
     // Preferences: four continuations of every prefix, and all six pairs of them, the better rewarded one chosen.
     var scorer = new Scorer(reward, tokenizer);
     var prefixes = Reviews.Prefixes(training, tokenizer, settings.Prefixes, settings.Seed);
-    var samples = Sampling.Continue(policy, tokenizer, prefixes, settings, cancellation, samples: 4);
+    var samples = Sampling.Continue(policy, tokenizer, prefixes, settings, cancellationToken, samples: 4);
     var preferences = new PreferenceData(scorer.Rank(prefixes, samples));
     Terminal.Line($"{preferences.Examples.Count} prefixes with {preferences.Examples.Sum(example => example.Pairs.Count)} pairs.");
 
     // DPO, and what it changed on prefixes of reviews that no part of the training has seen.
     var heldOutPrefixes = Reviews.Prefixes(unseen, tokenizer, settings.HeldOutPrefixes, settings.Seed);
     using var pair = new PolicyReferencePair(policy);
-    var before = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellation);
+    var before = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellationToken);
     using var loss = new DpoLoss(settings.Beta);
-    Stages.Prefer(policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Interruption, settings.Output, cancellation);
-    var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellation);
+    Stages.Prefer(policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Interruption, settings.Output, cancellationToken);
+    var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellationToken);
 
     Evaluation.Show(before, after, scorer);
     Evaluation.Save(before, after, clock.Elapsed, settings);

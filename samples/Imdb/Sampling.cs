@@ -8,7 +8,7 @@ internal static class Sampling
     /// <summary>Some continuations of each prefix, those of the first prefix first.</summary>
     public static IReadOnlyList<int>[] Continue(
         TransformerModel model, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prefixes, ImdbSettings settings,
-        CancellationToken cancellation, int samples = 1)
+        CancellationToken cancellationToken, int samples = 1)
     {
         var options = new SamplingOptions
         {
@@ -18,7 +18,7 @@ internal static class Sampling
             BatchSize = BatchSize,
             Seed = settings.Seed,
         };
-        var sampled = Sampler.Sample(model, prefixes, options, tokenizer, cancellation: cancellation);
+        var sampled = Sampler.Sample(model, prefixes, options, tokenizer, cancellationToken: cancellationToken);
         return [.. sampled.Select(generation => generation.Tokens)];
     }
 }

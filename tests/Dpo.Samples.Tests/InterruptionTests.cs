@@ -38,13 +38,13 @@ public class InterruptionTests
 
     /// <summary>Stopped while the last step is evaluated, on more than there is time for until the signal.</summary>
     [Fact]
-    public void A_program_that_is_stopped_behind_its_last_step_has_saved_the_model()
+    public async Task A_program_that_is_stopped_behind_its_last_step_has_saved_the_model()
     {
         if (OperatingSystem.IsWindows())
             return; // has no such signals
         using var folder = new TemporaryFolder();
         var (train, output) = (Fixture.Path("trajectories", "train.jsonl"), folder.File("out"));
-        var heldOut = folder.Write("held-out.jsonl", string.Concat(Enumerable.Repeat(File.ReadAllText(train), 150)));
+        var heldOut = folder.Write("held-out.jsonl", string.Concat(Enumerable.Repeat(await File.ReadAllTextAsync(train), 150)));
         string[] args =
         [
             "--model", Fixture.Path("models", "gpt2"), "--train", train, "--eval", heldOut, "--max-length", "64", "--steps", "1", "--warmup-steps", "0",
@@ -58,16 +58,16 @@ public class InterruptionTests
         using var process = Process.Start(start)!;
         var (text, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         while (!process.HasExited && !Directory.Exists(Path.Combine(output, "checkpoints/step-000001")))
-            Thread.Sleep(5);
+            await Task.Delay(5);
         Assert.Equal(0, Kill(process.Id, Terminate));
-        process.WaitForExit();
+        await process.WaitForExitAsync();
         Assert.Equal(
             (143, "Stopped after the last step, 1: the model is saved, but not all of what is measured of it.\n"),
-            (process.ExitCode, error.Result));
-        Assert.EndsWith($"The model is in {output}.\n", text.Result, StringComparison.Ordinal);
+            (process.ExitCode, await error));
+        Assert.EndsWith($"The model is in {output}.\n", await text, StringComparison.Ordinal);
         Assert.Equal(
-            File.ReadAllBytes(Path.Combine(output, "checkpoints/step-000001/model.safetensors")),
-            File.ReadAllBytes(Path.Combine(output, "model.safetensors")));
+            await File.ReadAllBytesAsync(Path.Combine(output, "checkpoints/step-000001/model.safetensors")),
+            await File.ReadAllBytesAsync(Path.Combine(output, "model.safetensors")));
     }
 
     [Fact]

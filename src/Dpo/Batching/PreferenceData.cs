@@ -108,7 +108,7 @@ public sealed class PreferenceData : IDisposable
 
     /// <summary>How many batches some epochs have.</summary>
     /// <exception cref="InvalidInputException">More than a run can have steps.</exception>
-    internal int CountBatches(int size, int? seed, int epochs, CancellationToken cancellation)
+    internal int CountBatches(int size, int? seed, int epochs, CancellationToken cancellationToken)
     {
         var ofFirst = Plan(size, seed, 0).Count();
         var count = 0L;
@@ -119,7 +119,7 @@ public sealed class PreferenceData : IDisposable
         {
             for (var epoch = 0; epoch < epochs && count <= int.MaxValue; epoch++)
             {
-                cancellation.ThrowIfCancellationRequested();
+                cancellationToken.ThrowIfCancellationRequested();
                 count += Plan(size, seed, epoch).Count();
             }
         }

@@ -14,9 +14,9 @@ namespace Dpo.Generation;
 /// <param name="prompts">The prompts.</param>
 /// <param name="samples">Completions of each.</param>
 /// <param name="ahead">Prompts are read for so many completions at least.</param>
-/// <param name="cancellation">Looked at before prompts are read.</param>
+/// <param name="cancellationToken">Looked at before prompts are read.</param>
 internal sealed class PromptQueue(
-    TransformerModel model, OutputHead head, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts, int samples, int ahead, CancellationToken cancellation)
+    TransformerModel model, OutputHead head, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts, int samples, int ahead, CancellationToken cancellationToken)
 {
     /// <summary>Prompts are read in parts of about so many tokens, which bounds the memory of activations.</summary>
     private const int PromptTokens = 4096;
@@ -53,7 +53,7 @@ internal sealed class PromptQueue(
     {
         for (var end = Math.Min(prompts.Count, readCount + count); readCount < end;)
         {
-            cancellation.ThrowIfCancellationRequested();
+            cancellationToken.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var tokens = 0;
             var part = prompts.Take(readCount..end).TakeWhile((prompt, index) => (tokens += prompt.Count) <= PromptTokens || index == 0).ToArray();

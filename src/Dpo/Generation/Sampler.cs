@@ -27,7 +27,7 @@ public static class Sampler
     /// token, and completions end where the model's files say.</param>
     /// <param name="onToken">Called for every token as soon as it is sampled (on a GPU, a step later): step by step, and within a step in
     /// the order of the result. Completions begin in that order too, each when one before it has ended and left it a place.</param>
-    /// <param name="cancellation">Stops the sampling before its next step.</param>
+    /// <param name="cancellationToken">Stops the sampling before its next step.</param>
     /// <returns>All samples of the first prompt, then of the next.</returns>
     /// <exception cref="InvalidInputException">A prompt has no token or one outside the vocabulary, prompt and completion exceed the
     /// model's positions, stop strings are given without a tokenizer, or the model's logits are not finite.</exception>
@@ -35,7 +35,7 @@ public static class Sampler
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<SampledCompletion> Sample(
         CausalLanguageModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
-        Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
+        Action<GeneratedToken>? onToken = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
@@ -46,8 +46,8 @@ public static class Sampler
             return [];
         using var noGrad = no_grad();
         if (model is not TransformerModel transformer)
-            return WholeSampling.Complete(model, vocabularySize, prompts, options, tokenizer, onToken, cancellation);
-        using var run = new SamplingRun(transformer, prompts, options, tokenizer, onToken, cancellation);
+            return WholeSampling.Complete(model, vocabularySize, prompts, options, tokenizer, onToken, cancellationToken);
+        using var run = new SamplingRun(transformer, prompts, options, tokenizer, onToken, cancellationToken);
         return run.Complete();
     }
 
@@ -58,18 +58,18 @@ public static class Sampler
     /// <param name="prompts">Prompts of one token or more, of any lengths.</param>
     /// <param name="options">How to draw and when to stop; the defaults where null.</param>
     /// <param name="onToken">Called for every token as soon as it is sampled, as in the other overload.</param>
-    /// <param name="cancellation">Stops the sampling before its next step.</param>
+    /// <param name="cancellationToken">Stops the sampling before its next step.</param>
     /// <returns>All samples of the first prompt, then of the next, each with its text.</returns>
     /// <exception cref="InvalidInputException">As in the other overload.</exception>
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<SampledCompletion> Sample(
         CausalLanguageModel model, TextTokenizer tokenizer, IReadOnlyList<string> prompts, SamplingOptions? options = null,
-        Action<GeneratedToken>? onToken = null, CancellationToken cancellation = default)
+        Action<GeneratedToken>? onToken = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(prompts);
-        return Sample(model, [.. prompts.Select(tokenizer.EncodePrompt)], options, tokenizer, onToken, cancellation);
+        return Sample(model, [.. prompts.Select(tokenizer.EncodePrompt)], options, tokenizer, onToken, cancellationToken);
     }
 
     internal static InvalidInputException NotFinite() =>

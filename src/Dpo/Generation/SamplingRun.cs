@@ -21,7 +21,7 @@ internal sealed class SamplingRun : IDisposable
     private readonly IReadOnlyList<int> endOfTextIds;
     private readonly Action<GeneratedToken>? onToken;
     private readonly bool onDevice;
-    private readonly CancellationToken cancellation;
+    private readonly CancellationToken cancellationToken;
     private readonly HeldWeights weights;
     private readonly CachedAttention cache;
     private readonly PromptQueue queue;
@@ -36,12 +36,12 @@ internal sealed class SamplingRun : IDisposable
     /// <param name="options">How to draw and when to stop.</param>
     /// <param name="tokenizer">The model's tokenizer, or null.</param>
     /// <param name="onToken">Called for every token, or null.</param>
-    /// <param name="cancellation">Looked at before every step.</param>
+    /// <param name="cancellationToken">Looked at before every step.</param>
     public SamplingRun(
         TransformerModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer,
-        Action<GeneratedToken>? onToken, CancellationToken cancellation)
+        Action<GeneratedToken>? onToken, CancellationToken cancellationToken)
     {
-        (this.model, this.options, this.tokenizer, this.onToken, this.cancellation) = (model, options, tokenizer, onToken, cancellation);
+        (this.model, this.options, this.tokenizer, this.onToken, this.cancellationToken) = (model, options, tokenizer, onToken, cancellationToken);
         onDevice = DeviceStrategies.AreForSampling(model.Device);
         endOfTextIds = options.EndOfTextIds ?? tokenizer?.StopIds ?? [];
         generations = new SampledCompletion[prompts.Count * options.SamplesPerPrompt];
@@ -52,7 +52,7 @@ internal sealed class SamplingRun : IDisposable
         weights = new HeldWeights(model);
         cache = new CachedAttention(
             model.LayerCount, count, prompts.Max(prompt => prompt.Count), options.MaxNewTokens - 1, options.SamplesPerPrompt > 1, model.Device);
-        queue = new PromptQueue(model, weights.Head, cache, prompts, options.SamplesPerPrompt, count / PartReadAhead, cancellation);
+        queue = new PromptQueue(model, weights.Head, cache, prompts, options.SamplesPerPrompt, count / PartReadAhead, cancellationToken);
     }
 
     /// <summary>Places that were computed, of all steps together. The first token of a completion follows from its prompt, and takes none.</summary>
@@ -91,7 +91,7 @@ internal sealed class SamplingRun : IDisposable
     /// <summary>Computes the next token of every place.</summary>
     private DrawnTokens Step(DrawnTokens before)
     {
-        cancellation.ThrowIfCancellationRequested();
+        cancellationToken.ThrowIfCancellationRequested();
         using var scope = NewDisposeScope();
         cache.Advance(places.Sequences.Count);
         ComputedPlaces += places.Sequences.Count;

@@ -17,10 +17,10 @@ internal static class WholeSampling
     /// <param name="options">How to draw and when to stop.</param>
     /// <param name="tokenizer">The model's tokenizer, or null.</param>
     /// <param name="onToken">Called for every token, or null.</param>
-    /// <param name="cancellation">Looked at before every step.</param>
+    /// <param name="cancellationToken">Looked at before every step.</param>
     public static SampledCompletion[] Complete(
         CausalLanguageModel model, int vocabularySize, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer,
-        Action<GeneratedToken>? onToken, CancellationToken cancellation)
+        Action<GeneratedToken>? onToken, CancellationToken cancellationToken)
     {
         var endOfTextIds = options.EndOfTextIds ?? tokenizer?.StopIds ?? [];
         var draw = new HostDraw(options, DrawableIds.Of(vocabularySize, tokenizer));
@@ -32,7 +32,7 @@ internal static class WholeSampling
         var running = new List<SampledSequence>();
         while (running.Count + waiting.Count > 0)
         {
-            cancellation.ThrowIfCancellationRequested();
+            cancellationToken.ThrowIfCancellationRequested();
             while (running.Count < options.BatchSize && waiting.TryDequeue(out var next))
                 running.Add(next);
             var values = Step(model, draw, running);

@@ -2,8 +2,8 @@ using System.Buffers;
 using System.Collections.Concurrent;
 using System.Text;
 using Dpo.Files;
-using Microsoft.ML.Tokenizers;
 using Dpo.Tokenization.ChatTemplates;
+using Microsoft.ML.Tokenizers;
 
 namespace Dpo.Tokenization;
 

@@ -34,14 +34,14 @@ internal sealed class BatchMeasurement(Objective objective, TrainingOptions opti
 
     /// <summary>Measures data, without gradients. The device is waited for once, at the end.</summary>
     /// <param name="data">The data.</param>
-    /// <param name="cancellation">Ends it between two micro-batches.</param>
+    /// <param name="cancellationToken">Ends it between two micro-batches.</param>
     /// <returns>The averages over all of it.</returns>
-    public Dictionary<string, double> Evaluate(PreferenceData data, CancellationToken cancellation)
+    public Dictionary<string, double> Evaluate(PreferenceData data, CancellationToken cancellationToken)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var whole = data.Counts;
-        var batches = data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellation));
+        var batches = data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellationToken));
         return Named(whole, HostRead.Of(Sum(batches)));
     }
 
@@ -56,11 +56,11 @@ internal sealed class BatchMeasurement(Objective objective, TrainingOptions opti
     /// <summary>All metrics of a whole, in the order of their values.</summary>
     public IEnumerable<Metric> Metrics(PreferenceCounts whole) => objective.Metrics(whole).Prepend(new("loss"));
 
-    private Tensor Run(PreferenceBatch batch, PreferenceCounts whole, bool train, CancellationToken cancellation)
+    private Tensor Run(PreferenceBatch batch, PreferenceCounts whole, bool train, CancellationToken cancellationToken)
     {
-        cancellation.ThrowIfCancellationRequested();
+        cancellationToken.ThrowIfCancellationRequested();
         PreferenceBatch[] parts = [.. batch.Split(options.MicroBatchTokens, options.MicroBatchSize)];
-        return Sum(objective.Compute(parts, whole, options.MicroBatchTokens, train, cancellation));
+        return Sum(objective.Compute(parts, whole, options.MicroBatchTokens, train, cancellationToken));
     }
 
     /// <summary>Adds up the metrics of parts as they are computed; two at a time are alive.</summary>

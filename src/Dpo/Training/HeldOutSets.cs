@@ -23,13 +23,13 @@ internal sealed class HeldOutSets
     /// <param name="measurement">What is measured.</param>
     /// <param name="step">How many steps are made.</param>
     /// <param name="logger">Is told every set's loss.</param>
-    /// <param name="cancellation">Ends it between two micro-batches.</param>
-    public Dictionary<string, double> Evaluate(BatchMeasurement measurement, int step, ILogger logger, CancellationToken cancellation)
+    /// <param name="cancellationToken">Ends it between two micro-batches.</param>
+    public Dictionary<string, double> Evaluate(BatchMeasurement measurement, int step, ILogger logger, CancellationToken cancellationToken)
     {
         var values = new Dictionary<string, double>();
         foreach (var (prefix, data) in sets)
         {
-            foreach (var (name, value) in measurement.Evaluate(data, cancellation))
+            foreach (var (name, value) in measurement.Evaluate(data, cancellationToken))
                 values[prefix + name] = value;
             logger.LogInformation("After step {Step} {Name} is {Loss:g6}.", step, prefix + "loss", values[prefix + "loss"]);
         }

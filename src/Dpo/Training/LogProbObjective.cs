@@ -66,14 +66,14 @@ public abstract class LogProbObjective(CausalLanguageModel model) : Objective(mo
     }
 
     internal override IEnumerable<Tensor> Compute(
-        IReadOnlyList<PreferenceBatch> parts, PreferenceCounts whole, int maxTokens, bool train, CancellationToken cancellation)
+        IReadOnlyList<PreferenceBatch> parts, PreferenceCounts whole, int maxTokens, bool train, CancellationToken cancellationToken)
     {
         // What a loss must be given at once: the batch, where it couples that; else a part, which may still be too large to be
         // computed at once: many completions that preferences join.
         IEnumerable<IReadOnlyList<PreferenceBatch>> taken = IsBatchCoupled ? [parts] : parts.Select(part => new[] { part });
         return taken.Select(together => together.Sum(part => part.Slices(maxTokens).Count()) > 1
             ? CoupledParts.Run(this, together, whole, maxTokens, train)
-            : Compute(together[0], whole, train, cancellation));
+            : Compute(together[0], whole, train, cancellationToken));
     }
 
     /// <summary>The log-probabilities of a part under the model that is trained.</summary>

@@ -92,17 +92,17 @@ public abstract class Objective : IRestorable
     /// <param name="whole">What the whole batch, or all held-out data, holds.</param>
     /// <param name="maxTokens">The most tokens computed at once.</param>
     /// <param name="train">Whether gradients are added to the parameters'.</param>
-    /// <param name="cancellation">Ends it between two parts.</param>
+    /// <param name="cancellationToken">Ends it between two parts.</param>
     /// <returns>What <see cref="Summable"/> makes of each; tensors of the current dispose scope.</returns>
     internal virtual IEnumerable<Tensor> Compute(
         IReadOnlyList<PreferenceBatch> parts, PreferenceCounts whole, int maxTokens, bool train,
-        CancellationToken cancellation) =>
-        parts.Select(part => Compute(part, whole, train, cancellation));
+        CancellationToken cancellationToken) =>
+        parts.Select(part => Compute(part, whole, train, cancellationToken));
 
     /// <summary>Computes one part.</summary>
-    private protected Tensor Compute(PreferenceBatch part, PreferenceCounts whole, bool train, CancellationToken cancellation)
+    private protected Tensor Compute(PreferenceBatch part, PreferenceCounts whole, bool train, CancellationToken cancellationToken)
     {
-        cancellation.ThrowIfCancellationRequested();
+        cancellationToken.ThrowIfCancellationRequested();
         using var scope = NewDisposeScope();
         var (loss, metrics) = Measure(part, whole);
         if (train)

@@ -8,7 +8,7 @@ namespace Dpo.Training;
 /// checkpoint comes first and knows what it was not told about yet: a run that goes on from it evaluates and reports that step.</summary>
 internal sealed class StepTelling(
     BatchMeasurement measurement, HeldOutSets heldOut, CheckpointedRun run, IProgress<TrainingMetrics>? progress, int totalSteps,
-    ILogger logger, CancellationToken cancellation)
+    ILogger logger, CancellationToken cancellationToken)
 {
     /// <summary>Whether the step that was told last is to be the run's last (<see cref="TrainingOptions.StopWhen"/>).</summary>
     public bool Stops { get; private set; }
@@ -50,7 +50,7 @@ internal sealed class StepTelling(
     private bool IsEvaluated(RunPosition at) =>
         heldOut.Any && (at.Step == totalSteps || at.Step % (measurement.Options.EvaluateEvery ?? totalSteps) == 0);
 
-    private Dictionary<string, double> Evaluate(int step) => heldOut.Evaluate(measurement, step, logger, cancellation);
+    private Dictionary<string, double> Evaluate(int step) => heldOut.Evaluate(measurement, step, logger, cancellationToken);
 
     private void Report(TrainingMetrics metrics)
     {
@@ -65,9 +65,9 @@ internal sealed class StepTelling(
         {
             tell();
         }
-        catch (OperationCanceledException e) when (cancellation.IsCancellationRequested)
+        catch (OperationCanceledException e) when (cancellationToken.IsCancellationRequested)
         {
-            throw new OperationCanceledException(run.Leave(at), e, cancellation);
+            throw new OperationCanceledException(run.Leave(at), e, cancellationToken);
         }
         catch
         {

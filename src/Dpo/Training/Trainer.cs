@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Dpo.Batching;
 using Dpo.Models;
 using Dpo.Optimizers;
@@ -47,7 +48,7 @@ public class Trainer : IDisposable
     /// <param name="progress">Is told of every step, on the calling thread, once its checkpoint is written where one is due. What it
     /// throws ends the run and reaches the caller; the model keeps the step's weights, and where there are checkpoints one is written
     /// whose run begins by evaluating and reporting that step again.</param>
-    /// <param name="cancellation">Ends the run between two steps or within an evaluation; the model keeps the last step's weights, and
+    /// <param name="cancellationToken">Ends the run between two steps or within an evaluation; the model keeps the last step's weights, and
     /// where there are checkpoints one is written.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled; the message says what it can be resumed from.</exception>
     /// <exception cref="NotFiniteNumberException">A loss or gradient was not finite, and the update was not made; the message names the
@@ -56,27 +57,28 @@ public class Trainer : IDisposable
     /// <exception cref="InvalidInputException">The checkpoint to resume from is damaged or of another run, or another run writes to
     /// the folder of checkpoints.</exception>
     /// <exception cref="IOException">A checkpoint could not be written; those before it are untouched.</exception>
+    [OverloadResolutionPriority(1)] // null means no held-out data, and is no dictionary
     public void Train(
         PreferenceData data,
         PreferenceData? heldOut = null,
         IProgress<TrainingMetrics>? progress = null,
-        CancellationToken cancellation = default) =>
-        loop.Run(data, new HeldOutSets(heldOut), progress, cancellation);
+        CancellationToken cancellationToken = default) =>
+        loop.Run(data, new HeldOutSets(heldOut), progress, cancellationToken);
 
     /// <summary>Trains, and evaluates on several held-out sets: the metrics of a set named <c>helpful</c> begin with
     /// <c>eval_helpful_</c>, as TRL's do.</summary>
     /// <param name="data">What to train on.</param>
     /// <param name="heldOut">The held-out sets by name, evaluated in the order of their names.</param>
     /// <param name="progress">As for the other overload, and so are the exceptions.</param>
-    /// <param name="cancellation">As for the other overload.</param>
+    /// <param name="cancellationToken">As for the other overload.</param>
     public void Train(
         PreferenceData data,
         IReadOnlyDictionary<string, PreferenceData> heldOut,
         IProgress<TrainingMetrics>? progress = null,
-        CancellationToken cancellation = default)
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(heldOut);
-        loop.Run(data, new HeldOutSets(heldOut), progress, cancellation);
+        loop.Run(data, new HeldOutSets(heldOut), progress, cancellationToken);
     }
 
     /// <summary>Refuses what <see cref="Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/> would refuse
@@ -95,15 +97,15 @@ public class Trainer : IDisposable
 
     /// <summary>Measures the loss and its companions on data, without training.</summary>
     /// <param name="data">What to measure them on.</param>
-    /// <param name="cancellation">Ends it between two micro-batches.</param>
+    /// <param name="cancellationToken">Ends it between two micro-batches.</param>
     /// <returns>TRL's metric names with <c>eval_</c> in front; averages over all pairs.</returns>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public IReadOnlyDictionary<string, double> Evaluate(PreferenceData data, CancellationToken cancellation = default)
+    public IReadOnlyDictionary<string, double> Evaluate(PreferenceData data, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(data);
         var heldOut = new HeldOutSets(data);
         heldOut.Require(measurement);
-        return heldOut.Evaluate(measurement, step: 0, NullLogger.Instance, cancellation);
+        return heldOut.Evaluate(measurement, step: 0, NullLogger.Instance, cancellationToken);
     }
 
     /// <summary>Disposes the optimizer, where the trainer made it; the models are their owner's.</summary>

@@ -32,7 +32,7 @@ internal sealed class TrainingLoop(
 
     /// <summary>Runs it, as <see cref="Trainer.Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/>
     /// says.</summary>
-    public void Run(PreferenceData data, HeldOutSets heldOut, IProgress<TrainingMetrics>? progress, CancellationToken cancellation)
+    public void Run(PreferenceData data, HeldOutSets heldOut, IProgress<TrainingMetrics>? progress, CancellationToken cancellationToken)
     {
         (StepsMade, TotalSteps) = (0, 0);
         Check(data, heldOut);
@@ -41,7 +41,7 @@ internal sealed class TrainingLoop(
         // Of the batches that are counted, or made before the run goes on, no example is read.
         var batches = Enumerable.Range(0, options.Steps is null ? options.Epochs : int.MaxValue)
             .SelectMany(epoch => data.Plan(options.BatchSize, seed, epoch));
-        var totalSteps = options.Steps ?? data.CountBatches(options.BatchSize, seed, options.Epochs, cancellation);
+        var totalSteps = options.Steps ?? data.CountBatches(options.BatchSize, seed, options.Epochs, cancellationToken);
         logger.LogInformation("Training on {Examples} examples for {Steps} steps.", data.Examples.Count, totalSteps);
         rates.Require(totalSteps, logger);
 
@@ -57,7 +57,7 @@ internal sealed class TrainingLoop(
         using var update = new WeightUpdate(measurement, trained, optimizer, rates);
         var at = run.Position;
         (StepsMade, TotalSteps) = (at.Step, totalSteps);
-        var telling = new StepTelling(measurement, heldOut, run, progress, totalSteps, logger, cancellation);
+        var telling = new StepTelling(measurement, heldOut, run, progress, totalSteps, logger, cancellationToken);
         if (at.Untold is not null)
             at = telling.Tell(at, pace: null);
         else if (at.Step == 0)
@@ -66,8 +66,8 @@ internal sealed class TrainingLoop(
         var clock = Stopwatch.StartNew();
         foreach (var batch in batches.Take(totalSteps).Skip(at.Step).TakeWhile(_ => !telling.Stops).Select(data.Load))
         {
-            if (cancellation.IsCancellationRequested)
-                throw new OperationCanceledException(run.Leave(at), cancellation);
+            if (cancellationToken.IsCancellationRequested)
+                throw new OperationCanceledException(run.Leave(at), cancellationToken);
             clock.Restart();
             var values = update.Make(batch, at.Step, totalSteps, run.LastGood);
             at = ChosenFall.Watch(at.After(batch), values, options.WarnOfChosenFall, logger);

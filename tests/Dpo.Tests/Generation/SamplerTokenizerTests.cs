@@ -117,9 +117,9 @@ public class SamplerTokenizerTests
         {
             if (++told == 6)
                 stop.Cancel();
-        }, cancellation: stop.Token));
+        }, cancellationToken: stop.Token));
         Assert.Equal(6, told);
-        Assert.Throws<OperationCanceledException>(() => Sampler.Sample(model, Tokenizer, ["a"], new() { MaxNewTokens = 9 }, cancellation: stop.Token));
+        Assert.Throws<OperationCanceledException>(() => Sampler.Sample(model, Tokenizer, ["a"], new() { MaxNewTokens = 9 }, cancellationToken: stop.Token));
         using var pair = new PolicyReferencePair(model);
         var comparison = new SampleComparison(pair, Tokenizer, [[1]], new() { MaxNewTokens = 9 });
         Assert.Throws<OperationCanceledException>(() => comparison.Draw(stop.Token));
@@ -136,7 +136,7 @@ public class SamplerTokenizerTests
         {
             told++;
             stop.Cancel();
-        }, cancellation: stop.Token));
+        }, cancellationToken: stop.Token));
         Assert.Equal(1, told);
     }
 

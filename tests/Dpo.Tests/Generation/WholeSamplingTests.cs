@@ -52,7 +52,7 @@ public class WholeSamplingTests
                 if (++told == 3)
                     cancelled.Cancel();
             },
-            cancellation: cancelled.Token));
+            cancellationToken: cancelled.Token));
         Assert.Equal(3, told);
     }
 

@@ -117,7 +117,7 @@ public class EvaluatorTests
         Evaluator.Evaluate(model, data, new SimPoLoss());
         var tensors = Tensor.TotalCount;
         Evaluator.Evaluate(model, data, new SimPoLoss());
-        Evaluator.LogProbs(model, data).Count();
+        Assert.Equal(8, Evaluator.LogProbs(model, data).Count());
         Assert.Equal(tensors, Tensor.TotalCount);
         Assert.All(model.parameters(), parameter => Assert.Null(parameter.grad));
     }
@@ -129,8 +129,17 @@ public class EvaluatorTests
         var path = folder.File("rewards.csv");
         PairRewards one = new()
         {
-            Source = "a \"b\",c:1", Chosen = 1, Rejected = 0, ChosenReward = 0.5, RejectedReward = -0.25, ChosenLogProb = -1.5, RejectedLogProb = -2,
-            ChosenReferenceLogProb = -3, RejectedReferenceLogProb = -4e-9, ChosenTokens = 3, RejectedTokens = 2,
+            Source = "a \"b\",c:1",
+            Chosen = 1,
+            Rejected = 0,
+            ChosenReward = 0.5,
+            RejectedReward = -0.25,
+            ChosenLogProb = -1.5,
+            RejectedLogProb = -2,
+            ChosenReferenceLogProb = -3,
+            RejectedReferenceLogProb = -4e-9,
+            ChosenTokens = 3,
+            RejectedTokens = 2,
         };
         RewardsTable.Write(path, [one, one with { Source = null, ChosenReferenceLogProb = null, RejectedReferenceLogProb = null }]);
         Assert.Equal(

@@ -24,7 +24,7 @@ public class TrainerTests
         using var pair = new PolicyReferencePair(new Gpt2(Shape, seed: 5));
         using var trainer = new DpoTrainer(pair, options: options);
         var steps = new List<TrainingMetrics>();
-        trainer.Train(data, progress: new Recorder(steps));
+        trainer.Train(data, null, new Recorder(steps));
         weights = pair.Policy.named_parameters().ToDictionary(named => named.name, named => named.parameter.detach().flatten().ToDoubles());
         return steps;
     }
@@ -193,7 +193,7 @@ public class TrainerTests
             if (metrics.Step == 2)
                 cancellation.Cancel();
         });
-        Assert.Throws<OperationCanceledException>(() => trainer.Train(Data(16), progress: progress, cancellation: cancellation.Token));
+        Assert.Throws<OperationCanceledException>(() => trainer.Train(Data(16), progress: progress, cancellationToken: cancellation.Token));
         Assert.Equal(2, steps.Count);
     }
 

@@ -55,17 +55,17 @@ public sealed class SampleComparison
     }
 
     /// <summary>Samples from both as they are now.</summary>
-    /// <param name="cancellation">Stops the sampling before its next step.</param>
+    /// <param name="cancellationToken">Stops the sampling before its next step.</param>
     /// <returns>The first prompt's <see cref="SamplingOptions.SamplesPerPrompt"/> samples, then the next's.</returns>
     /// <exception cref="InvalidOperationException">The reference was released, or the policy's adapter is merged.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
-    public IReadOnlyList<ComparedSample> Draw(CancellationToken cancellation = default)
+    public IReadOnlyList<ComparedSample> Draw(CancellationToken cancellationToken = default)
     {
-        var ofReference = pair?.WithReference(model => Sample(model, cancellation));
-        return [.. Sample(policy, cancellation).Select((sample, index) =>
+        var ofReference = pair?.WithReference(model => Sample(model, cancellationToken));
+        return [.. Sample(policy, cancellationToken).Select((sample, index) =>
             new ComparedSample(tokenizer.Decode(prompts[sample.PromptIndex]), sample.Text!, ofReference?[index].Text))];
     }
 
-    private IReadOnlyList<SampledCompletion> Sample(CausalLanguageModel model, CancellationToken cancellation) =>
-        Sampler.Sample(model, prompts, options, tokenizer, cancellation: cancellation);
+    private IReadOnlyList<SampledCompletion> Sample(CausalLanguageModel model, CancellationToken cancellationToken) =>
+        Sampler.Sample(model, prompts, options, tokenizer, cancellationToken: cancellationToken);
 }

@@ -24,7 +24,7 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
 
     private readonly SampleComparison comparison;
     private readonly GrowingFile file;
-    private readonly CancellationToken cancellation;
+    private readonly CancellationToken cancellationToken;
 
     /// <summary>Prepares the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or gone
     /// on with, when the first step is reported.</summary>
@@ -32,11 +32,11 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
     /// <param name="comparison">What to sample.</param>
     /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): samples of steps
     /// after it are cut off, since these steps are made anew. Null starts an empty file.</param>
-    /// <param name="cancellation">Ends the drawing of samples; give it the run's.</param>
-    public SamplesFile(string folder, SampleComparison comparison, int? lastStep = null, CancellationToken cancellation = default)
+    /// <param name="cancellationToken">Ends the drawing of samples; give it the run's.</param>
+    public SamplesFile(string folder, SampleComparison comparison, int? lastStep = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(comparison);
-        (this.comparison, this.cancellation) = (comparison, cancellation);
+        (this.comparison, this.cancellationToken) = (comparison, cancellationToken);
         Directory.CreateDirectory(folder);
         file = StepLines.Open(Path.Combine(folder, "samples.jsonl"), lastStep, isComplete: false);
     }
@@ -47,7 +47,7 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
     public void Report(TrainingMetrics value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        var samples = value.HasEvaluation ? comparison.Draw(cancellation) : [];
+        var samples = value.HasEvaluation ? comparison.Draw(cancellationToken) : [];
         StepLines.Append(
             file, samples.Select(sample => new { step = value.Step, prompt = sample.Prompt, policy = sample.Policy, reference = sample.Reference }), readable);
     }

@@ -25,7 +25,7 @@ public static class ReferenceLogProbs
     /// <param name="data">The examples.</param>
     /// <param name="maxTokens">The most tokens computed at once, each prompt counted once. Bounds memory.</param>
     /// <param name="progress">Is told how many examples are done, on the calling thread.</param>
-    /// <param name="cancellation">Ends the computation between two batches.</param>
+    /// <param name="cancellationToken">Ends the computation between two batches.</param>
     /// <returns>The same examples in the same order, with their values.</returns>
     /// <exception cref="InvalidInputException">An example is too long for the model, or holds a token id that it does not know.</exception>
     /// <exception cref="InvalidOperationException">The reference was released.</exception>
@@ -35,7 +35,7 @@ public static class ReferenceLogProbs
         PreferenceData data,
         int maxTokens = 4096,
         IProgress<int>? progress = null,
-        CancellationToken cancellation = default)
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(pair);
         ArgumentNullException.ThrowIfNull(data);
@@ -47,7 +47,7 @@ public static class ReferenceLogProbs
             foreach (var (index, example) in WithValues(batch.Examples, values).Index())
                 examples[order[done + index]] = example;
         }
-        Run(pair, data, order, done: 0, maxTokens, Take, progress, cancellation);
+        Run(pair, data, order, done: 0, maxTokens, Take, progress, cancellationToken);
         return new PreferenceData(examples);
     }
 
@@ -71,7 +71,7 @@ public static class ReferenceLogProbs
     /// <param name="maxTokens">As for <see cref="Compute"/>.</param>
     /// <param name="progress">As for <see cref="Compute"/>.</param>
     /// <param name="logger">Is told whether values were loaded or computed, and why.</param>
-    /// <param name="cancellation">As for <see cref="Compute"/>; the next call goes on where it was.</param>
+    /// <param name="cancellationToken">As for <see cref="Compute"/>; the next call goes on where it was.</param>
     /// <returns>The same examples in the same order, with their values.</returns>
     /// <exception cref="InvalidInputException">Something else lies at the path, or another run computes the file.</exception>
     /// <exception cref="InvalidOperationException">The reference was released.</exception>
@@ -83,7 +83,7 @@ public static class ReferenceLogProbs
         int maxTokens = 4096,
         IProgress<int>? progress = null,
         ILogger? logger = null,
-        CancellationToken cancellation = default)
+        CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
         var key = KeyOf(path, pair, data);
@@ -104,10 +104,10 @@ public static class ReferenceLogProbs
             }
         }
 
-        cancellation.ThrowIfCancellationRequested();
+        cancellationToken.ThrowIfCancellationRequested();
         // Before the long computation, so that it is not for nothing.
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        ComputeInto(path, key, pair, data, maxTokens, progress, logger, cancellation);
+        ComputeInto(path, key, pair, data, maxTokens, progress, logger, cancellationToken);
         var computed = Read(path, key, data);
         logger.LogInformation("Computed the reference log-probabilities and saved them to {Path}.", path);
         return computed;
@@ -165,7 +165,7 @@ public static class ReferenceLogProbs
     /// <summary>Computes a file, or the rest of it, batch by batch.</summary>
     private static void ComputeInto(
         string path, ReferenceLogProbsKey key, PolicyReferencePair pair, PreferenceData data, int maxTokens,
-        IProgress<int>? progress, ILogger logger, CancellationToken cancellation)
+        IProgress<int>? progress, ILogger logger, CancellationToken cancellationToken)
     {
         var order = OrderOf(data);
         var ranks = new int[order.Length];
@@ -182,7 +182,7 @@ public static class ReferenceLogProbs
                     log.Done, order.Length, ReferenceLogProbsLog.PathOf(path));
             Run(
                 pair, data, order, log.Done, maxTokens, (_, batch, values) => log.Append(batch.Examples.Count, values), progress,
-                cancellation);
+                cancellationToken);
             ReferenceLogProbsFile.Write(path, key, valueCounts.Sum(count => (long)count), ranks.Select(log.Read));
         }
         ReferenceLogProbsLog.Sweep(path, key);
@@ -201,16 +201,16 @@ public static class ReferenceLogProbs
     /// <param name="maxTokens">The most tokens computed at once.</param>
     /// <param name="take">Takes the values of a batch, whose first example is the one after those that were done.</param>
     /// <param name="progress">Is told how many are done.</param>
-    /// <param name="cancellation">Ends the computation between two batches.</param>
+    /// <param name="cancellationToken">Ends the computation between two batches.</param>
     private static void Run(
         PolicyReferencePair pair, PreferenceData data, int[] order, int done, int maxTokens,
-        Action<int, PreferenceBatch, float[]> take, IProgress<int>? progress, CancellationToken cancellation)
+        Action<int, PreferenceBatch, float[]> take, IProgress<int>? progress, CancellationToken cancellationToken)
     {
         ModelFit.Require(pair.ReferenceModel, data);
         var sorted = order.Skip(done).Select(index => data.Examples[index] with { ReferenceLogProbs = null });
         foreach (var examples in PreferenceBatch.Pack(sorted, example => (example.TokenCount, 0), maxTokens, int.MaxValue))
         {
-            cancellation.ThrowIfCancellationRequested();
+            cancellationToken.ThrowIfCancellationRequested();
             var batch = new PreferenceBatch(examples);
             take(done, batch, [.. batch.Slices(maxTokens).SelectMany(slice => Values(pair, slice))]);
             done += examples.Count;

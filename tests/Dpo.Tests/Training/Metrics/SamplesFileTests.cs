@@ -102,7 +102,7 @@ public class SamplesFileTests
         using var pair = Pair();
         static TrainingMetrics Evaluated(int step) => new(step, 2, new Dictionary<string, double> { ["eval_loss"] = 0.5 }, TimeSpan.Zero);
         var comparison = new SampleComparison(pair, Tokenizer(), Prompts, new() { MaxNewTokens = 8, Temperature = 0 });
-        using (var file = new SamplesFile(folder.Path, comparison, cancellation: cancellation.Token))
+        using (var file = new SamplesFile(folder.Path, comparison, cancellationToken: cancellation.Token))
         {
             file.Report(Evaluated(1));
             cancellation.Cancel();

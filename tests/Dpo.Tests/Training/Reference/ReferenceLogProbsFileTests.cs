@@ -266,7 +266,7 @@ public sealed class ReferenceLogProbsFileTests : IDisposable
         using var cancellation = new CancellationTokenSource();
         cancellation.Cancel();
         Assert.Throws<OperationCanceledException>(() => ReferenceLogProbs.LoadOrCompute(
-            path, pair, TrainerTests.Data(6), cancellation: cancellation.Token));
+            path, pair, TrainerTests.Data(6), cancellationToken: cancellation.Token));
         Assert.Equal(before, File.ReadAllBytes(path));
         Assert.Equal([path], Directory.GetFiles(folder.File("new")));
     }

@@ -113,7 +113,7 @@ public class ReferenceLogProbsTests
         using var cancellation = new CancellationTokenSource();
         cancellation.Cancel();
         Assert.Throws<OperationCanceledException>(
-            () => ReferenceLogProbs.Compute(pair, TrainerTests.Data(3), cancellation: cancellation.Token));
+            () => ReferenceLogProbs.Compute(pair, TrainerTests.Data(3), cancellationToken: cancellation.Token));
     }
 
     [Fact]
