@@ -14,8 +14,8 @@ internal static class ModelFit
     {
         if (data.Find(example => (long)example.PromptTokens + example.LongestCompletion - 1 > model.MaxPositions) is { } tooLong)
             throw new InvalidInputException(
-                $"The example {tooLong.Source ?? "without a source"} is longer than the model's {model.MaxPositions} positions; " +
-                "shorten it with a smaller maximum length.");
+                $"The example {tooLong.Source ?? "without a source"} is longer than the model's {model.MaxPositions} " +
+                "positions; shorten it with a smaller maximum length.");
         var vocabulary = Vocabulary(model, data);
         if (data.Find(example => example.LargestId >= vocabulary) is { } unknown)
             throw new InvalidInputException(

@@ -95,9 +95,12 @@ internal sealed class RunFacts
         yield return new("the model's configuration", configuration, OnChange.Refuse);
         yield return new("Precision", described.Precision, OnChange.RefuseUnlessAllowed);
         if (described.Adapter is { } lora)
-            yield return new("the adapter", string.Create(
+        {
+            var adapter = string.Create(
                 CultureInfo.InvariantCulture,
-                $"rank {lora.Rank}, scale {lora.ScaleDescription}, dropout {lora.Dropout:r}, seed {lora.Seed}"), OnChange.RefuseUnlessAllowed);
+                $"rank {lora.Rank}, scale {lora.ScaleDescription}, dropout {lora.Dropout:r}, seed {lora.Seed}");
+            yield return new("the adapter", adapter, OnChange.RefuseUnlessAllowed);
+        }
     }
 
     /// <summary>Where and with what the run computes.</summary>
