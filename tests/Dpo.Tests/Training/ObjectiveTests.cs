@@ -34,7 +34,9 @@ public sealed class ObjectiveTests : IDisposable
         Train(new Centred(Model()), options with { Steps = 3, Checkpoints = checkpoints });
         var goesOn = options with
         {
-            Checkpoints = checkpoints, ResumeFrom = Checkpoints.Latest(checkpoints.Folder), ResumeWithChanges = true,
+            Checkpoints = checkpoints,
+            ResumeFrom = Checkpoints.Latest(checkpoints.Folder),
+            ResumeWithChanges = true,
         };
         var refused = Assert.Throws<InvalidInputException>(() => Train(new OneTooMany(Model(), named: 1), goesOn));
         Assert.Contains(
