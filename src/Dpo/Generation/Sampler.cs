@@ -85,7 +85,7 @@ public static class Sampler
             throw new InvalidInputException($"Prompt {empty.Index} has no token to continue from; begin it with one, such as the end-of-text token.");
         if (prompts.Count == 0)
             return 0;
-        var vocabularySize = (int)VocabularyCount.Of(model, new ExampleLengths(prompts[0].Count, [1]));
+        var vocabularySize = (int)VocabularyCount.Of(model, () => new ExampleLengths(prompts[0].Count, [1]));
         foreach (var (index, prompt) in prompts.Index())
         {
             if (prompt.Where(id => id < 0 || id >= vocabularySize).Take(1).ToArray() is [var outside])

@@ -9,15 +9,15 @@ internal static class VocabularyCount
     /// <summary>The width of the head. A module without a head of ours is asked by a sequence, all of token 0; what it draws at random on the
     /// CPU is drawn again by who calls it next.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="sequence">The size of a sequence that the model will be given.</param>
-    public static long Of(CausalLanguageModel model, ExampleLengths sequence)
+    /// <param name="sequence">The size of a sequence that the model will be given; asked where it is needed.</param>
+    public static long Of(CausalLanguageModel model, Func<ExampleLengths> sequence)
     {
         if (model.Head.Weight is { } weight)
             return weight.shape[0];
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var random = Generator.Default.get_state();
-        var layout = new SequenceLayout([sequence]);
+        var layout = new SequenceLayout([sequence()]);
         var vocabulary = model.call(zeros([layout.RowCount], int64, model.Device), layout).shape[1];
         Generator.Default.set_state(random);
         return vocabulary;

@@ -17,14 +17,15 @@ internal sealed class BatchMeasurement(Objective objective, TrainingOptions opti
     public TrainingOptions Options => options;
 
     /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins.</summary>
-    /// <param name="data">The data.</param>
-    /// <param name="first">Their first batch.</param>
-    /// <param name="whole">What averages are over: that batch, or all data.</param>
-    public void Require(PreferenceData data, PreferenceBatch first, PreferenceCounts whole)
+    /// <param name="data">The data. None is read that is not refused, but their first batch.</param>
+    /// <param name="seed">What orders them; null for their own order.</param>
+    /// <param name="whole">What averages are over; null for the first batch.</param>
+    public void Require(PreferenceData data, int? seed, PreferenceCounts? whole)
     {
         ModelFit.Require(objective.Model, data);
         objective.Require(data);
-        objective.RequireMeasurable(first, whole);
+        var first = data.Batches(options.BatchSize, seed).First();
+        objective.RequireMeasurable(first, whole ?? first.Counts);
     }
 
     /// <summary>Adds the gradients of a batch's loss to the parameters'. Nothing waits for the device.</summary>

@@ -68,7 +68,7 @@ public static class Evaluator
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
         var measurement = new BatchMeasurement(objective, new TrainingOptions { BatchSize = BatchSize, MicroBatchTokens = maxTokens });
-        measurement.Require(data, data.Batches(BatchSize).First(), data.Counts);
+        measurement.Require(data, seed: null, data.Counts);
         return measurement.Evaluate(data, cancellationToken);
     }
 

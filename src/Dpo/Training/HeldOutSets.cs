@@ -24,7 +24,8 @@ internal sealed class HeldOutSets
     /// <param name="step">How many steps are made.</param>
     /// <param name="logger">Is told every set's loss.</param>
     /// <param name="cancellationToken">Ends it between two micro-batches.</param>
-    public Dictionary<string, double> Evaluate(BatchMeasurement measurement, int step, ILogger logger, CancellationToken cancellationToken)
+    public Dictionary<string, double> Evaluate(
+        BatchMeasurement measurement, int step, ILogger logger, CancellationToken cancellationToken)
     {
         var values = new Dictionary<string, double>();
         foreach (var (prefix, data) in sets)
@@ -41,7 +42,7 @@ internal sealed class HeldOutSets
     public void Require(BatchMeasurement measurement)
     {
         foreach (var (_, data) in sets)
-            measurement.Require(data, data.Batches(measurement.Options.BatchSize).First(), data.Counts);
+            measurement.Require(data, seed: null, data.Counts);
         if (measurement.Options.Checkpoints?.KeepBest is not { Name: var best })
             return;
         string[] names =

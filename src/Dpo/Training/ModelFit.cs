@@ -15,9 +15,9 @@ internal static class ModelFit
             throw new InvalidInputException(
                 $"The example {tooLong.Source ?? "without a source"} is longer than the model's {model.MaxPositions} positions; " +
                 "shorten it with a smaller maximum length.");
-        var example = data.Examples[0];
         // One completion, since an example may have more than are computed at once.
-        var vocabulary = VocabularyCount.Of(model, new ExampleLengths(example.Prompt.Count, [example.Completions[0].Count]));
+        var vocabulary = VocabularyCount.Of(
+            model, () => new ExampleLengths(data.Examples[0].Prompt.Count, [data.Examples[0].Completions[0].Count]));
         if (data.Find(example => example.LargestId >= vocabulary) is { } unknown)
             throw new InvalidInputException(
                 $"The example {unknown.Source ?? "without a source"} holds the token id {unknown.Completions.Prepend(unknown.Prompt).Max(ids => ids.Max())}, and the " +

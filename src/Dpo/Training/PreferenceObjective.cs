@@ -28,8 +28,9 @@ internal sealed class PreferenceObjective(CausalLanguageModel policy, PolicyRefe
         pair?.RequireReferenceFor(data);
         if (options.MoveReferenceEvery is not null && data.Find(example => example.HasReference) is { } example)
             throw new InvalidOperationException(
-                $"The reference moves every {options.MoveReferenceEvery} steps, but the example {example.Source ?? "without a source"} " +
-                "carries log-probabilities of the reference as it was; train on data without ReferenceLogProbs, or leave MoveReferenceEvery out.");
+                $"The reference moves every {options.MoveReferenceEvery} steps, but the example " +
+                $"{example.Source ?? "without a source"} carries log-probabilities of the reference as it was; train on data " +
+                "without ReferenceLogProbs, or leave MoveReferenceEvery out.");
     }
 
     public override IEnumerable<RunFact> Facts() =>

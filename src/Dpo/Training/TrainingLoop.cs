@@ -24,9 +24,7 @@ internal sealed class TrainingLoop(
     public void Check(PreferenceData data, HeldOutSets heldOut)
     {
         ArgumentNullException.ThrowIfNull(data);
-        var options = measurement.Options;
-        var first = data.Batches(options.BatchSize, options.Shuffle ? options.Seed : null).First();
-        measurement.Require(data, first, first.Counts);
+        measurement.Require(data, measurement.Options.Shuffle ? measurement.Options.Seed : null, whole: null);
         heldOut.Require(measurement);
     }
 

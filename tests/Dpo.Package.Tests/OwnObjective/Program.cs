@@ -5,7 +5,11 @@ using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 var (data, heldOut) = (Data(16), Data(6));
-TrainingOptions options = new() { Optimizer = OptimizerKind.AdamW, LearningRate = 0.05, Schedule = null, BatchSize = 4, Steps = 14, EvaluateEvery = 2 };
+var unusable = new PreferenceData([new TokenizedExample([1], [[2], [3]], [])]);
+var options = new TrainingOptions
+{
+    Optimizer = OptimizerKind.AdamW, LearningRate = 0.05, BatchSize = 4, Steps = 14, EvaluateEvery = 2,
+};
 
 foreach (var name in (string[])["distillation", "regression"])
 {
@@ -14,41 +18,43 @@ foreach (var name in (string[])["distillation", "regression"])
     var stopped = Run(name, $"{name}-parts", options with { StopWhen = step => step.Step == 5 });
     var rest = Run(name, $"{name}-parts", options with { ResumeFrom = Checkpoints.Latest($"{name}-parts") });
     Console.WriteLine($"{name}: eval_loss {Fall(whole, "eval_loss")}, eval_distance {Fall(whole, "eval_distance")}");
-    Console.WriteLine($"{name}: {whole.Steps.Count} steps are {stopped.Steps.Count} and {rest.Steps.Count}, {Same(whole, stopped, rest)}");
+    var same = Same(whole, stopped, rest);
+    Console.WriteLine($"{name}: {whole.Steps.Count} steps are {stopped.Steps.Count} and {rest.Steps.Count}, {same}");
 
     // Cut into parts, the sums are the same to rounding.
-    var cut = Run(name, $"{name}-cut", options with { MicroBatchSize = 1, Steps = 1 });
-    Console.WriteLine($"{name}: cut into parts {whole.Steps[0].Values.All(one => Math.Abs(one.Value - cut.Steps[0][one.Key]) < 1e-5)}");
+    var cut = Run(name, $"{name}-cut", options with { MicroBatchSize = 1, Steps = 1 }).Steps[0];
+    var isClose = whole.Steps[0].Values.All(one => Math.Abs(one.Value - cut[one.Key]) < 1e-5);
+    Console.WriteLine($"{name}: cut into parts {isClose}");
 
     // A learning rate that makes it now better, now worse: the run ends early, and the best weights are the model's.
+    var best = new BestMetric("eval_distance");
     var patient = Run(name, $"{name}-patient", options with
     {
-        LearningRate = 3, Steps = 200, EvaluateEvery = 1,
-        StopWhen = EarlyStopping.On(new BestMetric("eval_distance"), patience: 3),
-        Checkpoints = new CheckpointOptions { Folder = $"{name}-patient", KeepBest = new BestMetric("eval_distance"), LoadBest = true },
+        LearningRate = 3, Steps = 200, EvaluateEvery = 1, StopWhen = EarlyStopping.On(best, patience: 3),
+        Checkpoints = new CheckpointOptions { Folder = $"{name}-patient", KeepBest = best, LoadBest = true },
     });
-    var evaluations = patient.Steps.ConvertAll(step => step["eval_distance"]);
-    var best = evaluations.IndexOf(evaluations.Min());
-    Console.WriteLine($"{name}: stopped {patient.Steps.Count - 1 - best} evaluations behind the best, {patient.At == evaluations[best]} that it is the model's");
+    var evaluations = patient.Steps.ConvertAll(step => step[best.Name]);
+    var waited = evaluations.Count - 1 - evaluations.IndexOf(evaluations.Min());
+    var isBest = patient.At == evaluations.Min();
+    Console.WriteLine($"{name}: stopped {waited} evaluations behind the best, {isBest} that it is the model's");
 
     // What a resumed run must share, and what cannot be trained on, is the objective's to say.
     var longer = options with { Steps = 15, ResumeFrom = Checkpoints.Latest($"{name}-parts") };
     Console.WriteLine($"{name}: {Refusal(() => Run(name, $"{name}-parts", longer, teacherSeed: 9))}");
-    Console.WriteLine($"{name}: {Refusal(() => Run(name, $"{name}-unused", options, new PreferenceData([new TokenizedExample([1], [[2], [3]], [])])))}");
+    Console.WriteLine($"{name}: {Refusal(() => Run(name, $"{name}-unused", options, unusable))}");
 }
 
 Course Run(string name, string folder, TrainingOptions options, PreferenceData? other = null, int teacherSeed = 7)
 {
     using var teacher = new ScoringModel(teacherSeed);
     using var model = new ScoringModel(seed: 3);
-    Objective objective = name == "distillation" ? new Distillation(model, teacher) : new ScoreRegression(model, scale: teacherSeed / 7.0);
-    using var trainer = new Trainer(objective, options with
-    {
-        Checkpoints = options.Checkpoints ?? new CheckpointOptions { Folder = folder, Every = 4 },
-    });
+    using var trainer = new Trainer(
+        name == "distillation" ? new Distillation(model, teacher) : new ScoreRegression(model, scale: teacherSeed / 7.0),
+        options with { Checkpoints = options.Checkpoints ?? new CheckpointOptions { Folder = folder, Every = 4 } });
     var steps = new List<TrainingMetrics>();
     trainer.Train(other ?? data, heldOut, new Recorder(steps));
-    return new(steps, [.. model.parameters().SelectMany(weight => weight.detach().flatten().data<float>().ToArray())], trainer.Evaluate(heldOut)["eval_distance"]);
+    var weights = model.parameters().SelectMany(weight => weight.detach().flatten().data<float>().ToArray());
+    return new(steps, [.. weights], trainer.Evaluate(heldOut)["eval_distance"]);
 }
 
 static string Refusal(Func<Course> run)
@@ -60,7 +66,8 @@ static string Refusal(Func<Course> run)
     }
     catch (InvalidInputException e)
     {
-        return e.Message.Contains("the teacher") || e.Message.Contains("the scale") ? "another teacher or scale is refused" : e.Message;
+        var isOther = e.Message.Contains("the teacher") || e.Message.Contains("the scale");
+        return isOther ? "another teacher or scale is refused" : e.Message;
     }
 }
 
@@ -70,20 +77,22 @@ static string Fall(Course run, string name)
     return values[^1] < values[0] ? "fell" : string.Join(", ", values);
 }
 
-static string Same(Course whole, Course stopped, Course rest) =>
-    whole.Weights.SequenceEqual(rest.Weights)
-        && whole.Steps.Zip(stopped.Steps.Concat(rest.Steps), (one, other) => one.Values.SequenceEqual(other.Values)).All(same => same)
-        ? "to the bit"
-        : "not the same";
+static string Same(Course whole, Course stopped, Course rest)
+{
+    var steps = stopped.Steps.Concat(rest.Steps);
+    var areSame = whole.Steps.Zip(steps, (one, other) => one.Values.SequenceEqual(other.Values)).All(same => same);
+    return areSame && whole.Weights.SequenceEqual(rest.Weights) ? "to the bit" : "not the same";
+}
 
 static PreferenceData Data(int count)
 {
     var random = new Random(1);
     int[] Ids(int length) => [.. Enumerable.Range(0, length).Select(_ => random.Next(1, 20))];
-    return new(Enumerable.Range(0, count).Select(index => new TokenizedExample(Ids(3), [[.. Ids(2), 0], [.. Ids(4), 0]], [new PreferencePair(0, 1)])
+    TokenizedExample Example(int index) => new(Ids(3), [[.. Ids(2), 0], [.. Ids(4), 0]], [new PreferencePair(0, 1)])
     {
         Scores = [random.NextSingle(), -random.NextSingle()], Source = $"row {index}",
-    }));
+    };
+    return new(Enumerable.Range(0, count).Select(Example));
 }
 
 /// <summary>Draws the chosen completion's log-probabilities to those of a teacher: their mean squared distance, in
@@ -96,13 +105,15 @@ internal sealed class Distillation(CausalLanguageModel student, CausalLanguageMo
             throw new InvalidInputException($"{example.Source ?? "An example"}: nothing chosen to distil.");
     }
 
-    public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole) => [new("distance"), new("closer_than_a_nat", whole.Pairs)];
+    public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole) =>
+        [new("distance"), new("closer_than_a_nat", whole.Pairs)];
 
     public override (Tensor Loss, IReadOnlyList<Tensor> Metrics) Measure(PreferenceLogProbs part, PreferenceCounts whole)
     {
         var gaps = (part.Policy.Sums - part.Reference!.Sums).index_select(0, part.Preferences.Chosen);
         var distances = gaps.detach().abs();
-        return (gaps.Squared().sum().DividedBy(whole.Pairs), [distances.sum().DividedBy(whole.Pairs), distances.lt(ones_like(distances)).sum(float32)]);
+        var closer = distances.lt(ones_like(distances)).sum(float32);
+        return (gaps.Squared().sum().DividedBy(whole.Pairs), [distances.sum().DividedBy(whole.Pairs), closer]);
     }
 
     public override IEnumerable<RunFact> Facts() =>

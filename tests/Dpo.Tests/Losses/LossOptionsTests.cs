@@ -62,8 +62,8 @@ public class LossOptionsTests
         Assert.True(combined.UsesReference);
         Assert.False(combined.IsBatchCoupled);
         Assert.True(new LossOptions { Names = ["aot", "sft"] }.Create().IsBatchCoupled);
-        Assert.Equal(
-            new LogProbsRequest { LogSquaredProbs = true }, new LossOptions { Names = ["sigmoid", "sft"], UseWeighting = true }.Create().Needs);
+        var weighted = new LossOptions { Names = ["sigmoid", "sft"], UseWeighting = true }.Create();
+        Assert.Equal(new LogProbsRequest { LogSquaredProbs = true }, weighted.Needs);
         Assert.False(new LossOptions { Names = ["simpo", "sft"] }.Create().UsesReference);
         Assert.IsType<CombinedLoss>(new LossOptions { Names = ["sigmoid", "sft"] }.Create());
         Assert.IsType<DpoLoss>(new LossOptions().Create());

@@ -35,7 +35,8 @@ public class CoupledPartsTests
         var (loss, expectedMetrics) = objective.Measure(whole, batch.Counts);
         loss.backward();
 
-        Numbers.AssertClose(objective.Summable(loss, expectedMetrics, batch.Counts).ToDoubles(), metrics.ToDoubles(), 1e-5, "metrics");
+        var summable = objective.Summable(loss, expectedMetrics, batch.Counts);
+        Numbers.AssertClose(summable.ToDoubles(), metrics.ToDoubles(), 1e-5, "metrics");
         foreach (var (name, expected) in Gradients())
         {
             Assert.True(expected.Any(value => Math.Abs(value) > 1e-6), name);

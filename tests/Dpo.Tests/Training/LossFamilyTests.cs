@@ -103,8 +103,8 @@ public class LossFamilyTests
         using var pair = Pair();
         var (batch, loss) = (new PreferenceBatch(data.Examples), Named(name).Create());
         var tokens = batch.To(CPU);
-        var share = loss.Share(
-            new(CompletionLogProbs.Compute(pair.Policy, tokens, new() { LogSquaredProbs = true }), pair.LogProbsOfReference(tokens), tokens.Preferences), batch.Counts);
+        var policy = CompletionLogProbs.Compute(pair.Policy, tokens, new() { LogSquaredProbs = true });
+        var share = loss.Share(new(policy, pair.LogProbsOfReference(tokens), tokens.Preferences), batch.Counts);
         share.backward();
         Numbers.AssertClose(share.item<float>(), metrics["loss"], 1e-5, "loss");
         double[] expected = [.. pair.Policy.parameters().SelectMany(parameter => parameter.grad!.flatten().ToDoubles())];

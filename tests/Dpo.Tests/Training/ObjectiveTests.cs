@@ -22,7 +22,8 @@ public sealed class ObjectiveTests : IDisposable
             Assert.Equal(["centre"], file.Names);
 
         var resumed = new Centred(Model());
-        Assert.Equal(whole, Train(resumed, options with { Checkpoints = checkpoints, ResumeFrom = Checkpoints.Latest(checkpoints.Folder) }));
+        var goesOn = options with { Checkpoints = checkpoints, ResumeFrom = Checkpoints.Latest(checkpoints.Folder) };
+        Assert.Equal(whole, Train(resumed, goesOn));
         Assert.Equal(6, resumed.Centre.item<float>(), 1e-6);
     }
 
@@ -31,10 +32,15 @@ public sealed class ObjectiveTests : IDisposable
     {
         var checkpoints = new CheckpointOptions { Folder = folder.File("checkpoints") };
         Train(new Centred(Model()), options with { Steps = 3, Checkpoints = checkpoints });
-        var resumed = options with { Checkpoints = checkpoints, ResumeFrom = Checkpoints.Latest(checkpoints.Folder), ResumeWithChanges = true };
+        var goesOn = options with
+        {
+            Checkpoints = checkpoints,
+            ResumeFrom = Checkpoints.Latest(checkpoints.Folder),
+            ResumeWithChanges = true,
+        };
+        var refused = Assert.Throws<InvalidInputException>(() => Train(new OneTooMany(Model(), named: 1), goesOn));
         Assert.Contains(
-            " belongs to another run: the trainer Centred then, OneTooMany now. ",
-            Assert.Throws<InvalidInputException>(() => Train(new OneTooMany(Model(), named: 1), resumed)).Message, StringComparison.Ordinal);
+            " belongs to another run: the trainer Centred then, OneTooMany now. ", refused.Message, StringComparison.Ordinal);
     }
 
     /// <summary>Before the first step, where it is a function of log-probabilities.</summary>
@@ -43,13 +49,15 @@ public sealed class ObjectiveTests : IDisposable
         "OneTooMany.Measure gave 1 metrics, and Metrics names 0.",
         Assert.Throws<InvalidOperationException>(() => Train(new OneTooMany(Model(), named: 0), options)).Message);
 
-    /// <summary>1 for each of 26 completions, over the number of pairs, 18, is not rounded in between, however the batch was cut.</summary>
+    /// <summary>1 for each of 26 completions, over the number of pairs, 18, is not rounded in between, however the batch was
+    /// cut.</summary>
     [Theory]
     [InlineData(1)]
     [InlineData(100)]
     public void A_metric_with_a_count_is_a_sum_over_it(int microBatchSize)
     {
-        using var trainer = new Trainer(new Centred(Model()), options with { BatchSize = 100, MicroBatchSize = microBatchSize, Steps = 1 });
+        using var trainer = new Trainer(
+            new Centred(Model()), options with { BatchSize = 100, MicroBatchSize = microBatchSize, Steps = 1 });
         var steps = new List<TrainingMetrics>();
         trainer.Train(TrainerTests.Data(8), progress: new Recorder(steps));
         Assert.Equal(26.0 / 18, steps[0]["completions_a_pair"]);
@@ -63,8 +71,8 @@ public sealed class ObjectiveTests : IDisposable
         Assert.Equal(
             "The checkpoint's reference has other [3], and this one has not.",
             Assert.Throws<InvalidInputException>(() => pair.RestoreReference(Moved("other"))).Message);
-        Assert.StartsWith(
-            "The checkpoint's reference lacks ", Assert.Throws<InvalidInputException>(() => pair.RestoreReference([])).Message, StringComparison.Ordinal);
+        var lacking = Assert.Throws<InvalidInputException>(() => pair.RestoreReference([])).Message;
+        Assert.StartsWith("The checkpoint's reference lacks ", lacking, StringComparison.Ordinal);
     }
 
     private static Gpt2 Model() => new(TrainerTests.Shape, seed: 5);

@@ -57,8 +57,8 @@ internal sealed class CheckpointedRun : IDisposable
             goesOn = plan.ResumeFrom is { } from && Path.GetDirectoryName(FullPath(from)) == FullPath(options.Folder);
             if (!goesOn && CheckpointFolder.List(options.Folder) is [var newest, ..])
                 throw new InvalidInputException(
-                    $"{options.Folder} holds checkpoints of another run, the newest {Path.GetFileName(newest.Path)}; resume from it, " +
-                    "delete them, or give another folder.");
+                    $"{options.Folder} holds checkpoints of another run, the newest {Path.GetFileName(newest.Path)}; " +
+                    "resume from it, delete them, or give another folder.");
         }
         if (plan.ResumeFrom is not { } path)
             return new RunPosition();

@@ -404,7 +404,7 @@ public class CheckpointFaultTests
         var metrics = folder.Write("metrics.jsonl", "{\"step\":1}\n{\"step\":2}\n{\"step\":3,\"lo");
         Assert.Equal(
             $"{metrics} ends after step 2, but the checkpoint was written after step 4; move the file away to go on without the lines before.",
-            Assert.Throws<InvalidInputException>(() => new MetricsFile(folder.Path, Checkpoints.LastReportedStep(checkpoint))).Message);
+            Assert.Throws<InvalidInputException>(() => new MetricsFile(folder.Path, lastStep: 4)).Message);
         folder.Write("metrics.jsonl", "{\"step\":3}\n{\"step\":4}\n{\"step\":5}\n{\"st");
         using (var file = new MetricsFile(folder.Path, Checkpoints.LastReportedStep(checkpoint)))
             file.Report(new(5, 5, new Dictionary<string, double>(), TimeSpan.Zero));
