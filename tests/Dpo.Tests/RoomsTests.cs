@@ -5,11 +5,12 @@ using Mono.Cecil.Rocks;
 
 namespace Dpo.Tests;
 
-/// <summary>The library's rooms, which are its namespaces and its folders: each knows only those before it, in code and in its documentation.</summary>
+/// <summary>The library's rooms, which are its namespaces and its folders: each knows only those before it, in code and in its
+/// documentation.</summary>
 public partial class RoomsTests
 {
-    /// <summary>In order; a namespace that is not listed belongs to the longest one that it begins with. What a room is for is in the
-    /// README's list.</summary>
+    /// <summary>In order; a namespace that is not listed belongs to the longest one that it begins with. What a room is for is in
+    /// the README's list.</summary>
     private static readonly string[] rooms =
     [
         "Dpo", "Dpo.Files", "Dpo.Native", "Dpo.Layout", "Dpo.Data", "Dpo.Tokenization.ChatTemplates", "Dpo.Tokenization", "Dpo.Batching", "Dpo.Weights",

@@ -30,7 +30,8 @@ public sealed class LogitsModel : CausalLanguageModel
     public override OutputHead Head { get; } = new(Weight: null);
 
     /// <summary>The logits of every row, <c>[N, V]</c>.</summary>
-    /// <exception cref="InvalidOperationException">The module answers with something else than logits <c>[B, T, V]</c>.</exception>
+    /// <exception cref="InvalidOperationException">The module answers with something else than logits <c>[B, T,
+    /// V]</c>.</exception>
     public override Tensor forward(Tensor ids, SequenceLayout layout)
     {
         var padded = new PaddedLayout(layout);

@@ -21,7 +21,8 @@ internal abstract class ModelAdapter
     /// <summary>Freezes a model and lays the adapter over it.</summary>
     public abstract void Attach(TransformerModel model);
 
-    /// <summary>Has the layers compute with merged weights, or with weight and adapter again; the adapter is frozen meanwhile.</summary>
+    /// <summary>Has the layers compute with merged weights, or with weight and adapter again; the adapter is frozen
+    /// meanwhile.</summary>
     public void SetMerged(bool merged)
     {
         if (merged == IsMerged)
@@ -32,8 +33,8 @@ internal abstract class ModelAdapter
             parameter.requires_grad = !merged;
     }
 
-    /// <summary>The tensor that stands for a parameter in a model without adapter: the merged weight, the parameter itself, or null
-    /// for one of the adapter's own. Merged weights are of the current dispose scope.</summary>
+    /// <summary>The tensor that stands for a parameter in a model without adapter: the merged weight, the parameter itself, or
+    /// null for one of the adapter's own. Merged weights are of the current dispose scope.</summary>
     public abstract Tensor? InMergedModel(string name, Parameter parameter);
 
     /// <summary>Writes its weights into a folder, each file whole or not at all.</summary>

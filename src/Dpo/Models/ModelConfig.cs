@@ -8,8 +8,9 @@ namespace Dpo.Models;
 /// A model folder's <c>config.json</c>: typed, checked access to the fields an architecture asks for, and all the others kept,
 /// so that a saved model carries them on. A field that is null counts as absent; a dot reaches into an object.
 /// </summary>
-/// <remarks>Dpo itself reads <c>model_type</c>, and keeps <c>vocab_size</c> and <c>tie_word_embeddings</c> true where an adapter changes the
-/// embeddings. What an accessor throws, an <see cref="InvalidInputException"/>, names the file, the field, its value and what it must be.</remarks>
+/// <remarks>Dpo itself reads <c>model_type</c>, and keeps <c>vocab_size</c> and <c>tie_word_embeddings</c> true where an adapter
+/// changes the embeddings. What an accessor throws, an <see cref="InvalidInputException"/>, names the file, the field, its value
+/// and what it must be.</remarks>
 public sealed class ModelConfig
 {
     /// <summary>The largest size of anything in a model; two of them make no product beyond a <see cref="long"/>.</summary>
@@ -56,8 +57,8 @@ public sealed class ModelConfig
     /// <summary>Whether the file has the field, be it null; not for those within objects.</summary>
     public bool Names(string field) => fields.TryGetProperty(field, out _);
 
-    /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent. Beyond <paramref name="maximum"/>
-    /// the file is damaged rather than the model large.</summary>
+    /// <summary>A whole number of at least <paramref name="minimum"/>, or the fallback where the field is absent. Beyond
+    /// <paramref name="maximum"/> the file is damaged rather than the model large.</summary>
     public int Int(string field, int? fallback = null, int minimum = 1, int maximum = Largest)
     {
         var value = Find(field);
@@ -78,7 +79,8 @@ public sealed class ModelConfig
     /// <summary>The number of a model's blocks, from 1 to 1000.</summary>
     public int Layers(string field) => Int(field, maximum: 1000);
 
-    /// <summary>A number of at least <paramref name="minimum"/> that is finite in fp32 too, or the fallback where the field is absent.</summary>
+    /// <summary>A number of at least <paramref name="minimum"/> that is finite in fp32 too, or the fallback where the field is
+    /// absent.</summary>
     public double Double(string field, double? fallback = null, double minimum = 0)
     {
         var value = Find(field);

@@ -9,8 +9,8 @@ namespace Dpo.Models;
 /// <param name="SoftCap">Logits x become cap·tanh(x / cap) (Gemma 2); null for none.</param>
 public sealed record OutputHead(Tensor? Weight, Tensor? Bias = null, double? SoftCap = null)
 {
-    /// <summary>Further columns of the weight, <c>[V, r]</c>, a LoRA adapter's B; the model's hidden states have as many further entries, for
-    /// them. Null without an adapter over the head.</summary>
+    /// <summary>Further columns of the weight, <c>[V, r]</c>, a LoRA adapter's B; the model's hidden states have as many further
+    /// entries, for them. Null without an adapter over the head.</summary>
     public Tensor? LowRank { get; init; }
 
     /// <summary>The logits <c>[R, V]</c> of hidden states <c>[R, D]</c>, in the hidden states' precision.</summary>
@@ -28,7 +28,8 @@ public sealed record OutputHead(Tensor? Weight, Tensor? Bias = null, double? Sof
     /// <summary>Applies the soft cap.</summary>
     internal Tensor Cap(Tensor logits) => SoftCap is { } cap ? logits.DividedBy(cap).tanh().Times(cap) : logits;
 
-    /// <summary>How fast a capped logit grows with the logit before the cap, 1 − (x / cap)²; null where there is no cap.</summary>
+    /// <summary>How fast a capped logit grows with the logit before the cap, 1 − (x / cap)²; null where there is no
+    /// cap.</summary>
     internal Tensor? Slope(Tensor capped)
     {
         if (SoftCap is not { } cap)

@@ -1,6 +1,7 @@
 namespace Dpo.Models;
 
-/// <summary>The precision of a model's matrix products. Weights, gradients, log-sum-exp and losses are fp32 with either.</summary>
+/// <summary>The precision of a model's matrix products. Weights, gradients, log-sum-exp and losses are fp32 with
+/// either.</summary>
 public enum Precision
 {
     /// <summary>32-bit floating point.</summary>

@@ -48,6 +48,7 @@ public static class RotaryFields
         var size = (int)(headSize * config.Double(field, fallback));
         return size >= 2 && size <= headSize && size % 2 == 0
             ? size
-            : throw config.Wrong(field, $"of {headSize} entries of a head it must leave an even number to be turned, from 2 to {headSize}");
+            : throw config.Wrong(
+                field, $"of {headSize} entries of a head it must leave an even number to be turned, from 2 to {headSize}");
     }
 }

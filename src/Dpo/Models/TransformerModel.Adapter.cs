@@ -22,7 +22,8 @@ public abstract partial class TransformerModel
     /// <exception cref="InvalidOperationException">The model has no adapter.</exception>
     public void MergeAdapter() => RequireAdapter().SetMerged(true);
 
-    /// <summary>Undoes <see cref="MergeAdapter"/>: the model is to the bit what it was. Nothing happens where it is not merged.</summary>
+    /// <summary>Undoes <see cref="MergeAdapter"/>: the model is to the bit what it was. Nothing happens where it is not
+    /// merged.</summary>
     /// <exception cref="InvalidOperationException">The model has no adapter.</exception>
     public void UnmergeAdapter() => RequireAdapter().SetMerged(false);
 
@@ -32,7 +33,8 @@ public abstract partial class TransformerModel
     {
         if (Adapter is not null)
             throw new InvalidOperationException(
-                "The model has an adapter already, and takes one at a time; to build on it, save the model, which adds it to the weights, and load that folder.");
+                "The model has an adapter already, and takes one at a time; to build on it, save the model, which adds it to the " +
+                "weights, and load that folder.");
         var made = make();
         made.Attach(this);
         Adapter = made;

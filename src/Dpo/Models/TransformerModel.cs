@@ -14,11 +14,12 @@ namespace Dpo.Models;
 /// prompt and generates with a key/value cache.
 /// </summary>
 /// <remarks>
-/// <para>An architecture of your own is a subclass: its constructor makes the modules and ends with <see cref="Assemble"/>; beyond that it
-/// says <see cref="MaxPositions"/>, <see cref="LayerCount"/>, <see cref="HeadSize"/>, <see cref="HiddenStates"/> and, where its layers
-/// attend otherwise than plainly, <see cref="StyleOf"/>. <see cref="ModelTypes.Register"/> has <see cref="CausalLanguageModel.Load"/> make it
-/// of a folder. Every <see cref="LinearLayer"/> takes a LoRA adapter, and weights are kept in half the memory where they are those
-/// of <see cref="LinearLayer"/> and <see cref="EmbeddingTable"/>; other modules are trained and saved as they are.</para>
+/// <para>An architecture of your own is a subclass: its constructor makes the modules and ends with <see cref="Assemble"/>;
+/// beyond that it says <see cref="MaxPositions"/>, <see cref="LayerCount"/>, <see cref="HeadSize"/>, <see cref="HiddenStates"/>
+/// and, where its layers attend otherwise than plainly, <see cref="StyleOf"/>. <see cref="ModelTypes.Register"/> has
+/// <see cref="CausalLanguageModel.Load"/> make it of a folder. Every <see cref="LinearLayer"/> takes a LoRA adapter, and weights
+/// are kept in half the memory where they are those of <see cref="LinearLayer"/> and <see cref="EmbeddingTable"/>; other modules
+/// are trained and saved as they are.</para>
 /// <para>Parameters are saved under the names of the fields that hold them.</para>
 /// </remarks>
 public abstract partial class TransformerModel : CausalLanguageModel
@@ -58,15 +59,16 @@ public abstract partial class TransformerModel : CausalLanguageModel
     /// <param name="layer">The block's index, from 0.</param>
     public virtual AttentionStyle StyleOf(int layer) => default;
 
-    /// <summary>The final hidden states of <paramref name="ids"/>, behind the last norm: what the output head is applied to.</summary>
+    /// <summary>The final hidden states of <paramref name="ids"/>, behind the last norm: what the output head is applied
+    /// to.</summary>
     /// <param name="ids">Token ids laid end to end, <c>[N]</c>, int64.</param>
     /// <param name="attention">Their positions, and which of them each may attend to. Ask each token's position of it, and call
     /// <see cref="Attention.Attend"/> once a block: what a token becomes may follow from other tokens in no other way.</param>
     /// <returns><c>[N, D]</c> in <see cref="ComputeType"/>, of the current dispose scope.</returns>
     public abstract Tensor HiddenStates(Tensor ids, Attention attention);
 
-    /// <summary>The data type of activations that enter a matrix product: fp32 or bf16, as <see cref="Precision"/> says. Hidden states
-    /// between blocks, norms and embeddings stay fp32 in either.</summary>
+    /// <summary>The data type of activations that enter a matrix product: fp32 or bf16, as <see cref="Precision"/> says. Hidden
+    /// states between blocks, norms and embeddings stay fp32 in either.</summary>
     public ScalarType ComputeType => Precision == Precision.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
 
     /// <summary>Entries of the vocabulary: V.</summary>
@@ -80,8 +82,8 @@ public abstract partial class TransformerModel : CausalLanguageModel
         _ => PlainHead,
     };
 
-    /// <summary>The ends of names of tensors that a file may hold and no parameter needs: constants, such as rotary frequencies or a
-    /// causal mask. None by default; any other tensor without a parameter is refused.</summary>
+    /// <summary>The ends of names of tensors that a file may hold and no parameter needs: constants, such as rotary frequencies
+    /// or a causal mask. None by default; any other tensor without a parameter is refused.</summary>
     protected virtual IReadOnlyList<string> ConstantTensors => [];
 
     /// <summary>The fields of <c>config.json</c> that describe this model, as <see cref="Save"/> writes them.</summary>
@@ -90,7 +92,8 @@ public abstract partial class TransformerModel : CausalLanguageModel
     /// <summary>What <see cref="CausalLanguageModel.Load"/> was given; null for a model that was made here.</summary>
     internal string? LoadedFrom { get; set; }
 
-    /// <summary>Files of the folder that it was loaded from and that it is saved with; null for a model that was made here.</summary>
+    /// <summary>Files of the folder that it was loaded from and that it is saved with; null for a model that was made
+    /// here.</summary>
     internal CompanionFiles? Companions { get; set; }
 
     /// <summary>The name of the module that the output head is, where it is one.</summary>
@@ -99,7 +102,8 @@ public abstract partial class TransformerModel : CausalLanguageModel
     /// <summary>The name of the token embedding's weight.</summary>
     internal string TokenVectorsName { get; private set; } = "";
 
-    /// <summary>What the names of all parameters but the output head's begin with, where they lie in a module of their own; else nothing.</summary>
+    /// <summary>What the names of all parameters but the output head's begin with, where they lie in a module of their own; else
+    /// nothing.</summary>
     internal string BodyPrefix => TokenVectorsName.Split('.') is [var body, _, _, ..] ? body + "." : "";
 
     /// <summary>The layer that the output head is; null where it is the token embedding.</summary>
@@ -110,31 +114,35 @@ public abstract partial class TransformerModel : CausalLanguageModel
 
     /// <summary>The output head without an adapter.</summary>
     private OutputHead PlainHead => tokens is null
-        ? throw new InvalidOperationException($"The constructor of {GetType().Name} must end with Assemble, which says what its embedding and its head are.")
+        ? throw new InvalidOperationException(
+            $"The constructor of {GetType().Name} must end with Assemble, which says what its embedding and its head are.")
         : new OutputHead(head?.Weight ?? tokens.Weight, head?.Bias, headSoftCap);
 
     /// <summary>
-    /// Ends the constructor of an architecture: registers the modules in the fields of the class, then the output head, and puts the model
-    /// into evaluation mode.
+    /// Ends the constructor of an architecture: registers the modules in the fields of the class, then the output head, and puts
+    /// the model into evaluation mode.
     /// </summary>
     /// <param name="tokens">The token embedding, somewhere in those modules.</param>
-    /// <param name="head">The output head, <c>[V, D]</c> with or without bias, which the model registers and disposes; null where it is the
-    /// token embedding.</param>
+    /// <param name="head">The output head, <c>[V, D]</c> with or without bias, which the model registers and disposes; null where
+    /// it is the token embedding.</param>
     /// <param name="headName">The name of the head's module in files, whether it is there or not.</param>
     /// <param name="headSoftCap">Logits x become cap·tanh(x / cap); null for none.</param>
-    protected void Assemble(EmbeddingTable tokens, LinearLayer? head = null, string headName = "lm_head", double? headSoftCap = null)
+    protected void Assemble(
+        EmbeddingTable tokens, LinearLayer? head = null, string headName = "lm_head", double? headSoftCap = null)
     {
         ArgumentNullException.ThrowIfNull(tokens);
         RegisterComponents();
         var table = named_modules().FirstOrDefault(named => ReferenceEquals(named.module, tokens)).name
-            ?? throw new ArgumentException($"The token embedding is in no field of {GetType().Name}, nor of its modules.", nameof(tokens));
+            ?? throw new ArgumentException(
+                $"The token embedding is in no field of {GetType().Name}, nor of its modules.", nameof(tokens));
         (this.tokens, TokenVectorsName, HeadName, this.headSoftCap) = (tokens, table + ".weight", headName, headSoftCap);
         if (head is not null)
             SetHead(head);
         eval();
     }
 
-    /// <summary>Gives all weights new values, to be trained from: matrices are drawn normally around 0, gains of norms are 1, biases 0.</summary>
+    /// <summary>Gives all weights new values, to be trained from: matrices are drawn normally around 0, gains of norms are 1,
+    /// biases 0.</summary>
     /// <param name="seed">Seeds the weights, by a generator of its own.</param>
     /// <param name="deviation">The standard deviation of the matrix of a name; 0.02 for all where null.</param>
     protected void DrawWeights(int seed, Func<string, double>? deviation = null)
@@ -157,8 +165,8 @@ public abstract partial class TransformerModel : CausalLanguageModel
     internal bool IsDerived(string tensor) =>
         (IsTied && tensor == HeadName + ".weight") || ConstantTensors.Any(end => tensor.EndsWith(end, StringComparison.Ordinal));
 
-    /// <summary>What <see cref="Head"/> is applied to: the hidden states, and behind them what an adapter of the head multiplies its
-    /// <see cref="OutputHead.LowRank"/> with.</summary>
+    /// <summary>What <see cref="Head"/> is applied to: the hidden states, and behind them what an adapter of the head multiplies
+    /// its <see cref="OutputHead.LowRank"/> with.</summary>
     internal Tensor HeadInputs(Tensor ids, Attention attention)
     {
         var hidden = HiddenStates(ids, attention);
@@ -172,7 +180,8 @@ public abstract partial class TransformerModel : CausalLanguageModel
         var longest = layout.Positions.Max() + 1;
         if (longest > MaxPositions)
             throw new InvalidInputException(
-                $"A sequence has {longest} tokens, but the model has {MaxPositions} positions; shorten it with a smaller maximum length.");
+                $"A sequence has {longest} tokens, but the model has {MaxPositions} positions; shorten it with a smaller maximum " +
+                "length.");
         return HeadInputs(ids, AttentionOver(layout, ids.device));
     }
 
@@ -181,9 +190,9 @@ public abstract partial class TransformerModel : CausalLanguageModel
         LayoutAttention.Of(layout, device, ComputeType, HeadSize, [.. Enumerable.Range(0, LayerCount).Select(StyleOf)]);
 
     /// <summary>
-    /// Writes <c>config.json</c> and <c>model.safetensors</c> (fp32) as transformers loads them, and what else came with the model
-    /// (<c>generation_config.json</c>, its licence); the tokenizer's files are written by <see cref="TextTokenizer.Save"/>. Each file is
-    /// written under another name first, then renamed.
+    /// Writes <c>config.json</c> and <c>model.safetensors</c> (fp32) as transformers loads them, and what else came with the
+    /// model (<c>generation_config.json</c>, its licence); the tokenizer's files are written by <see cref="TextTokenizer.Save"/>.
+    /// Each file is written under another name first, then renamed.
     /// </summary>
     /// <remarks>
     /// What is saved is the model as it computes, whole: an adapter is added to the weights in the file, in fp32, merged or not,
@@ -220,7 +229,8 @@ public abstract partial class TransformerModel : CausalLanguageModel
 
     /// <summary>Freezes the model and keeps its matrices, embeddings included, in another type.</summary>
     /// <param name="dtype">The type.</param>
-    /// <param name="areFilled">Whether they hold values, which are converted; else nothing is written to their memory yet.</param>
+    /// <param name="areFilled">Whether they hold values, which are converted; else nothing is written to their memory
+    /// yet.</param>
     internal void StoreMatrices(ScalarType dtype, bool areFilled)
     {
         foreach (var parameter in parameters())
@@ -234,7 +244,8 @@ public abstract partial class TransformerModel : CausalLanguageModel
                 table.Replace(Stored(table.Weight), isTrained: false);
         }
 
-        Tensor Stored(Tensor weight) => areFilled ? weight.detach().to(dtype) : empty(weight.shape, dtype: dtype, device: weight.device);
+        Tensor Stored(Tensor weight) =>
+            areFilled ? weight.detach().to(dtype) : empty(weight.shape, dtype: dtype, device: weight.device);
     }
 
     private void SetHead(LinearLayer layer)

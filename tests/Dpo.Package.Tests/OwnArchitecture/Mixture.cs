@@ -2,8 +2,8 @@
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-/// <summary>A decoder with two experts in place of each feed-forward layer, which a router weighs for every token; every other layer sees a
-/// window of the past.</summary>
+/// <summary>A decoder with two experts in place of each feed-forward layer, which a router weighs for every token; every other
+/// layer sees a window of the past.</summary>
 internal sealed class Mixture : TransformerModel
 {
     private readonly ModelConfig config;
@@ -20,10 +20,12 @@ internal sealed class Mixture : TransformerModel
         HeadSize = width / heads;
         embed_tokens = new EmbeddingTable(config.Int("vocab_size"), width);
         layers = new BlockSequence<MixtureBlock>(LayerCount, layer => new MixtureBlock(
-            new GroupedQueryAttention(layer, width, heads, config.Int("num_key_value_heads", heads), HeadSize, StyleOf(layer)), width, config.Int("expert_size")));
+            new GroupedQueryAttention(layer, width, heads, config.Int("num_key_value_heads", heads), HeadSize, StyleOf(layer)),
+            width, config.Int("expert_size")));
         norm = new LayerNormalization(width, config.Double("norm_eps", 1e-5));
         rotary = new RotaryEmbedding(RotaryFields.Size(config, HeadSize), RotaryFields.Parameters(config));
-        Assemble(embed_tokens, config.Bool("tie_word_embeddings", true) ? null : new LinearLayer(width, config.Int("vocab_size"), hasBias: true));
+        var head = config.Bool("tie_word_embeddings", true) ? null : new LinearLayer(width, config.Int("vocab_size"), hasBias: true);
+        Assemble(embed_tokens, head);
     }
 
     /// <summary>One of new weights.</summary>
@@ -62,7 +64,8 @@ internal sealed class MixtureBlock : nn.Module<Tensor, Rotation, Attention, Scal
         self_attn = attention;
         experts_norm = new RmsNorm(width, epsilon: 1e-6);
         router = new LinearLayer(width, 2, hasBias: true);
-        experts = nn.ModuleList(new GatedMlp(width, expertSize), new GatedMlp(width, expertSize, activation: x => nn.functional.gelu(x)));
+        experts = nn.ModuleList(
+            new GatedMlp(width, expertSize), new GatedMlp(width, expertSize, activation: x => nn.functional.gelu(x)));
         RegisterComponents();
     }
 

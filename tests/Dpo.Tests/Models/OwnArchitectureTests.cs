@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Tests;
 
-/// <summary>What an architecture of one's own is told where it does not keep to the contract; that one works which does is shown by a
-/// program against the package.</summary>
+/// <summary>What an architecture of one's own is told where it does not keep to the contract; that one works which does is shown
+/// by a program against the package.</summary>
 public class OwnArchitectureTests
 {
     private const string Type = "own_architecture_tests";
@@ -55,7 +55,9 @@ public class OwnArchitectureTests
         using var folder = new TemporaryFolder();
         folder.Write("config.json", """{"model_type": "mamba"}""");
         var message = Assert.Throws<InvalidInputException>(() => CausalLanguageModel.Load(folder.Path)).Message;
-        Assert.StartsWith($"{folder.File("config.json")}: `model_type` is \"mamba\"; Dpo implements gemma2, gpt2, gpt_neox, gptj, llama, mistral, ", message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"{folder.File("config.json")}: `model_type` is \"mamba\"; Dpo implements gemma2, gpt2, gpt_neox, gptj, llama, mistral, ",
+            message, StringComparison.Ordinal);
         Assert.EndsWith("; one of your own is made known by ModelTypes.Register.", message, StringComparison.Ordinal);
     }
 
@@ -72,7 +74,8 @@ public class OwnArchitectureTests
             model.Save(folder.Path);
         }
         using var loaded = CausalLanguageModel.Load(folder.Path);
-        Assert.Equal(("table.weight", 7, 2f), (loaded.TokenVectorsName, loaded.VocabularySize, Assert.IsType<Own>(loaded).Table.Weight.mean().item<float>()));
+        var mean = Assert.IsType<Own>(loaded).Table.Weight.mean().item<float>();
+        Assert.Equal(("table.weight", 7, 2f), (loaded.TokenVectorsName, loaded.VocabularySize, mean));
     }
 
     [Fact]
@@ -81,7 +84,8 @@ public class OwnArchitectureTests
         using var scope = NewDisposeScope();
         using var windowed = new Own { Style = new(Window: 2) };
         var layout = new SequenceLayout([new(3, [2])]);
-        const string message = "A layer attends through a window of 2 positions, but the model said so of none; its StyleOf must say what its layers do.";
+        const string message = "A layer attends through a window of 2 positions, but the model said so of none; " +
+            "its StyleOf must say what its layers do.";
         Assert.Equal(message, Assert.Throws<InvalidOperationException>(() => windowed.call(zeros(4, int64), layout)).Message);
         Assert.Equal(message, Assert.Throws<InvalidOperationException>(
             () => windowed.HiddenStates(zeros(4, int64), new BucketedAttention(layout, CPU, float32))).Message);

@@ -6,10 +6,12 @@ namespace Dpo.Models.Architectures;
 /// <summary>Makes the architectures of this room known.</summary>
 internal static class BuiltInArchitectures
 {
-    /// <summary>Runs before any other code of the library, so that <see cref="CausalLanguageModel.Load"/> finds them however it is
-    /// reached. It makes no model, and loads nothing native.</summary>
+    /// <summary>Runs before any other code of the library, so that <see cref="CausalLanguageModel.Load"/> finds them however it
+    /// is reached. It makes no model, and loads nothing native.</summary>
     [ModuleInitializer]
-    [SuppressMessage("Usage", "CA2255", Justification = "Nothing that loads a model names an architecture: this alone makes them known, and keeps them from being trimmed.")]
+    [SuppressMessage(
+        "Usage", "CA2255",
+        Justification = "Nothing that loads a model names an architecture: this alone makes them known, and keeps them from being trimmed.")]
     internal static void Register()
     {
         ModelTypes.Register("gpt2", file => new Gpt2(Gpt2Config.From(file), file));

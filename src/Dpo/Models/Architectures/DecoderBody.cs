@@ -14,14 +14,15 @@ internal sealed class DecoderBody : nn.Module
     private readonly RotaryEmbedding rotary;
 
     /// <summary>Makes a body of its parts.</summary>
-    /// <param name="names">What Hugging Face calls embedding, blocks and norm, because the keys of the state dict are made of that.</param>
+    /// <param name="names">What Hugging Face calls embedding, blocks and norm, because the keys of the state dict are made of
+    /// that.</param>
     /// <param name="tokens">The token embedding.</param>
     /// <param name="blocks">The blocks.</param>
     /// <param name="norm">The norm.</param>
     /// <param name="rotary">The positions.</param>
     public DecoderBody(
-        (string Tokens, string Blocks, string Norm) names, EmbeddingTable tokens, BlockSequence<DecoderBlock> blocks, nn.Module<Tensor, Tensor> norm,
-        RotaryEmbedding rotary)
+        (string Tokens, string Blocks, string Norm) names, EmbeddingTable tokens, BlockSequence<DecoderBlock> blocks,
+        nn.Module<Tensor, Tensor> norm, RotaryEmbedding rotary)
         : base(nameof(DecoderBody))
     {
         (this.tokens, this.blocks, this.norm, this.rotary) = (tokens, blocks, norm, rotary);
@@ -46,7 +47,8 @@ internal sealed class DecoderBody : nn.Module
         if (embeddingScale != 1)
             embedded = embedded.Times(embeddingScale);
         var computeType = model.ComputeType;
-        var hidden = blocks.Run(embedded, model.CheckpointActivations, (block, input) => block.call(input, rotation, attention, computeType));
+        var hidden = blocks.Run(
+            embedded, model.CheckpointActivations, (block, input) => block.call(input, rotation, attention, computeType));
         return norm.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 

@@ -53,7 +53,9 @@ internal sealed record DecoderConfig
     /// <param name="tied">Whether the output head is the token embedding where the file does not say.</param>
     public static DecoderConfig From(ModelConfig config, IReadOnlyList<int?>? windows = null, bool tied = false)
     {
-        var hidden = config.Has("head_dim") ? config.Int("hidden_size") : config.Multiple("hidden_size", of: "num_attention_heads");
+        var hidden = config.Has("head_dim")
+            ? config.Int("hidden_size")
+            : config.Multiple("hidden_size", of: "num_attention_heads");
         var heads = config.Int("num_attention_heads");
         var keyValueHeads = config.Int("num_key_value_heads", heads);
         if (heads % keyValueHeads != 0)
@@ -86,11 +88,14 @@ internal sealed record DecoderConfig
     /// <param name="inputBias">Whether queries, keys and values have a bias.</param>
     /// <param name="outputBias">Whether the output has one.</param>
     /// <param name="normalized">Whether every head of queries and keys is normalized before it is turned (Qwen 3).</param>
-    public GroupedQueryAttention SelfAttention(int layer, bool inputBias = false, bool outputBias = false, bool normalized = false) => new(
-        layer, HiddenSize, HeadCount, KeyValueHeadCount, HeadSize, AttentionStyle(layer), inputBias, outputBias, normalized ? NormEpsilon : null);
+    public GroupedQueryAttention SelfAttention(
+        int layer, bool inputBias = false, bool outputBias = false, bool normalized = false) => new(
+            layer, HiddenSize, HeadCount, KeyValueHeadCount, HeadSize, AttentionStyle(layer), inputBias, outputBias,
+            normalized ? NormEpsilon : null);
 
     /// <summary>A feed-forward layer; SiLU where no activation is given.</summary>
-    public GatedMlp Mlp(bool hasBias = false, Func<Tensor, Tensor>? activation = null) => new(HiddenSize, InnerSize, hasBias, activation);
+    public GatedMlp Mlp(bool hasBias = false, Func<Tensor, Tensor>? activation = null) =>
+        new(HiddenSize, InnerSize, hasBias, activation);
 
     /// <summary>A norm of hidden states.</summary>
     public RmsNorm Norm() => new(HiddenSize, NormEpsilon, NormsAroundOne);

@@ -21,7 +21,8 @@ public sealed class Gpt2 : TransformerModel
     public Gpt2(Gpt2Config config, int seed = 0)
         : this(config, config?.ToModelConfig() ?? throw new ArgumentNullException(nameof(config)))
     {
-        DrawWeights(seed, name => name.EndsWith("c_proj.weight", StringComparison.Ordinal) ? 0.02 / Math.Sqrt(2 * config.LayerCount) : 0.02);
+        var ofLast = 0.02 / Math.Sqrt(2 * config.LayerCount);
+        DrawWeights(seed, name => name.EndsWith("c_proj.weight", StringComparison.Ordinal) ? ofLast : 0.02);
     }
 
     /// <summary>Creates the model with weights that are still to be filled.</summary>
@@ -30,7 +31,8 @@ public sealed class Gpt2 : TransformerModel
     {
         this.config = config;
         transformer = new Gpt2Body(config);
-        Assemble(transformer.Tokens, config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false));
+        var head = config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
+        Assemble(transformer.Tokens, head);
     }
 
     /// <inheritdoc/>
@@ -75,7 +77,8 @@ internal sealed class Gpt2Body : nn.Module
     {
         using var scope = NewDisposeScope();
         var hidden = h.Run(
-            wte.call(ids).Plus(wpe.call(attention.Positions)), checkpoint, (block, input) => block.Forward(input, attention, computeType));
+            wte.call(ids).Plus(wpe.call(attention.Positions)), checkpoint,
+            (block, input) => block.Forward(input, attention, computeType));
         return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 }
@@ -125,7 +128,8 @@ internal sealed class Gpt2Attention : nn.Module
     public Tensor Forward(Tensor x, Attention attention)
     {
         var projected = c_attn.call(x).view(x.size(0), 3, heads, -1);
-        return c_proj.call(attention.Attend(layer, query: projected.select(1, 0), key: projected.select(1, 1), value: projected.select(1, 2)));
+        return c_proj.call(attention.Attend(
+            layer, query: projected.select(1, 0), key: projected.select(1, 1), value: projected.select(1, 2)));
     }
 }
 

@@ -38,7 +38,8 @@ public sealed class GptNeoX : TransformerModel
     public override int HeadSize => config.HiddenSize / config.HeadCount;
 
     /// <inheritdoc/>
-    protected override IReadOnlyList<string> ConstantTensors => [".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
+    protected override IReadOnlyList<string> ConstantTensors =>
+        [".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
 
     /// <inheritdoc/>
     public override Tensor HiddenStates(Tensor ids, Attention attention) => gpt_neox.HiddenStates(ids, attention, this);

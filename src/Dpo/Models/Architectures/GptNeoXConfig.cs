@@ -23,7 +23,8 @@ internal sealed record GptNeoXConfig
 
     public required RotaryEmbedding Rotary { get; init; }
 
-    /// <summary>Whether attention and feed-forward layer both start from a block's input; else the one follows the other.</summary>
+    /// <summary>Whether attention and feed-forward layer both start from a block's input; else the one follows the
+    /// other.</summary>
     public required bool ParallelResidual { get; init; }
 
     /// <summary>Whether GELU is computed through tanh, as 20B was trained, instead of exactly, as Pythia.</summary>

@@ -3,7 +3,8 @@ namespace Dpo.Models.Architectures;
 /// <summary>Llama 1 to 3 (Touvron et al. 2023, Grattafiori et al. 2024): the decoder that the others here vary.</summary>
 public sealed class Llama : RotaryDecoder
 {
-    /// <summary>Creates the model with weights drawn as transformers draws them: normal with deviation 0.02, norms at one.</summary>
+    /// <summary>Creates the model with weights drawn as transformers draws them: normal with deviation 0.02, norms at
+    /// one.</summary>
     /// <param name="config">The model's shape.</param>
     /// <param name="seed">Seeds the weights, by a generator of its own.</param>
     public Llama(LlamaConfig config, int seed = 0)

@@ -1,6 +1,7 @@
 namespace Dpo.Models.Architectures;
 
-/// <summary>Mistral (Jiang et al. 2023): Llama without biases, every layer behind a sliding window where the file names one.</summary>
+/// <summary>Mistral (Jiang et al. 2023): Llama without biases, every layer behind a sliding window where the file names
+/// one.</summary>
 public sealed class Mistral : RotaryDecoder
 {
     internal Mistral(ModelConfig file)

@@ -10,7 +10,8 @@ public sealed class Qwen2 : RotaryDecoder
     }
 
     private Qwen2(ModelConfig file, DecoderConfig config)
-        : base(nameof(Qwen2), file, config, layer => new PreNormBlock(config, config.SelfAttention(layer, inputBias: true), config.Mlp()))
+        : base(nameof(Qwen2), file, config, layer => new PreNormBlock(
+            config, config.SelfAttention(layer, inputBias: true), config.Mlp()))
     {
     }
 

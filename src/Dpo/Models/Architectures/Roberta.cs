@@ -71,7 +71,8 @@ internal sealed class RobertaEmbeddings : nn.Module
     public Tensor Forward(Tensor ids, Tensor positions) =>
         LayerNorm.call(Rows(word_embeddings, ids).Plus(token_type_embeddings.Weight.select(0, 0)).Plus(Rows(position_embeddings, positions)));
 
-    private static Tensor Rows(EmbeddingTable table, Tensor ids) => table.call(ids.flatten()).view(ids.shape[0], ids.shape[1], -1);
+    private static Tensor Rows(EmbeddingTable table, Tensor ids) =>
+        table.call(ids.flatten()).view(ids.shape[0], ids.shape[1], -1);
 }
 
 internal sealed class RobertaEncoder : nn.Module

@@ -9,12 +9,12 @@ using static TorchSharp.torch;
 namespace Dpo.Models.Architectures;
 
 /// <summary>
-/// A text classifier built on RoBERTa (Liu et al. 2019), such as <c>siebert/sentiment-roberta-large-english</c>: the reward of the
-/// paper's IMDb experiment is what it says of a continued review.
+/// A text classifier built on RoBERTa (Liu et al. 2019), such as <c>siebert/sentiment-roberta-large-english</c>: the reward of
+/// the paper's IMDb experiment is what it says of a continued review.
 /// </summary>
 /// <remarks>
-/// It judges and is not trained. Every text is put between <c>&lt;s&gt;</c> and <c>&lt;/s&gt;</c>, and where it is too long for the
-/// model's positions (512 in the published models) its end is cut off. Special tokens spelled in a text stay text.
+/// It judges and is not trained. Every text is put between <c>&lt;s&gt;</c> and <c>&lt;/s&gt;</c>, and where it is too long for
+/// the model's positions (512 in the published models) its end is cut off. Special tokens spelled in a text stay text.
 /// <code>
 /// using var classifier = RobertaClassifier.Load("siebert/sentiment-roberta-large-english");
 /// var positive = classifier.IndexOf("POSITIVE");
@@ -40,8 +40,8 @@ public sealed class RobertaClassifier : IDisposable
     public IReadOnlyList<string> Labels => config.Labels;
 
     /// <summary>
-    /// Loads a model folder in Hugging Face's layout: <c>config.json</c>, the tokenizer (<c>vocab.json</c> and <c>merges.txt</c>, or
-    /// <c>tokenizer.json</c>), and the weights as safetensors or <c>pytorch_model.bin</c>. Weights become fp32.
+    /// Loads a model folder in Hugging Face's layout: <c>config.json</c>, the tokenizer (<c>vocab.json</c> and <c>merges.txt</c>,
+    /// or <c>tokenizer.json</c>), and the weights as safetensors or <c>pytorch_model.bin</c>. Weights become fp32.
     /// </summary>
     /// <param name="folder">The folder of a <c>RobertaForSequenceClassification</c>; or its name on the Hugging Face hub, such as
     /// <c>siebert/sentiment-roberta-large-english</c>, where <c>hf download</c> has put it into the local cache.</param>

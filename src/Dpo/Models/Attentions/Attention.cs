@@ -3,11 +3,12 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Attentions;
 
-/// <summary>Which tokens attend to which: the one thing about a batch's shape that a transformer's blocks do not know. A model is given
-/// one that shares prompts, or one that keeps keys and values between two tokens, and calls it once a block.</summary>
+/// <summary>Which tokens attend to which: the one thing about a batch's shape that a transformer's blocks do not know. A model is
+/// given one that shares prompts, or one that keeps keys and values between two tokens, and calls it once a block.</summary>
 public abstract class Attention
 {
-    /// <summary>The position of every token in its sequence, from 0, <c>[N]</c>, int64. It is the attention's to dispose.</summary>
+    /// <summary>The position of every token in its sequence, from 0, <c>[N]</c>, int64. It is the attention's to
+    /// dispose.</summary>
     public abstract Tensor Positions { get; }
 
     /// <summary>Softmax attention. Keys and values may have fewer heads than queries (Ainslie et al. 2023): the first of them
@@ -16,8 +17,8 @@ public abstract class Attention
     /// <param name="query"><c>[N, heads, head size]</c>; positions, where they are rotary, are in it.</param>
     /// <param name="key"><c>[N, kv heads, head size]</c>, of the query's type; kv heads divide heads.</param>
     /// <param name="value"><c>[N, kv heads, head size]</c>, of the query's type.</param>
-    /// <param name="style">Scale, soft cap and window of this layer: what the model says of it beforehand (<c>StyleOf</c>). The default
-    /// is plain attention.</param>
+    /// <param name="style">Scale, soft cap and window of this layer: what the model says of it beforehand (<c>StyleOf</c>). The
+    /// default is plain attention.</param>
     /// <returns><c>[N, heads · head size]</c>, of the query's type and the current dispose scope.</returns>
     /// <exception cref="InvalidOperationException">The style is not what the model said.</exception>
     public abstract Tensor Attend(int layer, Tensor query, Tensor key, Tensor value, AttentionStyle style = default);
@@ -30,7 +31,8 @@ public abstract class Attention
     /// <param name="causal">Whether a row sees the columns up to its own number; only without a mask.</param>
     /// <param name="style">Scale and soft cap.</param>
     /// <returns><c>[B, H, T, size]</c>.</returns>
-    private protected static Tensor Softmax(Tensor query, Tensor key, Tensor value, Tensor? mask, bool causal, AttentionStyle style)
+    private protected static Tensor Softmax(
+        Tensor query, Tensor key, Tensor value, Tensor? mask, bool causal, AttentionStyle style)
     {
         // TorchSharp's fused attention always scales by 1/√size.
         var fused = 1 / Math.Sqrt(query.shape[^1]);

@@ -33,7 +33,8 @@ internal sealed class BucketCells
         Buckets.Add((count, width, longest));
     }
 
-    /// <summary>The buckets: examples, cells of each, and tokens of the longest sequence. Their cells lie one bucket behind the other.</summary>
+    /// <summary>The buckets: examples, cells of each, and tokens of the longest sequence. Their cells lie one bucket behind the
+    /// other.</summary>
     public List<(int Count, int Width, int Longest)> Buckets { get; } = [];
 
     /// <summary>Which row every cell holds.</summary>

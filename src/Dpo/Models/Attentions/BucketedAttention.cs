@@ -6,7 +6,8 @@ namespace Dpo.Models.Attentions;
 
 /// <summary>
 /// Attention over a <see cref="SequenceLayout"/> in a few large calls: examples of similar size are padded to the same and go
-/// together under a mask. For GPUs, where a call costs more than some padding does, wherever <see cref="FlashAttention"/> does not serve.
+/// together under a mask. For GPUs, where a call costs more than some padding does, wherever <see cref="FlashAttention"/> does
+/// not serve.
 /// </summary>
 internal sealed class BucketedAttention : Attention
 {
@@ -18,7 +19,8 @@ internal sealed class BucketedAttention : Attention
     private readonly Tensor rowOfCell;
     private readonly Tensor cellOfRow;
 
-    /// <summary>Makes the positions, indices and masks, which all layers share; they belong to the current dispose scope.</summary>
+    /// <summary>Makes the positions, indices and masks, which all layers share; they belong to the current dispose
+    /// scope.</summary>
     /// <param name="layout">Where prompts and completions lie.</param>
     /// <param name="device">The device of the queries.</param>
     /// <param name="dtype">The data type of the queries.</param>
@@ -55,7 +57,8 @@ internal sealed class BucketedAttention : Attention
         // All buckets' cells at once: the backward pass of a split is one concatenation.
         var (queries, keys, values) = (Cells(query), Cells(key), Cells(value));
         var outputs = buckets.Select((bucket, index) => GroupedSoftmax(
-            Heads(queries[index]), Heads(keys[index]), Heads(values[index]), SharedPromptMask.Find(bucket.Masks, style), style)).ToList();
+            Heads(queries[index]), Heads(keys[index]), Heads(values[index]), SharedPromptMask.Find(bucket.Masks, style),
+            style)).ToList();
         return cat(outputs).index_select(0, cellOfRow);
 
         Tensor[] Cells(Tensor x) => [.. x.index_select(0, rowOfCell).split(cellsOfBucket).Zip(buckets, (cells, bucket) => cells.unflatten(0, -1, bucket.Width))];

@@ -10,9 +10,10 @@ namespace Dpo.Models.Attentions;
 /// <remarks>
 /// <para>Sequence i has row i, from its first column. A row that has become free is used again as it is: what is left of the
 /// sequence before lies behind what the new one sees.</para>
-/// <para>On the CPU each head reads the columns that it sees where they lie, so that prompts may lie apart. On other devices, where
-/// every operation is a launch, a prompt that one sequence continues is copied before the sequence's own columns, and one call of
-/// LibTorch's fused attention sees both; where a prompt has several sequences, they are rows of one product with its keys.</para>
+/// <para>On the CPU each head reads the columns that it sees where they lie, so that prompts may lie apart. On other devices,
+/// where every operation is a launch, a prompt that one sequence continues is copied before the sequence's own columns, and one
+/// call of LibTorch's fused attention sees both; where a prompt has several sequences, they are rows of one product with its
+/// keys.</para>
 /// </remarks>
 internal sealed class CachedAttention : Attention, IDisposable
 {

@@ -46,7 +46,8 @@ internal sealed class CachedPrompts(int layers, int width, bool mayBeEmpty) : ID
     /// <summary>Gives a row up.</summary>
     public void Remove(int row) => lengths[row] = 0;
 
-    /// <summary>Where the tokens of prompts that lie end to end are stored, <c>[T · kv heads]</c>, of the current dispose scope.</summary>
+    /// <summary>Where the tokens of prompts that lie end to end are stored, <c>[T · kv heads]</c>, of the current dispose
+    /// scope.</summary>
     /// <param name="rows">The prompts' rows.</param>
     /// <param name="keyHeads">Heads of a key.</param>
     /// <param name="device">The cache's device.</param>
@@ -82,7 +83,8 @@ internal sealed class CachedPrompts(int layers, int width, bool mayBeEmpty) : ID
         return cache.DetachFromDisposeScope();
     }
 
-    /// <summary>A cache of as many rows as there are; twice as many as before where they no longer suffice, so that few are copied.</summary>
+    /// <summary>A cache of as many rows as there are; twice as many as before where they no longer suffice, so that few are
+    /// copied.</summary>
     private Tensor Grown(ref Tensor? cache, Tensor like)
     {
         var rows = cache?.shape[0] ?? 0;

@@ -40,7 +40,8 @@ internal sealed class CachedStep : IDisposable
         (Writes, PromptGrid, PlacesInGrid, apartEnds, ownEnds) = (onDevice[0], onDevice[1], onDevice[2], onDevice[3], onDevice[4]);
     }
 
-    /// <summary>Where the new keys and values are written, among all columns of all heads of all rows: <c>[S · kv heads]</c>.</summary>
+    /// <summary>Where the new keys and values are written, among all columns of all heads of all rows: 
+    /// <c>[S · kv heads]</c>.</summary>
     public Tensor Writes { get; }
 
     /// <summary>So many columns of prompts that are kept apart are looked at.</summary>

@@ -8,17 +8,18 @@ using static TorchSharp.torch;
 namespace Dpo.Models.Attentions;
 
 /// <summary>
-/// Attention over a <see cref="SequenceLayout"/> on an NVIDIA GPU, in bf16: one call of LibTorch's flash attention (Dao 2023) for sequences of
-/// all lengths laid end to end. Nothing is padded, there is no mask, and query heads share keys where they lie.
+/// Attention over a <see cref="SequenceLayout"/> on an NVIDIA GPU, in bf16: one call of LibTorch's flash attention (Dao 2023) for
+/// sequences of all lengths laid end to end. Nothing is padded, there is no mask, and query heads share keys where they lie.
 /// </summary>
 /// <remarks>
-/// An example's prompt and first completion are one causal sequence. The rows of every further completion are the last of a sequence
-/// that begins with the prompt: its keys and values are gathered in front of the completion's own, the prompt's queries are not computed again.
+/// An example's prompt and first completion are one causal sequence. The rows of every further completion are the last of a
+/// sequence that begins with the prompt: its keys and values are gathered in front of the completion's own, the prompt's queries
+/// are not computed again.
 /// </remarks>
 internal sealed class FlashAttention : Attention
 {
-    // TorchSharp has no binding for the kernel, but TorchScript sees every operator. The causal border is that of the last row, the window's
-    // sizes count the rows before and after a row; -1 for all.
+    // TorchSharp has no binding for the kernel, but TorchScript sees every operator. The causal border is that of the last row,
+    // the window's sizes count the rows before and after a row; -1 for all.
     private static readonly jit.CompilationUnit script = jit.compile(
         """
         def attend(query, key, value, query_starts, key_starts, most_queries: int, most_keys: int, scale: float, before: int):
@@ -63,7 +64,10 @@ internal sealed class FlashAttention : Attention
     public override Tensor Attend(int layer, Tensor query, Tensor key, Tensor value, AttentionStyle style = default)
     {
         if (style.SoftCap is not null)
-            throw new InvalidOperationException("A layer caps its scores, but the model said so of none; its StyleOf must say what its layers do.");
+        {
+            throw new InvalidOperationException(
+                "A layer caps its scores, but the model said so of none; its StyleOf must say what its layers do.");
+        }
         using var scope = NewDisposeScope();
         if (rowOfKey is not null)
             (key, value) = (key.index_select(0, rowOfKey), value.index_select(0, rowOfKey));

@@ -2,7 +2,8 @@ using Dpo.Layout;
 
 namespace Dpo.Models.Attentions;
 
-/// <summary>A layout as sequences of keys, of each of which the last rows are queries; queries lie in the layout's order.</summary>
+/// <summary>A layout as sequences of keys, of each of which the last rows are queries; queries lie in the layout's
+/// order.</summary>
 internal sealed class FlashSequences
 {
     /// <summary>Takes a layout apart.</summary>

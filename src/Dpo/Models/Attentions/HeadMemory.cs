@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Attentions;
 
-/// <summary>The memory of a tensor <c>[…, size]</c> on the CPU whose rows each lie in one piece; valid while the tensor lives.</summary>
+/// <summary>The memory of a tensor <c>[…, size]</c> on the CPU whose rows each lie in one piece; valid while the tensor
+/// lives.</summary>
 /// <typeparam name="T">How its numbers are stored: float, or the bits of a bf16.</typeparam>
 internal readonly unsafe struct HeadMemory<T>
     where T : unmanaged

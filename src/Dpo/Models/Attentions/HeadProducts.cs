@@ -5,7 +5,8 @@ namespace Dpo.Models.Attentions;
 
 /// <summary>Products of a query and of weights with columns of keys and values, which are read where they lie, once.</summary>
 /// <remarks>Numbers are taken out of memory in pairs of vectors. Those of bf16 share their bits: what is even goes to the first
-/// vector and what is odd to the second, which takes one instruction each. A query and an output are kept in that order too.</remarks>
+/// vector and what is odd to the second, which takes one instruction each. A query and an output are kept in that order
+/// too.</remarks>
 /// <typeparam name="T">How numbers are stored: float, or the bits of a bf16.</typeparam>
 internal static unsafe class HeadProducts<T>
     where T : unmanaged
@@ -89,7 +90,8 @@ internal static unsafe class HeadProducts<T>
         return (Vector.AsVectorSingle(bits << 16), Vector.AsVectorSingle(bits & new Vector<uint>(0xFFFF0000)));
     }
 
-    /// <summary>The bits of numbers, the upper half rounded to the nearest, and to the even one of two that are equally near.</summary>
+    /// <summary>The bits of numbers, the upper half rounded to the nearest, and to the even one of two that are equally
+    /// near.</summary>
     private static Vector<uint> Rounded(Vector<float> numbers)
     {
         var bits = Vector.AsVectorUInt32(numbers);

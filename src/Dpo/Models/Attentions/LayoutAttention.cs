@@ -5,23 +5,26 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Attentions;
 
-/// <summary>Chooses the attention over a layout, and makes it once for all models that run over that layout while it lives: a policy and
-/// its reference.</summary>
+/// <summary>Chooses the attention over a layout, and makes it once for all models that run over that layout while it lives: a
+/// policy and its reference.</summary>
 internal static class LayoutAttention
 {
     private static readonly ConditionalWeakTable<SequenceLayout, Made> last = [];
 
-    /// <summary>The attention that suits the device. It belongs to the dispose scope that is the current one when it is made.</summary>
+    /// <summary>The attention that suits the device. It belongs to the dispose scope that is the current one when it is
+    /// made.</summary>
     /// <param name="layout">Where prompts and completions lie.</param>
     /// <param name="device">The device of the queries.</param>
     /// <param name="dtype">The data type of the queries.</param>
     /// <param name="headSize">Entries of a head.</param>
     /// <param name="styles">How every layer attends.</param>
-    public static Attention Of(SequenceLayout layout, Device device, ScalarType dtype, int headSize, IReadOnlyList<AttentionStyle> styles)
+    public static Attention Of(
+        SequenceLayout layout, Device device, ScalarType dtype, int headSize, IReadOnlyList<AttentionStyle> styles)
     {
         int[] windows = [.. styles.Select(style => style.Window).OfType<int>().Distinct()];
         var isFlash = styles.All(style => style.SoftCap is null) && FlashAttention.Takes(device, dtype, headSize);
-        var kind = new Kind(device.type, device.index, dtype, DeviceStrategies.AreFor(device), isFlash, string.Join(',', windows));
+        var kind = new Kind(
+            device.type, device.index, dtype, DeviceStrategies.AreFor(device), isFlash, string.Join(',', windows));
         if (last.TryGetValue(layout, out var made) && made.Kind == kind && !made.Attention.Positions.IsInvalid)
             return made.Attention;
 

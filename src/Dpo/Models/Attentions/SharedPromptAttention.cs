@@ -9,8 +9,8 @@ namespace Dpo.Models.Attentions;
 /// </summary>
 /// <remarks>
 /// An example's prompt and first completion are one causal sequence. The rows of every further completion attend to the prompt
-/// and to themselves, so that nothing is computed between completions only to be masked. It is fp32 at either precision: libtorch's
-/// bf16 attention sets up a small product anew for every head and block, and took a fourth of a bf16 step.
+/// and to themselves, so that nothing is computed between completions only to be masked. It is fp32 at either precision:
+/// libtorch's bf16 attention sets up a small product anew for every head and block, and took a fourth of a bf16 step.
 /// </remarks>
 internal sealed class SharedPromptAttention : Attention
 {
@@ -78,7 +78,8 @@ internal sealed class SharedPromptAttention : Attention
     {
         public int Columns => Before + Rows;
 
-        /// <summary>What is added to the scores, <c>[rows, before + rows]</c>; null where it is causal and nothing else.</summary>
+        /// <summary>What is added to the scores, <c>[rows, before + rows]</c>; null where it is causal and nothing
+        /// else.</summary>
         public Tensor? Mask(int window, Device device)
         {
             if (Before == 0 && window >= Columns)

@@ -10,9 +10,10 @@ internal static class SharedPromptMask
     /// <summary>The window of a layer that has none.</summary>
     public const int NoWindow = int.MaxValue;
 
-    /// <summary>What attention adds to the scores of examples that are padded to one width, of the current dispose scope.</summary>
-    /// <param name="owner">Whose every cell is, <c>[E, W]</c>, int64: 0 of its prompt, which is visible to all that come later; a completion's
-    /// share a number, padding, which comes last, another.</param>
+    /// <summary>What attention adds to the scores of examples that are padded to one width, of the current dispose
+    /// scope.</summary>
+    /// <param name="owner">Whose every cell is, <c>[E, W]</c>, int64: 0 of its prompt, which is visible to all that come later; a
+    /// completion's share a number, padding, which comes last, another.</param>
     /// <param name="position">The position of every cell in its sequence, <c>[E, W]</c>, int64.</param>
     /// <param name="window">How many positions a row sees, itself included; <see cref="NoWindow"/> for all.</param>
     /// <param name="dtype">The data type of the scores.</param>
@@ -28,10 +29,10 @@ internal static class SharedPromptMask
 
     /// <summary>The masks of a style's window.</summary>
     /// <exception cref="InvalidOperationException">None were made for it.</exception>
-    public static T Find<T>(Dictionary<int, T> masks, AttentionStyle style) => masks.TryGetValue(style.Window ?? NoWindow, out var found)
-        ? found
-        : throw new InvalidOperationException(
-            $"A layer attends through a window of {style.Window} positions, but the model said so of none; its StyleOf must say what its layers do.");
+    public static T Find<T>(Dictionary<int, T> masks, AttentionStyle style) =>
+        masks.TryGetValue(style.Window ?? NoWindow, out var found) ? found : throw new InvalidOperationException(
+            $"A layer attends through a window of {style.Window} positions, but the model said so of none; its StyleOf must say " +
+            "what its layers do.");
 
     /// <summary>0 where visible and −∞ where not, as attention adds it to its scores.</summary>
     public static Tensor Additive(Tensor visible, ScalarType dtype)

@@ -5,9 +5,10 @@ using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Dpo.Models.Attentions;
 
-/// <summary>Attention of one new token a sequence on the CPU: each head reads the columns that it sees where the cache keeps them.</summary>
-/// <remarks>LibTorch's products are made for many rows at once; here few rows share a key or value, so that reading them is most of the
-/// work.</remarks>
+/// <summary>Attention of one new token a sequence on the CPU: each head reads the columns that it sees where the cache keeps
+/// them.</summary>
+/// <remarks>LibTorch's products are made for many rows at once; here few rows share a key or value, so that reading them is most
+/// of the work.</remarks>
 /// <typeparam name="T">How numbers are stored: float, or the bits of a bf16.</typeparam>
 internal static unsafe class VectorAttention<T>
     where T : unmanaged

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Layers;
 
-/// <summary>LibTorch's root-mean-square norm: one kernel forward and two backward on an NVIDIA GPU, where the same as single operations reads
-/// and writes the hidden states a dozen times. On the CPU it is made of those operations itself.</summary>
+/// <summary>LibTorch's root-mean-square norm: one kernel forward and two backward on an NVIDIA GPU, where the same as single
+/// operations reads and writes the hidden states a dozen times. On the CPU it is made of those operations itself.</summary>
 internal static class FusedRmsNorm
 {
     // TorchSharp has no binding for it, but TorchScript sees every operator.

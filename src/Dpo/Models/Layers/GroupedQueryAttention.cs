@@ -3,9 +3,9 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Layers;
 
-/// <summary>Attention with a projection each for queries, keys and values, of which keys and values may have fewer heads (Ainslie et
-/// al. 2023). Its parameters are those of <c>q_proj</c>, <c>k_proj</c>, <c>v_proj</c> and <c>o_proj</c>, and of <c>q_norm</c> and
-/// <c>k_norm</c> where heads are normalized.</summary>
+/// <summary>Attention with a projection each for queries, keys and values, of which keys and values may have fewer heads (Ainslie
+/// et al. 2023). Its parameters are those of <c>q_proj</c>, <c>k_proj</c>, <c>v_proj</c> and <c>o_proj</c>, and of <c>q_norm</c>
+/// and <c>k_norm</c> where heads are normalized.</summary>
 public sealed class GroupedQueryAttention : SelfAttention
 {
     private readonly LinearLayer q_proj;
@@ -25,17 +25,20 @@ public sealed class GroupedQueryAttention : SelfAttention
     /// <param name="style">What sets the block's attention apart from the plain kind, which is the default.</param>
     /// <param name="inputBias">Whether queries, keys and values have a bias.</param>
     /// <param name="outputBias">Whether the output has one.</param>
-    /// <param name="headNormEpsilon">The ε by which every head of queries and keys is normalized before it is turned (Qwen 3); null for
-    /// no norm.</param>
+    /// <param name="headNormEpsilon">The ε by which every head of queries and keys is normalized before it is turned (Qwen 3);
+    /// null for no norm.</param>
     /// <exception cref="ArgumentException">The heads of queries are no multiple of those of keys and values.</exception>
     public GroupedQueryAttention(
-        int layer, int hiddenSize, int headCount, int keyValueHeadCount, int headSize, AttentionStyle style = default, bool inputBias = false,
-        bool outputBias = false, double? headNormEpsilon = null)
+        int layer, int hiddenSize, int headCount, int keyValueHeadCount, int headSize, AttentionStyle style = default,
+        bool inputBias = false, bool outputBias = false, double? headNormEpsilon = null)
         : base(layer, style)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(keyValueHeadCount, 1);
         if (headCount % keyValueHeadCount != 0)
-            throw new ArgumentException($"{headCount} heads of queries are no multiple of {keyValueHeadCount} heads of keys and values.", nameof(headCount));
+        {
+            throw new ArgumentException(
+                $"{headCount} heads of queries are no multiple of {keyValueHeadCount} heads of keys and values.", nameof(headCount));
+        }
         this.headSize = headSize;
         q_proj = new LinearLayer(hiddenSize, headCount * headSize, inputBias);
         k_proj = new LinearLayer(hiddenSize, keyValueHeadCount * headSize, inputBias);

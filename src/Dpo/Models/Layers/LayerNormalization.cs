@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Layers;
 
-/// <summary>Layer norm (Ba et al. 2016): shifts and scales the last dimension to mean 0 and variance 1, then by a <c>weight</c> and a
-/// <c>bias</c> of its own.</summary>
+/// <summary>Layer norm (Ba et al. 2016): shifts and scales the last dimension to mean 0 and variance 1, then by a <c>weight</c>
+/// and a <c>bias</c> of its own.</summary>
 /// <remarks>Not named LayerNorm, as TorchSharp's is.</remarks>
 public sealed class LayerNormalization : nn.Module<Tensor, Tensor>
 {

@@ -20,7 +20,8 @@ internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, Lor
     /// <param name="device">Where the layer is.</param>
     /// <param name="generator">Draws A, on the CPU.</param>
     /// <param name="dropout">The adapter's dropout, or null.</param>
-    public static LoraLayer Create(int inputs, int outputs, int rank, double scale, Device device, Generator generator, LoraDropout? dropout)
+    public static LoraLayer Create(
+        int inputs, int outputs, int rank, double scale, Device device, Generator generator, LoraDropout? dropout)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -41,7 +42,8 @@ internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, Lor
     public Tensor AddTo(Tensor output, Tensor x, bool training) =>
         addmm(output, A.call(Dropped(x, training)), B.Weight.t().to(x.dtype), beta: 1, alpha: (float)Scale);
 
-    /// <summary>What B is to be multiplied with, where that is done elsewhere: <c>scale · A(dropout(x))</c>, <c>[N, rank]</c>.</summary>
+    /// <summary>What B is to be multiplied with, where that is done elsewhere: <c>scale · A(dropout(x))</c>, <c>[N,
+    /// rank]</c>.</summary>
     public Tensor LowRank(Tensor x, bool training)
     {
         using var scale = Scale.ToScalar();
@@ -49,7 +51,8 @@ internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, Lor
     }
 
     /// <summary>Without gradients a pass measures, samples or is the reference's: none of them is to be disturbed.</summary>
-    private Tensor Dropped(Tensor x, bool training) => Dropout is not null && training && Recomputation.RecordsGradients ? Dropout.Apply(x) : x;
+    private Tensor Dropped(Tensor x, bool training) =>
+        Dropout is not null && training && Recomputation.RecordsGradients ? Dropout.Apply(x) : x;
 }
 
 /// <summary>Dropout by a generator of its own, which all layers of an adapter share. What is drawn follows from the seed and the

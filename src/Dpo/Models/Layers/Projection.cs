@@ -59,8 +59,8 @@ public abstract class Projection : nn.Module<Tensor, Tensor>
     /// <summary>A weight of this layer as <c>[out, in]</c>, a view.</summary>
     internal Tensor AsMatrix(Tensor weight) => IsTransposed ? weight.t() : weight;
 
-    /// <summary>Keeps weight and bias in a precision, so that they are not cast in every call, until <see cref="Release"/>. What the
-    /// parameters become in between has no effect.</summary>
+    /// <summary>Keeps weight and bias in a precision, so that they are not cast in every call, until <see cref="Release"/>. What
+    /// the parameters become in between has no effect.</summary>
     internal void Hold(ScalarType dtype)
     {
         Release();

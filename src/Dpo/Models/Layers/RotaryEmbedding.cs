@@ -41,8 +41,8 @@ public sealed class RotaryEmbedding
 
     /// <summary>The rotation of tokens at positions: made once, it serves the queries and keys of all layers.</summary>
     /// <param name="positions"><c>[N]</c>, int64.</param>
-    /// <returns>It belongs to the current dispose scope. Make it before any scope of your own: blocks that are computed anew in the
-    /// backward pass ask for it again.</returns>
+    /// <returns>It belongs to the current dispose scope. Make it before any scope of your own: blocks that are computed anew in
+    /// the backward pass ask for it again.</returns>
     public Rotation At(Tensor positions)
     {
         using var scope = NewDisposeScope();

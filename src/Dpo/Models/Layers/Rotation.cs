@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Layers;
 
-/// <summary>A rotation of every token's pairs, made by a <see cref="RotaryEmbedding"/>. Its tensors are of the dispose scope that it was
-/// made in.</summary>
+/// <summary>A rotation of every token's pairs, made by a <see cref="RotaryEmbedding"/>. Its tensors are of the dispose scope that
+/// it was made in.</summary>
 public sealed class Rotation
 {
     // The second product is added, and rounded to the result's type, where the result lies; TorchSharp has no binding for that.
@@ -38,7 +38,8 @@ public sealed class Rotation
     private RotaryPairs Pairs { get; }
 
     /// <summary>Turns queries or keys.</summary>
-    /// <param name="x"><c>[N, heads, head size]</c>, of any type; what a head has beyond the entries that are turned stays.</param>
+    /// <param name="x"><c>[N, heads, head size]</c>, of any type; what a head has beyond the entries that are turned
+    /// stays.</param>
     /// <param name="dtype">The type of the result. It is computed in fp32.</param>
     /// <returns>As <paramref name="x"/>, of the current dispose scope.</returns>
     public Tensor Apply(Tensor x, ScalarType dtype) =>
@@ -54,7 +55,8 @@ public sealed class Rotation
         return result.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Views of the first and the second entries of all pairs, and of the entries that are not turned; null where there are none.</summary>
+    /// <summary>Views of the first and the second entries of all pairs, and of the entries that are not turned; null where there
+    /// are none.</summary>
     private (Tensor First, Tensor Second, Tensor? Beyond) Parts(Tensor x)
     {
         var pairs = Cos.shape[2];
@@ -65,7 +67,8 @@ public sealed class Rotation
         return (neighbours.select(3, 0), neighbours.select(3, 1), beyond);
     }
 
-    /// <summary>Autograd would keep both entries of each pair, in two types, and turn gradients back in three times as many operations.</summary>
+    /// <summary>Autograd would keep both entries of each pair, in two types, and turn gradients back in three times as many
+    /// operations.</summary>
     private sealed class Turn : autograd.SingleTensorFunction<Turn>
     {
         public override string Name => nameof(Turn);

@@ -138,7 +138,8 @@ internal static class AdapterFolder
             : Prefix + name;
     }
 
-    /// <summary>The name that a file has for a parameter: what PEFT calls it, or older versions did; null where it has none.</summary>
+    /// <summary>The name that a file has for a parameter: what PEFT calls it, or older versions did; null where it has
+    /// none.</summary>
     private static string? Find(LoraPlan plan, ModelWeights weights, string name) =>
         ((string[])[StoredName(plan, name), Prefix + name]).FirstOrDefault(weights.Has);
 
@@ -177,7 +178,8 @@ internal static class AdapterFolder
         var rows = names.Contains(vectors) && (names.Contains(head) || !plan.NeedsOwnHead && plan.IsTied) && Find(plan, weights, vectors) is { } stored
             && weights.Shape(stored) is [var count, _] ? count : (long?)null;
         return [.. names
-            // PEFT does not write the biases of `lora_only`, since it looks for them under their older names; they are the base's then.
+            // PEFT does not write the biases of `lora_only`, since it looks for them under their older names; they are the base's
+            // then.
             .Where(name => plan.Options.Bias != LoraBias.LoraOnly || !plan.Biases.Contains(name) || Find(plan, weights, name) is not null)
             .Select(name => (name, Find(plan, weights, name) ?? StoredName(plan, name),
                 rows is { } resized && (name == vectors || name == head) ? [resized, plan.Shapes[name][1]] : (IReadOnlyList<long>)plan.Shapes[name]))];

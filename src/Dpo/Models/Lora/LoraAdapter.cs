@@ -90,8 +90,8 @@ internal sealed class LoraAdapter : ModelAdapter
             model.train();
     }
 
-    /// <summary>Gives parameters of the model's own the adapter's values, and frees those that are trained, which are fp32 whatever the base
-    /// is kept in.</summary>
+    /// <summary>Gives parameters of the model's own the adapter's values, and frees those that are trained, which are fp32
+    /// whatever the base is kept in.</summary>
     private void AttachWhole(TransformerModel model)
     {
         using var scope = NewDisposeScope();

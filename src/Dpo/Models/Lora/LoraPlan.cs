@@ -11,7 +11,8 @@ namespace Dpo.Models.Lora;
 /// <param name="Scale">What its change is multiplied by.</param>
 internal sealed record LoraTarget(string Name, Projection? Layer, int Outputs, int Inputs, int Rank, double Scale);
 
-/// <summary>Which weights of a model an adapter changes, known before anything is made for it and before the model changes.</summary>
+/// <summary>Which weights of a model an adapter changes, known before anything is made for it and before the model
+/// changes.</summary>
 internal sealed class LoraPlan
 {
     private readonly string vectors;
@@ -54,7 +55,8 @@ internal sealed class LoraPlan
     /// <summary>The biases that are trained.</summary>
     public IReadOnlyList<string> Biases { get; }
 
-    /// <summary>Parameters that are frozen but are the adapter's and not the base's: embeddings that PEFT saved beside it.</summary>
+    /// <summary>Parameters that are frozen but are the adapter's and not the base's: embeddings that PEFT saved beside
+    /// it.</summary>
     public List<string> Kept { get; } = [];
 
     /// <summary>Whether the output head is the token embedding as yet.</summary>

@@ -48,8 +48,8 @@ internal static class LoraTargets
     /// <summary>Whether a target is a layer's whole name, or its end behind a dot.</summary>
     public static bool Names(string target, string name) => name == target || name.EndsWith("." + target, StringComparison.Ordinal);
 
-    /// <summary>The value of the first pattern that matches a layer's whole name or its end behind a dot, by PEFT's rule; the fallback where
-    /// none does.</summary>
+    /// <summary>The value of the first pattern that matches a layer's whole name or its end behind a dot, by PEFT's rule; the
+    /// fallback where none does.</summary>
     public static T FirstMatch<T>(IReadOnlyDictionary<string, T> patterns, string name, T fallback)
     {
         foreach (var (pattern, value) in patterns)
