@@ -6,8 +6,8 @@ using ParquetSharp.Schema;
 namespace Dpo.Parquet;
 
 /// <summary>
-/// A field of a Parquet file, gone through row by row. Fields are put together out of the columns' definition and repetition levels
-/// (Melnik et al. 2010, "Dremel").
+/// A field of a Parquet file, gone through row by row. Fields are put together out of the columns' definition and repetition
+/// levels (Melnik et al. 2010, "Dremel").
 /// </summary>
 /// <param name="name">The field's name.</param>
 /// <param name="level">The definition level from which on there is a value, or an element of the list.</param>

@@ -47,8 +47,8 @@ internal abstract class ParquetLeaf(string name, int column, int definition, int
     /// <summary>Begins the column's entries in a row group.</summary>
     /// <param name="group">The row group.</param>
     /// <param name="before">What was in use before the file was read.</param>
-    /// <param name="most">The most bytes that pages may take, of all columns together: a page of one letter over and over takes next to
-    /// nothing in the file.</param>
+    /// <param name="most">The most bytes that pages may take, of all columns together: a page of one letter over and over takes
+    /// next to nothing in the file.</param>
     public void Begin(RowGroupReader group, long before, long most)
     {
         (memoryBefore, mostMemory) = (before, most);

@@ -10,12 +10,12 @@ namespace Dpo.Parquet;
 /// <summary>Turns the rows of Parquet files into JSON, so that one code reads them and JSON Lines.</summary>
 internal static partial class ParquetRows
 {
-    /// <summary>Values that are the same take next to nothing in the file. What its rows hold is bounded as gzip bounds what it compresses, a
-    /// thousandfold, so that a few bytes do not make work for days.</summary>
+    /// <summary>Values that are the same take next to nothing in the file. What its rows hold is bounded as gzip bounds what it
+    /// compresses, a thousandfold, so that a few bytes do not make work for days.</summary>
     private const long Expansion = 1000;
 
-    /// <summary>Pages of usual writers take a few megabytes; those of all columns in memory take no more than this, or a hundredfold of the
-    /// file.</summary>
+    /// <summary>Pages of usual writers take a few megabytes; those of all columns in memory take no more than this, or a
+    /// hundredfold of the file.</summary>
     private const long MostMemory = 256 << 20;
 
     /// <summary>The rows of the files, one file after the other.</summary>

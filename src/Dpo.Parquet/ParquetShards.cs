@@ -31,7 +31,8 @@ internal static partial class ParquetShards
         return files;
     }
 
-    /// <summary>A folder of the hub often holds training and test data side by side; reading both would spoil every result.</summary>
+    /// <summary>A folder of the hub often holds training and test data side by side; reading both would spoil every
+    /// result.</summary>
     private static void RequireOneWholeSet(string path, string[] files)
     {
         Match[] shards = [.. files.Select(file => Shard().Match(Path.GetFileName(file)))];

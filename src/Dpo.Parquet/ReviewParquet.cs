@@ -2,8 +2,8 @@ using Dpo.Data;
 
 namespace Dpo.Parquet;
 
-/// <summary>Reads the IMDb reviews out of Parquet files with <c>text</c> and <c>label</c>, as <see cref="ReviewFile"/> does out of JSON
-/// Lines.</summary>
+/// <summary>Reads the IMDb reviews out of Parquet files with <c>text</c> and <c>label</c>, as <see cref="ReviewFile"/> does out
+/// of JSON Lines.</summary>
 public static class ReviewParquet
 {
     /// <summary>Reads the reviews one by one.</summary>

@@ -30,8 +30,8 @@ public readonly record struct LengthSummary(int Min, int Median, double Mean, in
     }
 }
 
-/// <summary>What a data set is like, once tokenized: how much there is, how long, what was dropped or cut, what is repeated. To be read
-/// before training.</summary>
+/// <summary>What a data set is like, once tokenized: how much there is, how long, what was dropped or cut, what is repeated. To
+/// be read before training.</summary>
 /// <remarks>
 /// <para><c>Console.WriteLine(DataDescription.Of(data.Examples, report));</c></para>
 /// <para>Completions that <see cref="PreferenceData.WithMismatches"/> added do not count.</para>
@@ -62,8 +62,8 @@ public sealed record DataDescription
     /// <summary>Lengths of rejected completions, one for each pair; and of those labelled undesirable.</summary>
     public LengthSummary RejectedTokens { get; private init; }
 
-    /// <summary>The share of pairs whose chosen completion has more tokens than the rejected one, from 0 to 1. Far from a half, the
-    /// preferences can be told by length.</summary>
+    /// <summary>The share of pairs whose chosen completion has more tokens than the rejected one, from 0 to 1. Far from a half,
+    /// the preferences can be told by length.</summary>
     public double ChosenLonger { get; private init; }
 
     /// <summary>Examples that were there before: the same tokens, pairs, ranking, scores and labels.</summary>

@@ -31,8 +31,8 @@ internal readonly record struct ExampleSummary(
     /// <summary>Whether it carries log-probabilities under the reference.</summary>
     public bool HasReference => References > 0;
 
-    /// <summary>Whether an example of so many bytes may be like this: every token and each of a pair's two indices takes a byte at least.
-    /// What a file's index says is planned by and allocated for before the example itself is read.</summary>
+    /// <summary>Whether an example of so many bytes may be like this: every token and each of a pair's two indices takes a byte
+    /// at least. What a file's index says is planned by and allocated for before the example itself is read.</summary>
     public bool FitsInto(int bytes)
     {
         ReadOnlySpan<int> counts =

@@ -17,8 +17,8 @@ public sealed class PreferenceData : IDisposable
     private int[]? weights;
 
     /// <summary>Creates the data of the given examples.</summary>
-    /// <exception cref="InvalidInputException">There is no example, or one makes no sense, such as a ranking of completions that it
-    /// does not have.</exception>
+    /// <exception cref="InvalidInputException">There is no example, or one makes no sense, such as a ranking of completions that
+    /// it does not have.</exception>
     public PreferenceData(IEnumerable<TokenizedExample> examples)
     {
         ArgumentNullException.ThrowIfNull(examples);

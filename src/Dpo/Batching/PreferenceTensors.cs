@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Dpo.Batching;
 
 /// <summary>What is known of a batch's completions, as indices into them: the S completions of all examples, in order.</summary>
-/// <remarks>A loss takes what it needs of it and leaves the rest: DPO the pairs, Plackett–Luce the rankings, KTO the labels.</remarks>
+/// <remarks>A loss takes what it needs of it and leaves the rest: DPO the pairs, Plackett–Luce the rankings, KTO the
+/// labels.</remarks>
 /// <param name="Chosen">Every pair's chosen completion, <c>[P]</c>, int64.</param>
 /// <param name="Rejected">Every pair's rejected completion, <c>[P]</c>, int64.</param>
 /// <param name="Rankings">The rankings, brought together by the number of their completions: for each number K a tensor

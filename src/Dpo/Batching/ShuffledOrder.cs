@@ -2,12 +2,12 @@ using Dpo.Native;
 
 namespace Dpo.Batching;
 
-/// <summary>The order of an epoch. The shuffle is Dpo's own: .NET promises nothing about <see cref="Random"/> from one version to the
-/// next, and a run that is resumed under another one must go on in the order it was begun in.</summary>
+/// <summary>The order of an epoch. The shuffle is Dpo's own: .NET promises nothing about <see cref="Random"/> from one version to
+/// the next, and a run that is resumed under another one must go on in the order it was begun in.</summary>
 internal static class ShuffledOrder
 {
-    /// <summary>What checkpoints call this order. To change the shuffle is to change the name, so that no run goes on in another order
-    /// unseen; "True" stands in checkpoints whose data <see cref="Random"/> shuffled.</summary>
+    /// <summary>What checkpoints call this order. To change the shuffle is to change the name, so that no run goes on in another
+    /// order unseen; "True" stands in checkpoints whose data <see cref="Random"/> shuffled.</summary>
     public const string Name = "True (order 2)";
 
     /// <summary>All indices below a count, each once.</summary>

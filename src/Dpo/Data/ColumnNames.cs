@@ -1,7 +1,7 @@
 namespace Dpo.Data;
 
-/// <summary>The fields that rows have, and the names of the columns in which a file keeps them: the formats' own, the spellings of
-/// well-known data sets, or what the user says. What is said here holds for JSON Lines and Parquet.</summary>
+/// <summary>The fields that rows have, and the names of the columns in which a file keeps them: the formats' own, the spellings
+/// of well-known data sets, or what the user says. What is said here holds for JSON Lines and Parquet.</summary>
 internal sealed class ColumnNames
 {
     private const string Prompt = "prompt";
@@ -12,7 +12,8 @@ internal sealed class ColumnNames
     /// <summary>The column that holds what is said to the model before the prompt, where it is a text.</summary>
     public const string System = "system";
 
-    /// <summary>What <see cref="PreferenceFile"/> reads: pairs, rankings, labelled completions, summary comparisons of both kinds.</summary>
+    /// <summary>What <see cref="PreferenceFile"/> reads: pairs, rankings, labelled completions, summary comparisons of both
+    /// kinds.</summary>
     private static readonly string[] PreferenceFields =
     [
         Prompt, "chosen", "rejected", "score_chosen", "score_rejected", "completions", "ranking", "scores", "completion", "label",
@@ -21,7 +22,8 @@ internal sealed class ColumnNames
 
     private static readonly string[] ReviewFields = ["text", "label"];
 
-    /// <summary>Where a well-known set keeps the prompt: the first that a row has decides. Alpaca's has an input beside it.</summary>
+    /// <summary>Where a well-known set keeps the prompt: the first that a row has decides. Alpaca's has an input beside
+    /// it.</summary>
     private static readonly string[][] Prompts = [[Prompt], ["question"], ["instruction", "input"], ["query"], ["input"]];
 
     private static readonly Dictionary<string, string> Spellings = new(StringComparer.Ordinal)
@@ -78,7 +80,8 @@ internal sealed class ColumnNames
     /// <summary>Whether a column of the prompt's holds what is said to the model before the prompt.</summary>
     public bool IsSystem(string column) => column == System && !NamesPrompt;
 
-    /// <summary>Which of a table's columns are read: those of fields. Where pairs have no prompt, all: it may be among them.</summary>
+    /// <summary>Which of a table's columns are read: those of fields. Where pairs have no prompt, all: it may be among
+    /// them.</summary>
     public IEnumerable<string> Among(IReadOnlyCollection<string> present)
     {
         var mayHide = fields.Length == 0 || !NamesPrompt && fields.Contains("chosen") && Of("chosen").Any(present.Contains) && PromptAmong(present).Count == 0;

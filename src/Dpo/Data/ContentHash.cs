@@ -5,8 +5,8 @@ using Dpo.Files;
 namespace Dpo.Data;
 
 /// <summary>
-/// What examples say, as 128 bits of a SHA-256: so that a data set is searched for what it repeats without being held in memory. Two
-/// different ones of a billion share a hash with a probability below 1e-20.
+/// What examples say, as 128 bits of a SHA-256: so that a data set is searched for what it repeats without being held in memory.
+/// Two different ones of a billion share a hash with a probability below 1e-20.
 /// </summary>
 internal static class ContentHash
 {

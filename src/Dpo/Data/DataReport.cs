@@ -9,8 +9,8 @@ namespace Dpo.Data;
 /// <remarks>
 /// Pass one report to a reader and then to <c>ExampleTokenizer</c>, and print it once the data are through: data that
 /// silently shrink are a common cause of results that cannot be reproduced. A row counts once, however often the data are gone
-/// through. Examples that were made in memory, or that another report saw read, count where they are first cleaned or tokenized, unless
-/// <see cref="CountRead"/> says how many there are. Not thread-safe.
+/// through. Examples that were made in memory, or that another report saw read, count where they are first cleaned or tokenized,
+/// unless <see cref="CountRead"/> says how many there are. Not thread-safe.
 /// </remarks>
 public sealed class DataReport
 {
@@ -48,8 +48,9 @@ public sealed class DataReport
     /// nothing.</summary>
     public string? BeginningOfText { get; internal set; }
 
-    /// <summary>Columns of which nothing is trained on, though by their names, or as texts of several words, they may hold something of the
-    /// prompt, in the order of their names: of the first thousand rows of each file; in Parquet by their names alone.</summary>
+    /// <summary>Columns of which nothing is trained on, though by their names, or as texts of several words, they may hold
+    /// something of the prompt, in the order of their names: of the first thousand rows of each file; in Parquet by their names
+    /// alone.</summary>
     public IReadOnlyCollection<string> IgnoredColumns => ignoredColumns;
 
     /// <summary>Notes columns that nothing is read from.</summary>
@@ -102,7 +103,8 @@ public sealed class DataReport
     }
 
     /// <summary>One line:
-    /// <c>read 2,354 rows; used 2,350; dropped 4: empty completion (test.jsonl:121, test.jsonl:741, …); not used: 'context'</c>.</summary>
+    /// <c>read 2,354 rows; used 2,350; dropped 4: empty completion (test.jsonl:121, test.jsonl:741, …); not used:
+    /// 'context'</c>.</summary>
     public override string ToString()
     {
         var line = new StringBuilder().Append(CultureInfo.InvariantCulture, $"read {Read:N0} rows; used {Used:N0}");

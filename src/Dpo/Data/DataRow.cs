@@ -2,7 +2,8 @@ using System.Text.Json;
 
 namespace Dpo.Data;
 
-/// <summary>A row of data as its format reads it: fields under whatever names the columns have; what is null is missing.</summary>
+/// <summary>A row of data as its format reads it: fields under whatever names the columns have; what is null is
+/// missing.</summary>
 /// <param name="Json">The row, a JSON object.</param>
 /// <param name="Columns">The columns' names.</param>
 /// <param name="Origin">Where the row comes from.</param>

@@ -15,7 +15,8 @@ internal static class FileKind
     ];
 
     /// <summary>Refuses what is no JSON, by its name.</summary>
-    /// <exception cref="InvalidInputException">The file is something else, or a table with commas by its name and its first byte.</exception>
+    /// <exception cref="InvalidInputException">The file is something else, or a table with commas by its name and its first
+    /// byte.</exception>
     public static void RequireJson(FileWindow window)
     {
         while (window.Unread.Length < 8 && window.Fill())

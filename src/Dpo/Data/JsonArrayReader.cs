@@ -2,8 +2,8 @@ using System.Buffers;
 
 namespace Dpo.Data;
 
-/// <summary>Reads the items of a JSON array one by one, as bytes, however they are laid out over lines; what an item holds is not looked
-/// at beyond where it ends.</summary>
+/// <summary>Reads the items of a JSON array one by one, as bytes, however they are laid out over lines; what an item holds is not
+/// looked at beyond where it ends.</summary>
 /// <param name="window">The file, which is read from where it stands.</param>
 internal sealed class JsonArrayReader(FileWindow window)
 {
@@ -17,8 +17,8 @@ internal sealed class JsonArrayReader(FileWindow window)
     /// <summary>The current item. Valid until the next call of <see cref="Next"/>.</summary>
     public ReadOnlyMemory<byte> Item { get; private set; }
 
-    /// <summary>Whether a file that was not read yet is an array of objects, or of nothing, rather than lines of JSON, of which the first may
-    /// be a bad one.</summary>
+    /// <summary>Whether a file that was not read yet is an array of objects, or of nothing, rather than lines of JSON, of which
+    /// the first may be a bad one.</summary>
     public static bool Begins(FileWindow window)
     {
         const int farthest = 1 << 15;
@@ -37,7 +37,8 @@ internal sealed class JsonArrayReader(FileWindow window)
     }
 
     /// <summary>Goes on to the next item; false behind the last.</summary>
-    /// <exception cref="InvalidInputException">The array is not closed, or something else stands between items or behind it.</exception>
+    /// <exception cref="InvalidInputException">The array is not closed, or something else stands between items or behind
+    /// it.</exception>
     public bool Next()
     {
         window.Number = Number + 1;

@@ -7,7 +7,8 @@ namespace Dpo.Data;
 /// <summary>Reads rows that are JSON objects, counting the bad ones; every such format is read through here.</summary>
 internal static class JsonRows
 {
-    /// <summary>The rows of a file: its lines that are not blank, or the items of the array that it is; <c>.gz</c> is decompressed.</summary>
+    /// <summary>The rows of a file: its lines that are not blank, or the items of the array that it is; <c>.gz</c> is
+    /// decompressed.</summary>
     public static IEnumerable<JsonRow> Of(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -156,7 +157,8 @@ internal static class JsonRows
             : throw new BadRowException($"'{name}' is not a text");
     }
 
-    /// <summary>What a value says that is true or false in any spelling: as such, as 1 or 0, or as a text of these; null where it is none.</summary>
+    /// <summary>What a value says that is true or false in any spelling: as such, as 1 or 0, or as a text of these; null where it
+    /// is none.</summary>
     public static bool? Flag(this JsonElement value) => value.ValueKind switch
     {
         JsonValueKind.True => true,

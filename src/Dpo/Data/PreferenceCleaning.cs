@@ -1,7 +1,7 @@
 namespace Dpo.Data;
 
-/// <summary>What is done to preferences before training on them: repeated and contradictory ones left out, filters, and a held-out part
-/// that shares no prompt with the rest.</summary>
+/// <summary>What is done to preferences before training on them: repeated and contradictory ones left out, filters, and a
+/// held-out part that shares no prompt with the rest.</summary>
 /// <remarks>
 /// <code>
 /// var (train, test) = PreferenceFile.Read(path, report)
@@ -13,8 +13,8 @@ namespace Dpo.Data;
 /// </remarks>
 public static class PreferenceCleaning
 {
-    /// <summary>Leaves out what was there before: the same prompt and the same completions with the same pairs, ranking, scores and
-    /// labels, in whatever order the completions stand. They are counted as "duplicate".</summary>
+    /// <summary>Leaves out what was there before: the same prompt and the same completions with the same pairs, ranking, scores
+    /// and labels, in whatever order the completions stand. They are counted as "duplicate".</summary>
     /// <param name="examples">Examples, which are gone through one by one; 16 bytes are kept of each.</param>
     /// <param name="report">Counts those left out.</param>
     public static IEnumerable<PreferenceExample> WithoutDuplicates(this IEnumerable<PreferenceExample> examples, DataReport report)
@@ -30,8 +30,9 @@ public static class PreferenceCleaning
     }
 
     /// <summary>
-    /// Leaves out pairs that contradict each other: of one prompt the same two completions, preferred both ways, in one example or in two.
-    /// Both pairs go, counted as "contradictory pair"; so does an example that has none left, or that has a ranking or scores.
+    /// Leaves out pairs that contradict each other: of one prompt the same two completions, preferred both ways, in one example
+    /// or in two. Both pairs go, counted as "contradictory pair"; so does an example that has none left, or that has a ranking or
+    /// scores.
     /// </summary>
     /// <param name="examples">Examples, which are all held in memory.</param>
     /// <param name="report">Counts the pairs left out; a ranked or scored example counts once.</param>
@@ -78,7 +79,8 @@ public static class PreferenceCleaning
         return Kept(examples, () => condition, reason, report, new object());
     }
 
-    /// <summary>Keeps the examples for which a condition holds; what it remembers is new at each enumeration, what was counted is not.</summary>
+    /// <summary>Keeps the examples for which a condition holds; what it remembers is new at each enumeration, what was counted is
+    /// not.</summary>
     private static IEnumerable<PreferenceExample> Kept(
         IEnumerable<PreferenceExample> examples, Func<Func<PreferenceExample, bool>> begin, string reason, DataReport report, object cleaning)
     {
@@ -96,8 +98,8 @@ public static class PreferenceCleaning
     }
 
     /// <summary>
-    /// Parts examples by their prompts, so that none is in both parts. Which part a prompt goes to depends on it and the seed alone:
-    /// more rows, or rows in another order, move no other.
+    /// Parts examples by their prompts, so that none is in both parts. Which part a prompt goes to depends on it and the seed
+    /// alone: more rows, or rows in another order, move no other.
     /// </summary>
     /// <param name="examples">Examples, in any order, which both parts keep.</param>
     /// <param name="testShare">The share of prompts that are to be held out, above 0 and below 1; so many in expectation.</param>

@@ -18,13 +18,15 @@ public static class PreferenceFile
     /// Where bad rows are skipped, the first row that is not bad in every form decides. The format is decided before this method
     /// returns; the rows are read as the result is enumerated, and anew each time.
     /// </remarks>
-    /// <param name="path">The file, UTF-8: one JSON object a line, or one JSON array of objects; one named <c>.gz</c> is decompressed.</param>
+    /// <param name="path">The file, UTF-8: one JSON object a line, or one JSON array of objects; one named <c>.gz</c> is
+    /// decompressed.</param>
     /// <param name="report">Counts the rows read and dropped.</param>
     /// <param name="badRows">Whether bad rows are skipped and counted, or refused.</param>
     /// <param name="columns">Under which names the file has fields, where it has them under others; see
     /// <see cref="PreferenceJsonLines"/>.</param>
-    /// <exception cref="InvalidInputException">The file cannot be read, is in no known format, <paramref name="columns"/> names a field that
-    /// no form has, or a column that has nothing in any row (seen at the end of the file), or a bad row is refused.</exception>
+    /// <exception cref="InvalidInputException">The file cannot be read, is in no known format, <paramref name="columns"/> names a
+    /// field that no form has, or a column that has nothing in any row (seen at the end of the file), or a bad row is
+    /// refused.</exception>
     public static IEnumerable<PreferenceExample> Read(
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null) =>
         Read(path, JsonRows.Of(path), ColumnNames.OfPreferences(columns), report, badRows);

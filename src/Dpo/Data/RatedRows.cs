@@ -5,8 +5,8 @@ namespace Dpo.Data;
 /// <summary>The rows of <see cref="PreferenceJsonLines"/> that say more of completions than which of two was preferred.</summary>
 internal static class RatedRows
 {
-    /// <summary>Every completion makes a pair with every other: half a million are still no matter, and twice the completions are four times
-    /// the pairs.</summary>
+    /// <summary>Every completion makes a pair with every other: half a million are still no matter, and twice the completions are
+    /// four times the pairs.</summary>
     private const int MostCompletions = 1024;
 
     /// <summary>Adds the scores of a row's pair, where it has them.</summary>

@@ -1,7 +1,7 @@
 namespace Dpo.Data;
 
-/// <summary>Which row an example is: that of a reader, or one made in memory. By it a <see cref="DataReport"/> counts a row once, however
-/// often the data are gone through, and copies of an example count as the example itself.</summary>
+/// <summary>Which row an example is: that of a reader, or one made in memory. By it a <see cref="DataReport"/> counts a row once,
+/// however often the data are gone through, and copies of an example count as the example itself.</summary>
 /// <param name="data">The reader's.</param>
 /// <param name="index">The row's number among them.</param>
 internal readonly struct RowMark(object data, long index) : IEquatable<RowMark>

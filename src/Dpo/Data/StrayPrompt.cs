@@ -3,8 +3,8 @@ using System.Text.RegularExpressions;
 
 namespace Dpo.Data;
 
-/// <summary>Finds what may be the prompt of a row under a name that nobody knows: trained on without it, the row would teach what was
-/// never meant.</summary>
+/// <summary>Finds what may be the prompt of a row under a name that nobody knows: trained on without it, the row would teach what
+/// was never meant.</summary>
 internal static partial class StrayPrompt
 {
     private static readonly HashSet<string> Likely =
@@ -23,7 +23,8 @@ internal static partial class StrayPrompt
         "completion", "completions", "answer", "answers", "output", "outputs", "generation", "generations", "status", "difficulty",
     ];
 
-    /// <summary>Makes a bad row of one that has a column that may be the prompt, unless the user said that there is none.</summary>
+    /// <summary>Makes a bad row of one that has a column that may be the prompt, unless the user said that there is
+    /// none.</summary>
     /// <param name="row">The row, in which no prompt was found.</param>
     /// <param name="common">What its completions have in common: a text that it holds is no other prompt.</param>
     public static void Refuse(DataRow row, string common)

@@ -13,10 +13,10 @@ internal static class AtomicFile
     internal static Func<Stream, Stream>? Through { get; set; }
 
     /// <summary>
-    /// Lets <paramref name="write"/> fill a temporary file beside <paramref name="path"/>, flushes it to the disk, renames it over
-    /// <paramref name="path"/> and flushes the folder, so that the name outlives a power cut too. Where anything fails before the
-    /// renaming the temporary file is deleted and the old file is untouched. What a killed process left of earlier writes of the
-    /// same path is deleted first. A link at <paramref name="path"/> is replaced, and not what it points to.
+    /// Lets <paramref name="write"/> fill a temporary file beside <paramref name="path"/>, flushes it to the disk, renames it
+    /// over <paramref name="path"/> and flushes the folder, so that the name outlives a power cut too. Where anything fails
+    /// before the renaming the temporary file is deleted and the old file is untouched. What a killed process left of earlier
+    /// writes of the same path is deleted first. A link at <paramref name="path"/> is replaced, and not what it points to.
     /// </summary>
     public static void Write(string path, Action<Stream> write)
     {
@@ -25,7 +25,8 @@ internal static class AtomicFile
         var temporary = $"{path}.{Guid.NewGuid():N}{Suffix}";
         try
         {
-            // Open until it has its name: an open file is one that nobody sweeps away. Windows renames it so if deleting is shared.
+            // Open until it has its name: an open file is one that nobody sweeps away. Windows renames it so if deleting is
+            // shared.
             using var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.Delete, 1 << 16);
             write(Through?.Invoke(stream) ?? stream);
             stream.Flush(flushToDisk: true);

@@ -3,8 +3,8 @@ using Dpo.Tokenization;
 namespace Dpo.Files;
 
 /// <summary>
-/// Files of a model folder that nothing here computes with, held as bytes so that a saved model has them too: whoever runs it elsewhere
-/// needs its chat template, and whoever passes it on its licence.
+/// Files of a model folder that nothing here computes with, held as bytes so that a saved model has them too: whoever runs it
+/// elsewhere needs its chat template, and whoever passes it on its licence.
 /// </summary>
 internal sealed class CompanionFiles
 {

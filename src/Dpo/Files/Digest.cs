@@ -5,8 +5,8 @@ using System.Text;
 namespace Dpo.Files;
 
 /// <summary>
-/// A SHA-256 of what is appended to it. The length stands in front of every list and text, so that nothing can move from one to the
-/// next unseen.
+/// A SHA-256 of what is appended to it. The length stands in front of every list and text, so that nothing can move from one to
+/// the next unseen.
 /// </summary>
 internal sealed class Digest : IDisposable
 {

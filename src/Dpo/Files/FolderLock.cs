@@ -54,8 +54,8 @@ public sealed class FolderLock : IDisposable
         }
     }
 
-    /// <summary>Refuses to go on where the folder is no longer the one that was claimed: what is written there now would lie apart
-    /// from what was, and unclaimed.</summary>
+    /// <summary>Refuses to go on where the folder is no longer the one that was claimed: what is written there now would lie
+    /// apart from what was, and unclaimed.</summary>
     /// <exception cref="IOException">The claimed folder was removed, renamed or made anew.</exception>
     public void RequireHeld()
     {

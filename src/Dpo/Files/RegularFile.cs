@@ -4,8 +4,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Dpo.Files;
 
 /// <summary>
-/// Opens files that others made, for reading. Pipes and devices are refused by name: opening a pipe waits for a writer that may never
-/// come, and some devices never end.
+/// Opens files that others made, for reading. Pipes and devices are refused by name: opening a pipe waits for a writer that may
+/// never come, and some devices never end.
 /// </summary>
 /// <remarks>A file that is missing, protected, or on a disk that fails is refused by name too.</remarks>
 internal static partial class RegularFile
@@ -59,8 +59,8 @@ internal static partial class RegularFile
 
     private static InvalidInputException Unreadable(string path, Exception e) => new($"{path} cannot be read: {e.Message}", e);
 
-    /// <summary>Refuses what has no length: a pipe, which cannot say one, or a device, which says 0 and has bytes all the same. A file
-    /// that is not there passes. Windows keeps such things out of folders.</summary>
+    /// <summary>Refuses what has no length: a pipe, which cannot say one, or a device, which says 0 and has bytes all the same. A
+    /// file that is not there passes. Windows keeps such things out of folders.</summary>
     /// <exception cref="InvalidInputException">It is a pipe or a device.</exception>
     public static void Require(string path)
     {

@@ -60,7 +60,8 @@ internal static class StrictJson
         stream.WriteByte((byte)'\n');
     });
 
-    /// <summary>Reads every string once: one with half a surrogate pair throws, here and not in the midst of some field.</summary>
+    /// <summary>Reads every string once: one with half a surrogate pair throws, here and not in the midst of some
+    /// field.</summary>
     private static void ReadStrings(JsonElement element)
     {
         if (element.ValueKind == JsonValueKind.String)

@@ -1,12 +1,14 @@
 namespace Dpo.Generation;
 
-/// <summary>Which sequence is computed at which place of a batch. The places that are computed are the first, without a gap.</summary>
+/// <summary>Which sequence is computed at which place of a batch. The places that are computed are the first, without a
+/// gap.</summary>
 /// <param name="capacity">The most places.</param>
 internal sealed class BatchPlaces(int capacity)
 {
     private readonly List<SampledSequence?> places = [];
 
-    /// <summary>The places up to the last that is taken. A sequence that has ended has left a gap, null, until the ranks are closed.</summary>
+    /// <summary>The places up to the last that is taken. A sequence that has ended has left a gap, null, until the ranks are
+    /// closed.</summary>
     public IReadOnlyList<SampledSequence?> Sequences => places;
 
     /// <summary>How many sequences could begin.</summary>
@@ -15,8 +17,8 @@ internal sealed class BatchPlaces(int capacity)
     /// <summary>Leaves a gap.</summary>
     public void End(int place) => places[place] = null;
 
-    /// <summary>Fills gaps with sequences that begin, behind which those that are more than the gaps are added; gaps that are left are filled
-    /// from the end.</summary>
+    /// <summary>Fills gaps with sequences that begin, behind which those that are more than the gaps are added; gaps that are
+    /// left are filled from the end.</summary>
     /// <returns>The places at which they begin, and the moves from one place to another.</returns>
     public (int[] Begun, (int From, int To)[] Moves) CloseRanks(IReadOnlyList<SampledSequence> begin)
     {

@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace Dpo.Generation;
 
-/// <summary>A mark in the work of a GPU, which TorchSharp has no binding for: behind all that the GPU was given before it.</summary>
+/// <summary>A mark in the work of a GPU, which TorchSharp has no binding for: behind all that the GPU was given before
+/// it.</summary>
 /// <remarks>The driver's own functions, which are wherever CUDA is. LibTorch works in each GPU's primary context, on its legacy
 /// default stream, which is stream 0 here too.</remarks>
 internal sealed unsafe class CudaEvent : IDisposable

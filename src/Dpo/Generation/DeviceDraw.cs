@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Generation;
 
-/// <summary>Draws by operations on the logits' device, from which nothing is read: the tokens of <see cref="TokenDraw"/>, but where
-/// rounding decides.</summary>
+/// <summary>Draws by operations on the logits' device, from which nothing is read: the tokens of <see cref="TokenDraw"/>, but
+/// where rounding decides.</summary>
 /// <param name="options">How.</param>
 /// <param name="drawable">The ids that may be drawn; null for all.</param>
 internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable) : ITokenDraw
@@ -84,7 +84,8 @@ internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable)
         return order.gather(1, Invert(masses, uniforms, options.TopP));
     }
 
-    /// <summary>The scores, in fp64, each less by so little that no two are alike: of equals the one with the smaller id is the largest.</summary>
+    /// <summary>The scores, in fp64, each less by so little that no two are alike: of equals the one with the smaller id is the
+    /// largest.</summary>
     private static Tensor Keys(Tensor scores)
     {
         // Neighbours in fp32 differ by more than 2⁻²⁵ of their size, which is 2²⁰ ids; the least of them but 0 is 2⁻¹⁴⁹.
@@ -93,8 +94,8 @@ internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable)
         return keys.sub_(less);
     }
 
-    /// <summary>The first place at which the cumulative mass exceeds a uniform number's part of it, of those before which less than a
-    /// share of the whole lies.</summary>
+    /// <summary>The first place at which the cumulative mass exceeds a uniform number's part of it, of those before which less
+    /// than a share of the whole lies.</summary>
     /// <returns><c>[S, 1]</c>.</returns>
     private static Tensor Invert(Tensor masses, Tensor uniforms, double share)
     {

@@ -21,8 +21,8 @@ internal sealed class DrawnTokens(Tensor values, IEnumerable<SampledSequence?> s
     /// <summary>Begins to copy them to the host, if nothing has.</summary>
     public void Send() => copy ??= new HostCopy(values);
 
-    /// <summary>Reads the ids, and behind them the log-probabilities, <c>[2 · S]</c>; waits for them, but for nothing that the device
-    /// was given after <see cref="Send"/>.</summary>
+    /// <summary>Reads the ids, and behind them the log-probabilities, <c>[2 · S]</c>; waits for them, but for nothing that the
+    /// device was given after <see cref="Send"/>.</summary>
     public double[] Read()
     {
         Send();

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Generation;
 
-/// <summary>The completions that wait for a place, in the order of the result. Their prompts are read when they are needed, several at
-/// once.</summary>
+/// <summary>The completions that wait for a place, in the order of the result. Their prompts are read when they are needed,
+/// several at once.</summary>
 /// <param name="model">The model.</param>
 /// <param name="head">Its head.</param>
 /// <param name="cache">Where the prompts are kept.</param>

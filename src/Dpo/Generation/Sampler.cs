@@ -5,17 +5,19 @@ using static TorchSharp.torch;
 
 namespace Dpo.Generation;
 
-/// <summary>Samples completions from a model: with a key/value cache from a <see cref="TransformerModel"/>; from any other each step computes the
-/// sequences anew, from their first token on.</summary>
+/// <summary>Samples completions from a model: with a key/value cache from a <see cref="TransformerModel"/>; from any other each
+/// step computes the sequences anew, from their first token on.</summary>
 /// <remarks>
 /// <para>The same arguments on the same machine give the same completions, and no random state but the call's own is touched.
 /// What decides a draw is a number that follows from the seed, the sequence and the token's place alone; sequences are numbered
 /// through all prompts and their samples, so that K samples of a prompt are what the prompt given K times would have. What
-/// else is computed beside a sequence (<see cref="SamplingOptions.BatchSize"/>, other prompts, those that have ended before) changes its
-/// logits by rounding only, which changes a token only where a draw, or a tie of greedy choice, lies that close to the border.</para>
-/// <para>A completion that ends leaves its place in the batch to the next that waits, of the same prompt or of another; where none waits, the
-/// batch becomes smaller. So nothing is computed for those that have ended.</para>
-/// <para>At <see cref="Precision.BFloat16"/> the weights are cast once a call and released at its end: memory for half the model.</para>
+/// else is computed beside a sequence (<see cref="SamplingOptions.BatchSize"/>, other prompts, those that have ended before)
+/// changes its logits by rounding only, which changes a token only where a draw, or a tie of greedy choice, lies that close to
+/// the border.</para>
+/// <para>A completion that ends leaves its place in the batch to the next that waits, of the same prompt or of another; where
+/// none waits, the batch becomes smaller. So nothing is computed for those that have ended.</para>
+/// <para>At <see cref="Precision.BFloat16"/> the weights are cast once a call and released at its end: memory for half the
+/// model.</para>
 /// </remarks>
 public static class Sampler
 {
@@ -25,12 +27,13 @@ public static class Sampler
     /// <param name="options">How to draw and when to stop; the defaults where null.</param>
     /// <param name="tokenizer">The model's tokenizer, where stop strings or text are wanted. Then no id is drawn that has no
     /// token, and completions end where the model's files say.</param>
-    /// <param name="onToken">Called for every token as soon as it is sampled (on a GPU, a step later): step by step, and within a step in
-    /// the order of the result. Completions begin in that order too, each when one before it has ended and left it a place.</param>
+    /// <param name="onToken">Called for every token as soon as it is sampled (on a GPU, a step later): step by step, and within a
+    /// step in the order of the result. Completions begin in that order too, each when one before it has ended and left it a
+    /// place.</param>
     /// <param name="cancellationToken">Stops the sampling before its next step.</param>
     /// <returns>All samples of the first prompt, then of the next.</returns>
-    /// <exception cref="InvalidInputException">A prompt has no token or one outside the vocabulary, prompt and completion exceed the
-    /// model's positions, stop strings are given without a tokenizer, or the model's logits are not finite.</exception>
+    /// <exception cref="InvalidInputException">A prompt has no token or one outside the vocabulary, prompt and completion exceed
+    /// the model's positions, stop strings are given without a tokenizer, or the model's logits are not finite.</exception>
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<SampledCompletion> Sample(

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Generation;
 
-/// <summary>The sampling of one call: as many completions as there are places are computed at once, and a place that becomes free is taken by
-/// the next completion that waits.</summary>
+/// <summary>The sampling of one call: as many completions as there are places are computed at once, and a place that becomes free
+/// is taken by the next completion that waits.</summary>
 /// <remarks>The host looks at a step's tokens while a GPU computes the next step, so that neither waits for the other. A
 /// completion that has ended is then computed for one step more, whose token nobody takes.</remarks>
 internal sealed class SamplingRun : IDisposable
@@ -55,7 +55,8 @@ internal sealed class SamplingRun : IDisposable
         queue = new PromptQueue(model, weights.Head, cache, prompts, options.SamplesPerPrompt, count / PartReadAhead, cancellationToken);
     }
 
-    /// <summary>Places that were computed, of all steps together. The first token of a completion follows from its prompt, and takes none.</summary>
+    /// <summary>Places that were computed, of all steps together. The first token of a completion follows from its prompt, and
+    /// takes none.</summary>
     public long ComputedPlaces { get; private set; }
 
     /// <summary>Samples all.</summary>
@@ -121,7 +122,8 @@ internal sealed class SamplingRun : IDisposable
         }
     }
 
-    /// <summary>Gives free places to the next sequences, and draws their first tokens; places that stay free are closed.</summary>
+    /// <summary>Gives free places to the next sequences, and draws their first tokens; places that stay free are
+    /// closed.</summary>
     /// <returns>Whether a sequence has begun.</returns>
     private bool Refill()
     {

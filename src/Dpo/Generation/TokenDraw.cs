@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Dpo.Generation;
 
 /// <summary>Draws a token from a row of logits, by the inverse of the cumulative distribution.</summary>
-/// <remarks>It reads the logits where they lie. As operations on tensors each step would write the whole <c>[S, V]</c> anew, which
-/// at 32 sequences takes longer than half of the model.</remarks>
+/// <remarks>It reads the logits where they lie. As operations on tensors each step would write the whole <c>[S, V]</c> anew,
+/// which at 32 sequences takes longer than half of the model.</remarks>
 internal static class TokenDraw
 {
     /// <summary>How many of the likeliest tokens are looked through first for a nucleus; sorting the whole vocabulary takes much
@@ -14,8 +14,8 @@ internal static class TokenDraw
 
     /// <summary>Draws.</summary>
     /// <param name="logits"><c>[V]</c>.</param>
-    /// <param name="uniform">A number from 0 up to 1: where in the cumulative distribution the drawn token lies. Its tokens are in the
-    /// order of their ids or, under top-k and top-p, from the likeliest down.</param>
+    /// <param name="uniform">A number from 0 up to 1: where in the cumulative distribution the drawn token lies. Its tokens are
+    /// in the order of their ids or, under top-k and top-p, from the likeliest down.</param>
     /// <param name="seen">The tokens that a repetition penalty falls on; one may occur more than once.</param>
     /// <param name="options">Penalty, temperature, top-k and top-p.</param>
     /// <param name="drawable">The ids that may be drawn; null for all.</param>

@@ -33,12 +33,12 @@ internal readonly ref struct TokenMasses
     /// <summary>The sum of all masses, where the likeliest token's is 1.</summary>
     public double Total { get; }
 
-    /// <summary>log Σ exp(score / temperature): what a scaled score is less to be a log-probability. Not a finite number where some
-    /// score is none, or all are −∞.</summary>
+    /// <summary>log Σ exp(score / temperature): what a scaled score is less to be a log-probability. Not a finite number where
+    /// some score is none, or all are −∞.</summary>
     public double LogSumExp => (double)largest * scale + Math.Log(Total);
 
-    /// <summary>The first token, in the order of ids, at which the cumulative mass exceeds a share of the total: never one without
-    /// mass.</summary>
+    /// <summary>The first token, in the order of ids, at which the cumulative mass exceeds a share of the total: never one
+    /// without mass.</summary>
     /// <param name="share">From 0 up to, not including, 1.</param>
     public int Invert(double share)
     {

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Generation;
 
-/// <summary>The sampling of one call from a model without a cache: every step computes its sequences anew, from their first token on. The
-/// draws are those of <see cref="SamplingRun"/>.</summary>
+/// <summary>The sampling of one call from a model without a cache: every step computes its sequences anew, from their first token
+/// on. The draws are those of <see cref="SamplingRun"/>.</summary>
 internal static class WholeSampling
 {
     /// <summary>Samples all.</summary>

@@ -1,6 +1,7 @@
 namespace Dpo.Layout;
 
-/// <summary>The lengths, in tokens, of one example: its prompt (at least 1) and each of its completions (at least 1 each).</summary>
+/// <summary>The lengths, in tokens, of one example: its prompt (at least 1) and each of its completions (at least 1
+/// each).</summary>
 /// <param name="PromptLength">Tokens of the prompt.</param>
 /// <param name="CompletionLengths">Tokens of each completion, the end-of-text token included; may be empty where only the
 /// prompt is to be run through a model.</param>
@@ -90,7 +91,8 @@ public sealed class SequenceLayout
     /// <see cref="CompletionOffsets"/>.</summary>
     public IReadOnlyList<long> RowOfToken => field ??= [.. PredictionOfToken.Select(place => PredictingRows[place])];
 
-    /// <summary>Completion <c>s</c> owns the entries from <c>[s]</c> up to <c>[s + 1]</c> of every per-token list, <c>[S + 1]</c>.</summary>
+    /// <summary>Completion <c>s</c> owns the entries from <c>[s]</c> up to <c>[s + 1]</c> of every per-token list, <c>[S +
+    /// 1]</c>.</summary>
     public IReadOnlyList<int> CompletionOffsets => completionOffsets;
 
     /// <summary>Rows of example <paramref name="index"/>: its prompt and all but the last token of each completion.</summary>

@@ -29,8 +29,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     /// <param name="rows">Every target's entry of <paramref name="predicting"/>, <c>[M]</c>, int64.</param>
     /// <param name="targets">The target tokens, <c>[M]</c>, int64.</param>
     /// <param name="blocks">How the work is cut.</param>
-    /// <param name="statistics">Where it is given, what it asks for of every entry of <paramref name="predicting"/> is written into
-    /// it.</param>
+    /// <param name="statistics">Where it is given, what it asks for of every entry of <paramref name="predicting"/> is written
+    /// into it.</param>
     public static Tensor LogProbs(
         OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, HeadBlocks blocks, RowStatistics? statistics = null)
     {

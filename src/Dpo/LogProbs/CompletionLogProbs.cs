@@ -34,7 +34,8 @@ public sealed class CompletionLogProbs
     /// <summary>log p of every completion token given what precedes it, <c>[M]</c>, completion after completion.</summary>
     public Tensor PerToken { get; }
 
-    /// <summary>The log-probability of every completion, <c>[S]</c>: added up in float64, so that it depends on no other's.</summary>
+    /// <summary>The log-probability of every completion, <c>[S]</c>: added up in float64, so that it depends on no
+    /// other's.</summary>
     public Tensor Sums { get; }
 
     /// <summary>Tokens of every completion, <c>[S]</c>, fp32.</summary>
@@ -49,7 +50,8 @@ public sealed class CompletionLogProbs
     /// </summary>
     public Tensor? LogSquaredProbs { get; init; }
 
-    /// <summary>Entropies and the like, for metrics. Null unless it was asked for (<c>TrainingOptions.DetailedMetrics</c>).</summary>
+    /// <summary>Entropies and the like, for metrics. Null unless it was asked for
+    /// (<c>TrainingOptions.DetailedMetrics</c>).</summary>
     public TokenStatistics? Statistics { get; init; }
 
     /// <summary>

@@ -14,11 +14,12 @@ internal sealed record HeadBlocks(long Rows, long Columns, long GatheredRows, lo
     /// <summary>Fewer rows than these would not be worth reading the weight for.</summary>
     private const int FewestRows = 1024;
 
-    /// <summary>Rows of logits begin where tensor cores want them to: 50,257 entries are 50,240 and a small block of 17.</summary>
+    /// <summary>Rows of logits begin where tensor cores want them to: 50,257 entries are 50,240 and a small block of
+    /// 17.</summary>
     private const int Aligned = 64;
 
-    /// <summary>On the CPU: 512 rows and 2,048 columns are enough for the matrix product's full speed, and the block's 4 MB stay in the
-    /// cache for the element-wise work.</summary>
+    /// <summary>On the CPU: 512 rows and 2,048 columns are enough for the matrix product's full speed, and the block's 4 MB stay
+    /// in the cache for the element-wise work.</summary>
     public static HeadBlocks OfCpu { get; } = new(512, 2048, 4 * 512, 512);
 
     /// <summary>Those for a device: on a GPU, which is bound by launches, as few as memory allows.</summary>
@@ -28,8 +29,9 @@ internal sealed record HeadBlocks(long Rows, long Columns, long GatheredRows, lo
     public static HeadBlocks Of(Device device, Tensor weight, long memory) =>
         DeviceStrategies.AreFor(device) ? Within(memory, weight.shape[0], weight.shape[1]) : OfCpu;
 
-    /// <summary>The largest that keep within a number of bytes: a block's fp32 logits, a piece of the weight cast to bf16, the gathered
-    /// states' fp32 gradients, and what is copied for targets. All of the vocabulary, if it leaves enough rows.</summary>
+    /// <summary>The largest that keep within a number of bytes: a block's fp32 logits, a piece of the weight cast to bf16, the
+    /// gathered states' fp32 gradients, and what is copied for targets. All of the vocabulary, if it leaves enough
+    /// rows.</summary>
     public static HeadBlocks Within(long memory, long vocabulary, long width)
     {
         var logits = memory / sizeof(float);

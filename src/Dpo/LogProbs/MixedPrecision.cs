@@ -4,12 +4,13 @@ using static TorchSharp.torch;
 
 namespace Dpo.LogProbs;
 
-/// <summary>Operations from half precision to fp32 and back, without a pass over memory for the cast where libtorch can do without:
-/// on CUDA, where a product of matrices in bf16 or fp16 has fp32 sums anyway, and leaves them as they are.</summary>
+/// <summary>Operations from half precision to fp32 and back, without a pass over memory for the cast where libtorch can do
+/// without: on CUDA, where a product of matrices in bf16 or fp16 has fp32 sums anyway, and leaves them as they are.</summary>
 internal static class MixedPrecision
 {
-    /// <summary>What TorchSharp has no binding for, in TorchScript; 6 is fp32 in its numbers. The products are there for CUDA alone. The sum
-    /// is a batch of one: of all such products only a batch's adds to what is fp32 in every version of libtorch that has them.</summary>
+    /// <summary>What TorchSharp has no binding for, in TorchScript; 6 is fp32 in its numbers. The products are there for CUDA
+    /// alone. The sum is a batch of one: of all such products only a batch's adds to what is fp32 in every version of libtorch
+    /// that has them.</summary>
     internal const string Script =
         """
         def product(left: Tensor, right: Tensor) -> Tensor:
@@ -28,7 +29,8 @@ internal static class MixedPrecision
 
     private static readonly jit.CompilationUnit script = jit.compile(Script);
 
-    /// <summary>left · right, in fp32; of fp32 factors, or of others of one type, whose product is rounded to that type on the CPU.</summary>
+    /// <summary>left · right, in fp32; of fp32 factors, or of others of one type, whose product is rounded to that type on the
+    /// CPU.</summary>
     public static Tensor Product(Tensor left, Tensor right) => KeepsSums(left)
         ? (Tensor)script.invoke("product", left, right)
         : left.mm(right).to(float32);

@@ -50,7 +50,8 @@ internal sealed class RowStatistics
         return statistics;
     }
 
-    /// <summary>Logits may be −∞, for entries that are ruled out. A probability of 0 has no part in the entropy, but 0 · −∞ is no number.</summary>
+    /// <summary>Logits may be −∞, for entries that are ruled out. A probability of 0 has no part in the entropy, but 0 · −∞ is no
+    /// number.</summary>
     private static Tensor Finite(Tensor logs) => logs.AtLeast(float.MinValue);
 
     /// <summary>The sums over the vocabulary, block by block, of a piece of the rows.</summary>
@@ -87,14 +88,15 @@ internal sealed class RowStatistics
         /// <param name="row">The block's first row.</param>
         /// <param name="below">x − m, m being the largest logit so far.</param>
         /// <param name="exponentials">exp(x − m).</param>
-        /// <param name="fall">What the earlier blocks' largest logit is less m by, at most 0; very far for the first block.</param>
+        /// <param name="fall">What the earlier blocks' largest logit is less m by, at most 0; very far for the first
+        /// block.</param>
         /// <param name="sum">Σ exp(x − earlier m) over the earlier blocks.</param>
         public void AddExponentials(long row, Tensor below, Tensor exponentials, Tensor fall, Tensor sum)
         {
             var count = below.shape[0];
             squares?.narrow(0, row, count).mul_(fall.Times(2).exp_()).AddInPlace(exponentials.Squared().sum(1));
-            // Σ e^(x−m)(x−m): e^d (Σ e^(x−m')(x−m') + d Σ e^(x−m')) of the earlier blocks, whose m' = m + d. Far below, e^d is 0 for
-            // any d; a finite one keeps −∞ · 0 away.
+            // Σ e^(x−m)(x−m): e^d (Σ e^(x−m')(x−m') + d Σ e^(x−m')) of the earlier blocks, whose m' = m + d. Far below, e^d is 0
+            // for any d; a finite one keeps −∞ · 0 away.
             var finite = fall.AtLeast(-1000);
             products?.narrow(0, row, count).AddInPlace(finite * sum).mul_(finite.exp()).AddInPlace(Finite(below).mul_(exponentials).sum(1));
         }

@@ -15,10 +15,11 @@ internal static class SegmentSums
 
         """);
 
-    /// <summary>The sums, <c>[S]</c>, in the values' type; each is added up in float64 on a CPU and on CUDA, and depends on nothing but its
-    /// own values.</summary>
+    /// <summary>The sums, <c>[S]</c>, in the values' type; each is added up in float64 on a CPU and on CUDA, and depends on
+    /// nothing but its own values.</summary>
     /// <param name="values">The list, <c>[M]</c>.</param>
-    /// <param name="offsets">Piece <c>s</c> lies from <c>[s]</c> up to <c>[s + 1]</c>; <c>[S + 1]</c>, from 0, ascending, up to M.</param>
+    /// <param name="offsets">Piece <c>s</c> lies from <c>[s]</c> up to <c>[s + 1]</c>; <c>[S + 1]</c>, from 0, ascending, up to
+    /// M.</param>
     public static Tensor Of(Tensor values, long[] offsets) => values.device_type is DeviceType.CPU or DeviceType.CUDA
         ? ((Tensor)script.invoke("sums", values.to(float64), DeviceCopy.Of(offsets, values.device))).to(values.dtype)
         : OneByOne(values, offsets);

@@ -23,7 +23,8 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
     private readonly FDivergence divergence;
 
     /// <summary>Creates the loss.</summary>
-    /// <param name="beta">β &gt; 0: how strongly the policy is held to the reference. The paper uses 0.1, and 0.5 for TL;DR.</param>
+    /// <param name="beta">β &gt; 0: how strongly the policy is held to the reference. The paper uses 0.1, and 0.5 for
+    /// TL;DR.</param>
     /// <param name="labelSmoothing">ε in [0, ½): the share of preferences taken to be the wrong way round (conservative DPO,
     /// as in the paper's code): −(1−ε) log σ(βΔ) − ε log σ(−βΔ).</param>
     /// <param name="referenceFree">The loss takes a reference that gives every completion the same probability; the rewards it

@@ -8,9 +8,9 @@ namespace Dpo.Losses;
 /// r = log π − log π_ref into the score s = f'(exp r) that takes its place in a loss, up to a constant that cancels between
 /// chosen and rejected.
 /// </summary>
-/// <remarks>TRL's formulas, under TRL's names. Exponents are capped at 80 (11 in fp16), as in TRL's <c>alpha_divergence</c>, so that
-/// scores stay finite: where the policy is further from the reference than that, a completion has no gradient any more. One of
-/// your own is a function given to the constructor.</remarks>
+/// <remarks>TRL's formulas, under TRL's names. Exponents are capped at 80 (11 in fp16), as in TRL's <c>alpha_divergence</c>, so
+/// that scores stay finite: where the policy is further from the reference than that, a completion has no gradient any more. One
+/// of your own is a function given to the constructor.</remarks>
 /// <param name="name">A name for messages.</param>
 /// <param name="score">Scores of log-ratios, of the same shape, with their graph.</param>
 public sealed class FDivergence(string name, Func<Tensor, Tensor> score)
@@ -19,7 +19,8 @@ public sealed class FDivergence(string name, Func<Tensor, Tensor> score)
     public static FDivergence ReverseKl { get; } = new("reverse_kl", ratios => ratios);
 
     /// <summary><c>forward_kl</c>: s = −exp(−r). Grows exponentially as the policy gives up what the reference says.</summary>
-    /// <remarks>TRL does not cap this one: below r = −80 its scores go on to −∞, and the difference of two such is no number.</remarks>
+    /// <remarks>TRL does not cap this one: below r = −80 its scores go on to −∞, and the difference of two such is no
+    /// number.</remarks>
     public static FDivergence ForwardKl { get; } = new("forward_kl", ratios => -CappedExp(-ratios));
 
     /// <summary><c>js_divergence</c>, Jensen–Shannon: s = log σ(r).</summary>

@@ -45,8 +45,8 @@ public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : PairL
         var counts = DeviceCopy.Of(lengths, device);
         var places = HeldScalars.Range(lengths.Max(), device);
 
-        // Every pair's tokens in a row, as long as the longest completion: where each lies, whether it is in the other completion's
-        // length too, and whether it is there at all.
+        // Every pair's tokens in a row, as long as the longest completion: where each lies, whether it is in the other
+        // completion's length too, and whether it is there at all.
         (Tensor Tokens, Tensor Shared, Tensor Own) Lay(Tensor own, Tensor other)
         {
             Tensor Column(Tensor ofCompletions, Tensor completions) => ofCompletions.index_select(0, completions).unsqueeze(1);

@@ -46,12 +46,13 @@ public sealed record LossOptions
     /// <summary>A weight for each name; 1 by default.</summary>
     public IReadOnlyList<double>? Weights { get; init; }
 
-    /// <summary>β &gt; 0, of all of the losses; null for each loss's own default: 2 for <c>simpo</c>, 0.1 for all others.</summary>
+    /// <summary>β &gt; 0, of all of the losses; null for each loss's own default: 2 for <c>simpo</c>, 0.1 for all
+    /// others.</summary>
     public double? Beta { get; init; }
 
     /// <summary>ε in [0, ½) of <c>sigmoid</c> (conservative DPO), <c>exo_pair</c> (there above 0), <c>robust</c>, <c>aot</c> and
-    /// <c>aot_unpaired</c>; others take none but 0. Null for each loss's own default: 0.1 for <c>robust</c> (TRL's is 0, which makes it
-    /// <c>sigmoid</c>), 1e-3 for <c>exo_pair</c>, 0 for all others.</summary>
+    /// <c>aot_unpaired</c>; others take none but 0. Null for each loss's own default: 0.1 for <c>robust</c> (TRL's is 0, which
+    /// makes it <c>sigmoid</c>), 1e-3 for <c>exo_pair</c>, 0 for all others.</summary>
     public double? LabelSmoothing { get; init; }
 
     /// <summary>The divergence of losses that are functions of the score s = f(r); null is reverse KL.</summary>

@@ -10,7 +10,8 @@ namespace Dpo.Losses;
 /// log-likelihood under the Plackett–Luce model that the best is picked first, then the best of the rest, and so on. With
 /// K = 2 it is <see cref="DpoLoss"/>.
 /// </summary>
-/// <remarks>A batch's loss is the mean over its rankings (<see cref="TokenizedExample.Ranking"/>), which may differ in K.</remarks>
+/// <remarks>A batch's loss is the mean over its rankings (<see cref="TokenizedExample.Ranking"/>), which may differ in
+/// K.</remarks>
 /// <param name="beta">β &gt; 0.</param>
 public sealed class PlackettLuceLoss(double beta = 0.1) : PreferenceLoss
 {

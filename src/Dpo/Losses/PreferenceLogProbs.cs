@@ -6,7 +6,8 @@ namespace Dpo.Losses;
 
 /// <summary>What a loss is a function of: the log-probabilities of a batch's completions, and what is known of these.</summary>
 /// <param name="Policy">The policy's; gradients flow into <see cref="CompletionLogProbs.PerToken"/>.</param>
-/// <param name="Reference">The reference's; null where the loss does without (<see cref="IPreferenceLoss.UsesReference"/>).</param>
+/// <param name="Reference">The reference's; null where the loss does without
+/// (<see cref="IPreferenceLoss.UsesReference"/>).</param>
 /// <param name="Preferences">Pairs, rankings, labels and scores of the completions.</param>
 public sealed record PreferenceLogProbs(CompletionLogProbs Policy, CompletionLogProbs? Reference, PreferenceTensors Preferences)
 {

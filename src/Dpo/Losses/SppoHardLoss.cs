@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Dpo.Losses;
 
 /// <summary>
-/// <c>sppo_hard</c>: (s_w − 1/(2β))² + (s_l + 1/(2β))², Self-Play Preference Optimization (Wu et al. 2024) with hard labels: a win
-/// counts as probability 1, a loss as 0.
+/// <c>sppo_hard</c>: (s_w − 1/(2β))² + (s_l + 1/(2β))², Self-Play Preference Optimization (Wu et al. 2024) with hard labels: a
+/// win counts as probability 1, a loss as 0.
 /// </summary>
 /// <param name="beta">β &gt; 0 (1/η in the paper).</param>
 /// <param name="divergence">s = f(r); reverse KL, s = r, by default.</param>

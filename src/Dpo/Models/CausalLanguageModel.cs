@@ -12,8 +12,9 @@ namespace Dpo.Models;
 /// </summary>
 /// <remarks>
 /// Hidden states and head are apart because the head is the costly part: <c>CompletionLogProbs</c> runs it only on
-/// the rows that predict a completion's token. An architecture, one of your own too, is a subclass of <see cref="TransformerModel"/>; a
-/// module that maps ids <c>[B, T]</c> to logits <c>[B, T, V]</c> becomes one through <see cref="LogitsModel"/>.
+/// the rows that predict a completion's token. An architecture, one of your own too, is a subclass of
+/// <see cref="TransformerModel"/>; a module that maps ids <c>[B, T]</c> to logits <c>[B, T, V]</c> becomes one through
+/// <see cref="LogitsModel"/>.
 /// </remarks>
 public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Tensor>
 {
@@ -30,10 +31,10 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     /// before a run begins. <see cref="int.MaxValue"/>, none, unless the model says otherwise.</summary>
     public virtual int MaxPositions => int.MaxValue;
 
-    /// <summary>How many bytes of fp32 logits <c>CompletionLogProbs</c> keep alive at once on a GPU, in the forward and in the backward
-    /// pass, 1 or more; 256 MB (2²⁸) by default. With more, the head takes fewer launches, until all rows fit; a few temporary tensors
-    /// of that size come on top. No result depends on it but by rounding. It says nothing on the CPU, whose blocks are those that fit its
-    /// cache, nor where the hidden states are the logits.</summary>
+    /// <summary>How many bytes of fp32 logits <c>CompletionLogProbs</c> keep alive at once on a GPU, in the forward and in the
+    /// backward pass, 1 or more; 256 MB (2²⁸) by default. With more, the head takes fewer launches, until all rows fit; a few
+    /// temporary tensors of that size come on top. No result depends on it but by rounding. It says nothing on the CPU, whose
+    /// blocks are those that fit its cache, nor where the hidden states are the logits.</summary>
     public long LogitsMemory
     {
         get;
@@ -50,23 +51,26 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     /// as fp32, bf16 or fp16 and become fp32, or what <paramref name="dtype"/> says.
     /// </summary>
     /// <param name="folder">The folder, as transformers' <c>save_pretrained</c> or a download makes it; or the model's name on
-    /// the Hugging Face hub, such as <c>EleutherAI/pythia-2.8b</c>, where <c>hf download</c> has put it into the local cache.</param>
+    /// the Hugging Face hub, such as <c>EleutherAI/pythia-2.8b</c>, where <c>hf download</c> has put it into the local
+    /// cache.</param>
     /// <param name="device">Where the weights go; the CPU by default.</param>
-    /// <param name="dtype">The type in which matrices, embeddings included, are kept: fp32 by default; bf16 or fp16 take half the memory,
-    /// from the first byte read on, and give a frozen model: a reference, a judge, or the base of a LoRA adapter
+    /// <param name="dtype">The type in which matrices, embeddings included, are kept: fp32 by default; bf16 or fp16 take half the
+    /// memory, from the first byte read on, and give a frozen model: a reference, a judge, or the base of a LoRA adapter
     /// (<c>AddLora</c>). Such weights cannot be trained themselves, since DPO's updates are too small to move them.
-    /// Biases and norms are fp32 in any case, and so is what is computed unless <see cref="TransformerModel.Precision"/> says otherwise.</param>
+    /// Biases and norms are fp32 in any case, and so is what is computed unless <see cref="TransformerModel.Precision"/> says
+    /// otherwise.</param>
     /// <returns>The model, in evaluation mode; the caller disposes it.</returns>
     /// <exception cref="InvalidInputException">The folder lacks a file, or a file holds what Dpo does not implement; the
-    /// message names the file and the field or tensor. An architecture of your own is made known by <see cref="ModelTypes.Register"/>
-    /// before.</exception>
+    /// message names the file and the field or tensor. An architecture of your own is made known by
+    /// <see cref="ModelTypes.Register"/> before.</exception>
     /// <exception cref="ArgumentException">The type is none of fp32, bf16 and fp16.</exception>
     public static TransformerModel Load(string folder, Device? device = null, ScalarType dtype = ScalarType.Float32) =>
         ModelFolder.Load(folder, device ?? CPU, dtype);
 
-    /// <summary>The parameters, each once: a weight that is tied, and so has several names, goes by the first of them, as in PyTorch.
-    /// <c>parameters()</c> follows.</summary>
-    /// <returns>Those that there are now. An optimizer keeps what it is given: what an adapter adds later is not to slip in.</returns>
+    /// <summary>The parameters, each once: a weight that is tied, and so has several names, goes by the first of them, as in
+    /// PyTorch. <c>parameters()</c> follows.</summary>
+    /// <returns>Those that there are now. An optimizer keeps what it is given: what an adapter adds later is not to slip
+    /// in.</returns>
     public override IEnumerable<(string name, Parameter parameter)> named_parameters(bool recurse = true) =>
         [.. base.named_parameters(recurse).DistinctBy(named => TensorMemory.Identity(named.parameter))];
 

@@ -55,8 +55,8 @@ public abstract partial class TransformerModel
         }
     }
 
-    /// <summary>Writes a folder that <c>LoadAdapter</c>, or <see cref="CausalLanguageModel.Load"/>, takes; but for an adapter that is trained
-    /// together with other weights.</summary>
+    /// <summary>Writes a folder that <c>LoadAdapter</c>, or <see cref="CausalLanguageModel.Load"/>, takes; but for an adapter
+    /// that is trained together with other weights.</summary>
     internal override void WriteTrained(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained)
     {
         if (IsAdapter(trained))

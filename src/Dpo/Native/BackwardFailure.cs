@@ -11,10 +11,11 @@ public static class BackwardFailure
 {
     private static ExceptionDispatchInfo? failure;
 
-    /// <summary>Keeps an exception for <see cref="Rethrow"/>: the first, of which those after it are mostly consequences.</summary>
+    /// <summary>Keeps an exception for <see cref="Rethrow"/>: the first, of which those after it are mostly
+    /// consequences.</summary>
     internal static void Keep(Exception exception) => Interlocked.CompareExchange(ref failure, ExceptionDispatchInfo.Capture(exception), null);
 
-    /// <summary>Throws what a backward pass failed with first since the last call, if one did: the gradients are incomplete, and are
-    /// not to be applied.</summary>
+    /// <summary>Throws what a backward pass failed with first since the last call, if one did: the gradients are incomplete, and
+    /// are not to be applied.</summary>
     public static void Rethrow() => Interlocked.Exchange(ref failure, null)?.Throw();
 }

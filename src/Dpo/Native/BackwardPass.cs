@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 namespace Dpo.Native;
 
 /// <summary>
-/// Tells backward passes over a graph apart: one that goes to all leaves, as <c>backward()</c> does, and one that goes only where some
-/// tensors' gradients come from, as <c>autograd.grad</c> does. Only in the first may a gradient go straight into its leaf.
+/// Tells backward passes over a graph apart: one that goes to all leaves, as <c>backward()</c> does, and one that goes only where
+/// some tensors' gradients come from, as <c>autograd.grad</c> does. Only in the first may a gradient go straight into its leaf.
 /// </summary>
 /// <remarks>
-/// Autograd does not say which it is. But what it is asked for decides what it runs: beside the values there hangs a leaf that nobody
-/// can ask for, so that what leads to it is run when all leaves are meant, and only then. Of what has become due autograd runs the latest made
-/// first, and so this before anything that made the values.
+/// Autograd does not say which it is. But what it is asked for decides what it runs: beside the values there hangs a leaf that
+/// nobody can ask for, so that what leads to it is run when all leaves are meant, and only then. Of what has become due autograd
+/// runs the latest made first, and so this before anything that made the values.
 /// </remarks>
 internal sealed class BackwardPass : IDisposable
 {

@@ -14,7 +14,8 @@ internal static class CounterRandom
         (Mix(Mix(Mix((ulong)seed) + (ulong)sequence) + (ulong)step) >> 40) * (1f / (1 << 24));
 
     /// <summary>A whole number from 0 up to, not including, <paramref name="bound"/>.</summary>
-    /// <remarks>The upper half of 64 bits times the bound: no number is likelier than another by more than bound · 2⁻⁶⁴.</remarks>
+    /// <remarks>The upper half of 64 bits times the bound: no number is likelier than another by more than bound ·
+    /// 2⁻⁶⁴.</remarks>
     public static int Below(int bound, ulong place) => (int)Math.BigMul(Mix(place), (ulong)bound, out _);
 
     /// <summary>64 bits that follow from 64 others and look like chance.</summary>

@@ -2,8 +2,9 @@ using static TorchSharp.torch;
 
 namespace Dpo.Native;
 
-/// <summary>Numbers of managed memory as a tensor on a device. What is made for an NVIDIA GPU is copied from page-locked memory while the
-/// device goes on with what it was given before; <c>tensor(values, device: …)</c> would wait until it is through with that.</summary>
+/// <summary>Numbers of managed memory as a tensor on a device. What is made for an NVIDIA GPU is copied from page-locked memory
+/// while the device goes on with what it was given before; <c>tensor(values, device: …)</c> would wait until it is through with
+/// that.</summary>
 internal static class DeviceCopy
 {
     /// <summary>A tensor of the values, int64, of the current dispose scope.</summary>

@@ -3,9 +3,9 @@ using static TorchSharp.torch;
 namespace Dpo.Native;
 
 /// <summary>
-/// Where a backward function of our own sums up the gradient of one of its inputs. What a leaf has, such as a weight, goes straight
-/// into its own gradient where the pass goes to all leaves: autograd would add the result to it anyway, from a second tensor as large
-/// as the weight.
+/// Where a backward function of our own sums up the gradient of one of its inputs. What a leaf has, such as a weight, goes
+/// straight into its own gradient where the pass goes to all leaves: autograd would add the result to it anyway, from a second
+/// tensor as large as the weight.
 /// </summary>
 internal readonly struct GradientSum
 {
@@ -15,7 +15,8 @@ internal readonly struct GradientSum
     /// <summary>Begins with zeros, or with what the leaf has so far. Tensors are the current dispose scope's: a handle that
     /// outlived the pass would keep the gradient alive after <c>zero_grad</c>.</summary>
     /// <param name="of">The input.</param>
-    /// <param name="pass">The passes over its graph; null where they are not told apart, and autograd is to have every gradient.</param>
+    /// <param name="pass">The passes over its graph; null where they are not told apart, and autograd is to have every
+    /// gradient.</param>
     public GradientSum(Tensor of, BackwardPass? pass)
     {
         this.of = of;

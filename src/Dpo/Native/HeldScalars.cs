@@ -4,15 +4,16 @@ using static TorchSharp.torch;
 namespace Dpo.Native;
 
 /// <summary>
-/// Arithmetic of tensors with numbers that is safe beside other threads. Write a loss or a model of your own with these in place of
-/// <c>x * 0.5</c>, <c>1 - x</c>, <c>x + y</c>, <c>x.square()</c> and the like.
+/// Arithmetic of tensors with numbers that is safe beside other threads. Write a loss or a model of your own with these in place
+/// of <c>x * 0.5</c>, <c>1 - x</c>, <c>x + y</c>, <c>x.square()</c> and the like.
 /// </summary>
 /// <remarks>
 /// TorchSharp 0.107 turns the number into an object that owns native memory, and hands that memory to native code while nothing
 /// holds the object any more. A garbage collection that another thread starts in that moment may free it first: the process then
-/// dies of "Unknown scalar type", or computes with another number. The 1 in <c>x + y</c>, which is <c>x.add(y, alpha: 1)</c>, is such a
-/// number too; <c>x - y</c>, <c>x * y</c> and <c>x / y</c> of tensors have none. Here every number is held until the call has returned. A
-/// <see cref="Scalar"/> kept in a static field, or by <c>using</c>, is safe as well. Results belong to the current dispose scope.
+/// dies of "Unknown scalar type", or computes with another number. The 1 in <c>x + y</c>, which is <c>x.add(y, alpha: 1)</c>, is
+/// such a number too; <c>x - y</c>, <c>x * y</c> and <c>x / y</c> of tensors have none. Here every number is held until the call
+/// has returned. A <see cref="Scalar"/> kept in a static field, or by <c>using</c>, is safe as well. Results belong to the
+/// current dispose scope.
 /// </remarks>
 public static class HeldScalars
 {
@@ -82,7 +83,8 @@ public static class HeldScalars
     /// <summary>x / number, in place of x.</summary>
     internal static Tensor DivideInPlace(this Tensor x, double number) => Held(x, number, static (x, number) => x.div_(number));
 
-    /// <summary>Adds rows of <paramref name="source"/> to those of x that <paramref name="index"/> names, in place of x.</summary>
+    /// <summary>Adds rows of <paramref name="source"/> to those of x that <paramref name="index"/> names, in place of
+    /// x.</summary>
     internal static Tensor AddRowsInPlace(this Tensor x, Tensor index, Tensor source) => x.index_add_(0, index, source, One);
 
     /// <summary>Whether x &lt; number.</summary>

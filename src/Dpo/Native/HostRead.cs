@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Dpo.Native;
 
 /// <summary>
-/// The one place where training and evaluation take numbers from the model's device. A read waits until the device has done all that
-/// was asked of it before, and leaves it without work meanwhile: once a step, and once an evaluation.
+/// The one place where training and evaluation take numbers from the model's device. A read waits until the device has done all
+/// that was asked of it before, and leaves it without work meanwhile: once a step, and once an evaluation.
 /// </summary>
 internal static class HostRead
 {
@@ -16,7 +16,8 @@ internal static class HostRead
     public static ScalarType Precision(Device device) => device.type == DeviceType.MPS ? float32 : float64;
 
     /// <summary>Reads tensors together, in one copy.</summary>
-    /// <param name="tensors">At least one; of any shapes and floating-point types, on one device, of which that of the first is meant.</param>
+    /// <param name="tensors">At least one; of any shapes and floating-point types, on one device, of which that of the first is
+    /// meant.</param>
     /// <returns>All their elements, tensor after tensor.</returns>
     public static double[] Of(params IReadOnlyList<Tensor> tensors)
     {

@@ -12,13 +12,15 @@ internal sealed class RandomDraws
     private RandomDraws? outer;
     private int next;
 
-    /// <summary>Whether such a computation runs: its first run has grad mode off, but counts as one that is differentiated.</summary>
+    /// <summary>Whether such a computation runs: its first run has grad mode off, but counts as one that is
+    /// differentiated.</summary>
     public static bool AreKept => current is not null;
 
     /// <summary>Draws a number, in a computation's further runs that of its first.</summary>
     public static ulong Once(Func<ulong> draw) => current is null ? draw() : current.Next(draw);
 
-    /// <summary>Runs the computation. One inside it keeps its own, and in the outer one's further runs it draws the same too.</summary>
+    /// <summary>Runs the computation. One inside it keeps its own, and in the outer one's further runs it draws the same
+    /// too.</summary>
     public T During<T>(Func<T> run)
     {
         (outer, next, current) = (current, 0, this);

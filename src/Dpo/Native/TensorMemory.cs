@@ -19,7 +19,9 @@ internal static unsafe class TensorMemory
         return (T*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(MemoryMarshal.Cast<byte, T>(first.bytes)));
     }
 
-    /// <summary>The same number for all handles of one tensor, whatever its device, and for no other tensor that is alive.</summary>
-    /// <remarks>A handle of TorchSharp's is the address of a C++ <c>at::Tensor</c>, which is a pointer to the tensor and nothing else.</remarks>
+    /// <summary>The same number for all handles of one tensor, whatever its device, and for no other tensor that is
+    /// alive.</summary>
+    /// <remarks>A handle of TorchSharp's is the address of a C++ <c>at::Tensor</c>, which is a pointer to the tensor and nothing
+    /// else.</remarks>
     public static nint Identity(Tensor tensor) => *(nint*)tensor.Handle;
 }

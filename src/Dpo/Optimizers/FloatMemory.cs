@@ -6,7 +6,8 @@ namespace Dpo.Optimizers;
 /// <summary>A tensor's 32-bit floats in CPU memory, valid while the tensor is alive.</summary>
 internal readonly unsafe struct FloatMemory
 {
-    /// <summary>What a thread works on at a time: small enough to share the work out evenly, large enough not to notice it.</summary>
+    /// <summary>What a thread works on at a time: small enough to share the work out evenly, large enough not to notice
+    /// it.</summary>
     private const int ChunkLength = 1 << 16;
 
     private readonly float* start;
@@ -14,8 +15,8 @@ internal readonly unsafe struct FloatMemory
     /// <param name="tensor">One that <see cref="Holds"/> says yes to.</param>
     public FloatMemory(Tensor tensor) => start = TensorMemory.Start<float>(tensor);
 
-    /// <summary>Whether a tensor is a run of 32-bit floats in CPU memory, and not empty; no to everything where the CPU is to work as
-    /// other devices do (<see cref="DeviceStrategies"/>).</summary>
+    /// <summary>Whether a tensor is a run of 32-bit floats in CPU memory, and not empty; no to everything where the CPU is to
+    /// work as other devices do (<see cref="DeviceStrategies"/>).</summary>
     public static bool Holds(Tensor tensor) =>
         !DeviceStrategies.AreFor(tensor.device) && tensor.dtype == float32 && tensor.is_contiguous() && tensor.numel() > 0;
 

@@ -31,8 +31,8 @@ public sealed class FusedAdamW : RestorableOptimizer
     private readonly double epsilon;
 
     /// <summary>Makes an optimizer of a model's parameters.</summary>
-    /// <param name="parameters">What to train, in any floating-point types and on any devices. One that is not contiguous is copied for
-    /// the update and written back.</param>
+    /// <param name="parameters">What to train, in any floating-point types and on any devices. One that is not contiguous is
+    /// copied for the update and written back.</param>
     /// <param name="learningRate">The learning rate, 0 or more.</param>
     /// <param name="weightDecay">What share of a matrix a learning rate of 1 would take away at each step; 0 or more.</param>
     /// <param name="beta1">β₁, the share of the gradients' average that a step keeps; from 0 up to, not including, 1.</param>

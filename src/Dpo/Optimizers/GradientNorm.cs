@@ -23,9 +23,9 @@ internal static class GradientNorm
         """);
 
     /// <summary>
-    /// Scales gradients by min(1, maximum / (norm + 1e-6)), as PyTorch does. The norm is summed in fp64 where the device has that: in fp32
-    /// LibTorch's is off by up to a thousandth where a matrix has tens of millions of entries. On a CPU it is the same for any number of
-    /// threads; elsewhere nothing waits for it.
+    /// Scales gradients by min(1, maximum / (norm + 1e-6)), as PyTorch does. The norm is summed in fp64 where the device has
+    /// that: in fp32 LibTorch's is off by up to a thousandth where a matrix has tens of millions of entries. On a CPU it is the
+    /// same for any number of threads; elsewhere nothing waits for it.
     /// </summary>
     /// <returns>The norm before scaling, a scalar on the gradients' device. Where it is not finite, the gradients are good for
     /// nothing.</returns>

@@ -2,8 +2,9 @@ using static TorchSharp.torch;
 
 namespace Dpo.Optimizers;
 
-/// <summary>What an <see cref="optim.Optimizer"/> of your own implements so that runs with it can have checkpoints: its state goes into each
-/// of them, and comes back where a run is resumed. <see cref="RmsProp"/> and <see cref="FusedAdamW"/> do.</summary>
+/// <summary>What an <see cref="optim.Optimizer"/> of your own implements so that runs with it can have checkpoints: its state
+/// goes into each of them, and comes back where a run is resumed. <see cref="RmsProp"/> and <see cref="FusedAdamW"/>
+/// do.</summary>
 public interface IRestorableOptimizer
 {
     /// <summary>The state, in a form that a safetensors file can hold. Empty before the first step.</summary>
@@ -11,7 +12,8 @@ public interface IRestorableOptimizer
     public IEnumerable<(string Name, Tensor Tensor)> State();
 
     /// <summary>Takes over a state that <see cref="State"/> gave, for the same parameters.</summary>
-    /// <param name="state">Is walked once and to be copied from; tensors are on the CPU and may be disposed as soon as the next one is asked for.</param>
+    /// <param name="state">Is walked once and to be copied from; tensors are on the CPU and may be disposed as soon as the next
+    /// one is asked for.</param>
     /// <exception cref="InvalidInputException">It does not fit; the optimizer is to be left as it was.</exception>
     public void LoadState(IEnumerable<(string Name, Tensor Tensor)> state);
 }

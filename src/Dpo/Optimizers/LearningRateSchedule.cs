@@ -14,7 +14,8 @@ public static class LearningRateSchedules
     /// <param name="warmupSteps">Steps whose rate is less than whole; the paper has 150.</param>
     public static LearningRateSchedule Paper(int warmupSteps) => (step, _) => Math.Min(1, (step + 1.0) / (warmupSteps + 1.0));
 
-    /// <summary>TRL's <c>constant_with_warmup</c>: min(1, step / warmup), so the first update of a warm-up changes nothing.</summary>
+    /// <summary>TRL's <c>constant_with_warmup</c>: min(1, step / warmup), so the first update of a warm-up changes
+    /// nothing.</summary>
     /// <param name="warmupSteps">Steps until the whole rate; 0 is TRL's <c>constant</c>.</param>
     public static LearningRateSchedule TrlConstant(int warmupSteps) => (step, _) => Rise(step, warmupSteps);
 

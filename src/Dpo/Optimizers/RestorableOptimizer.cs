@@ -30,7 +30,8 @@ public abstract class RestorableOptimizer : optim.Optimizer, IRestorableOptimize
         _parameter_groups = [new ParamGroup { Parameters = all, Options = options }];
     }
 
-    /// <summary>What an update depends on besides the learning rate, for a checkpoint: <c>alpha 0.99, epsilon 1E-08</c>.</summary>
+    /// <summary>What an update depends on besides the learning rate, for a checkpoint: <c>alpha 0.99, epsilon
+    /// 1E-08</c>.</summary>
     internal abstract string Constants { get; }
 
     /// <summary>A parameter that is updated, with its gradient and the optimizer's state for it.</summary>
@@ -91,7 +92,8 @@ public abstract class RestorableOptimizer : optim.Optimizer, IRestorableOptimize
         states.Index().Where(entry => entry.Item is not null)
             .SelectMany(entry => StateNames.Zip(entry.Item!, (name, tensor) => (Name(entry.Index, name), tensor)));
 
-    /// <summary>Takes over a state that <see cref="State"/> gave for the same parameters. The learning rate is not part of it.</summary>
+    /// <summary>Takes over a state that <see cref="State"/> gave for the same parameters. The learning rate is not part of
+    /// it.</summary>
     /// <param name="state">Is walked once and copied from tensor by tensor; the tensors may lie on any device and be disposed as
     /// soon as the next one is asked for.</param>
     /// <exception cref="InvalidInputException">A tensor is missing, unknown, or of another shape or data type than this

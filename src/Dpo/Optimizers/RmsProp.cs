@@ -49,8 +49,8 @@ public sealed class RmsProp : RestorableOptimizer
 
     internal override string Constants => string.Create(CultureInfo.InvariantCulture, $"alpha {alpha:r}, epsilon {epsilon:r}");
 
-    /// <summary>Bounds what an update without SIMD allocates: the square roots of so many elements, 256 MiB of fp32. Smaller parameters are
-    /// updated together, a larger one in pieces.</summary>
+    /// <summary>Bounds what an update without SIMD allocates: the square roots of so many elements, 256 MiB of fp32. Smaller
+    /// parameters are updated together, a larger one in pieces.</summary>
     internal long ElementsAtOnce { get; init; } = 1 << 26;
 
     private protected override IReadOnlyList<string> StateNames { get; } = ["square_avg"];

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Optimizers;
 
-/// <summary>The parameters of a model that are trained, as they were at one moment: pair, trainer and every step must mean the same
-/// ones.</summary>
+/// <summary>The parameters of a model that are trained, as they were at one moment: pair, trainer and every step must mean the
+/// same ones.</summary>
 internal sealed class TrainedParameters
 {
     private readonly CausalLanguageModel model;

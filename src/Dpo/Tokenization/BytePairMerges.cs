@@ -8,8 +8,8 @@ namespace Dpo.Tokenization;
 /// </summary>
 /// <remarks>
 /// For what Microsoft.ML.Tokenizers cannot do: byte fallback, where a character the vocabulary lacks becomes its UTF-8 bytes
-/// (<c>&lt;0xE2&gt;</c>), and long words. Where text is not cut into words, a word may be a whole book: a heap and a linked list keep
-/// that at n log n.
+/// (<c>&lt;0xE2&gt;</c>), and long words. Where text is not cut into words, a word may be a whole book: a heap and a linked list
+/// keep that at n log n.
 /// </remarks>
 internal sealed class BytePairMerges
 {

@@ -15,8 +15,8 @@ namespace Dpo.Tokenization;
 /// <see cref="Truncation.PaperKeepPromptStart"/>) then cuts the prompt to <see cref="MaxPromptLength"/>, and where that is not
 /// enough, every completion to <c>MaxLength − MaxPromptLength</c> tokens. What a prompt begins with is kept where it is
 /// cut.</para>
-/// <para>A conversation (<see cref="PreferenceExample.Conversation"/>) is written down by <see cref="ChatTemplate"/>: the prompt up to where
-/// the assistant's turn is opened, completions with what ends the turn, as TRL does. The end-of-text token is put
+/// <para>A conversation (<see cref="PreferenceExample.Conversation"/>) is written down by <see cref="ChatTemplate"/>: the prompt
+/// up to where the assistant's turn is opened, completions with what ends the turn, as TRL does. The end-of-text token is put
 /// behind them only where the template has nothing of its own there.</para>
 /// <para><see cref="Truncation.KeepStart"/> keeps the first <see cref="MaxLength"/> ids of the prompt followed by each
 /// completion, and drops an example whose prompt alone has that many. TRL tokenizes prompt and completion as one string and
@@ -99,8 +99,8 @@ public sealed class ExampleTokenizer
     /// <summary>Tokenizes an example.</summary>
     /// <param name="example">A prompt and its completions.</param>
     /// <param name="report">Counts the example's rows where it is dropped.</param>
-    /// <exception cref="InvalidInputException">The example is a conversation and there is no chat template, or the tokenizer lacks a special
-    /// token of it.</exception>
+    /// <exception cref="InvalidInputException">The example is a conversation and there is no chat template, or the tokenizer
+    /// lacks a special token of it.</exception>
     /// <returns>The ids; null where the prompt has no token, not even a beginning of text, so that nothing predicts the first
     /// token of a completion, or where the prompt alone is too long under <see cref="Truncation.KeepStart"/>, or anything is
     /// under <see cref="Truncation.Drop"/>, or where truncation leaves no difference between the completions. Of several pairs

@@ -8,20 +8,20 @@ using Microsoft.ML.Tokenizers;
 namespace Dpo.Tokenization;
 
 /// <summary>
-/// A model's tokenizer: byte pair encoding, read from a Hugging Face model folder. It is byte-level as in GPT-2, Pythia, Llama 3 and
-/// Qwen, or has SentencePiece's word marks and falls back to bytes, as in Llama 2, Mistral, Gemma and Phi-3.
+/// A model's tokenizer: byte pair encoding, read from a Hugging Face model folder. It is byte-level as in GPT-2, Pythia, Llama 3
+/// and Qwen, or has SentencePiece's word marks and falls back to bytes, as in Llama 2, Mistral, Gemma and Phi-3.
 /// </summary>
 /// <remarks>
 /// <para>Every text can be encoded, and <see cref="Decode"/> gives the text back: exactly, unless the tokenizer normalizes (then
-/// what Unicode's form C makes of it), or marks words (then a text may lose a space at its beginning). No token is added in front or
-/// behind by <see cref="Encode(string, bool, bool)"/>; <see cref="EncodePrompt(string)"/> begins with the tokens that the model's
-/// own tokenizer puts in front of a text, such as Llama's <c>&lt;s&gt;</c>. What stands behind a completion is decided by
+/// what Unicode's form C makes of it), or marks words (then a text may lose a space at its beginning). No token is added in front
+/// or behind by <see cref="Encode(string, bool, bool)"/>; <see cref="EncodePrompt(string)"/> begins with the tokens that the
+/// model's own tokenizer puts in front of a text, such as Llama's <c>&lt;s&gt;</c>. What stands behind a completion is decided by
 /// <see cref="ExampleTokenizer"/>.</para>
 /// <para>A <i>special token</i> such as <c>&lt;|endoftext|&gt;</c> stands for something that is not text. Someone else's text may
 /// spell it all the same, so <see cref="Encode(string, bool, bool)"/> makes ordinary ids of it unless asked otherwise. Special
 /// are the tokens that any of the files says are, and those spelled <c>&lt;|…|&gt;</c>, which mark the turns of chats.</para>
-/// <para>Ids are those of Hugging Face's tokenizers on every machine; what <c>tokenizer.json</c> asks for and is not implemented is
-/// refused. Safe for use by several threads.</para>
+/// <para>Ids are those of Hugging Face's tokenizers on every machine; what <c>tokenizer.json</c> asks for and is not implemented
+/// is refused. Safe for use by several threads.</para>
 /// </remarks>
 public sealed class TextTokenizer
 {
@@ -96,8 +96,8 @@ public sealed class TextTokenizer
     /// <c>generation_config.json</c> names, such as the end of a chat's turn.</summary>
     public IReadOnlyList<int> StopIds { get; }
 
-    /// <summary>The id in front of every text the model was trained on (<c>bos_token</c>; Llama's <c>&lt;s&gt;</c>); null where the
-    /// files name none. Whether it is put there, <see cref="BeginningIds"/> says.</summary>
+    /// <summary>The id in front of every text the model was trained on (<c>bos_token</c>; Llama's <c>&lt;s&gt;</c>); null where
+    /// the files name none. Whether it is put there, <see cref="BeginningIds"/> says.</summary>
     public int? BeginningOfTextId { get; }
 
     /// <summary>What every prompt begins with (<see cref="EncodePrompt(string)"/>): what the model's own tokenizer puts in front
@@ -122,8 +122,8 @@ public sealed class TextTokenizer
     /// The special tokens are named by <c>tokenizer_config.json</c>, else <c>special_tokens_map.json</c>, else by id in
     /// <c>generation_config.json</c> or <c>config.json</c>; the older layout falls back to <c>&lt;|endoftext|&gt;</c>.
     /// </remarks>
-    /// <param name="folder">The model folder; or the model's name on the Hugging Face hub, where <c>hf download</c> has put it into
-    /// the local cache.</param>
+    /// <param name="folder">The model folder; or the model's name on the Hugging Face hub, where <c>hf download</c> has put it
+    /// into the local cache.</param>
     /// <param name="bos">Whether prompts begin with the beginning-of-text token. Null, the default: as the model's own tokenizer
     /// has it, with for Llama, Mistral and Gemma, without for GPT-2, Pythia and Qwen. It is not written by <see cref="Save"/>:
     /// whoever loads the saved files says it again.</param>
@@ -168,8 +168,8 @@ public sealed class TextTokenizer
         return ids;
     }
 
-    /// <summary>Encodes what a <see cref="ChatTemplate"/> rendered: its special tokens become their ids; text, whatever it spells, does
-    /// not.</summary>
+    /// <summary>Encodes what a <see cref="ChatTemplate"/> rendered: its special tokens become their ids; text, whatever it
+    /// spells, does not.</summary>
     /// <param name="segments">The rendered messages.</param>
     /// <param name="continues">Whether they continue another text, as a completion its prompt.</param>
     /// <exception cref="InvalidInputException">The tokenizer has no such special token.</exception>
@@ -210,9 +210,9 @@ public sealed class TextTokenizer
     /// <summary>Decodes ids into text.</summary>
     /// <remarks>A token may hold a part of a character. What is left incomplete becomes U+FFFD, one for every maximal
     /// beginning of a character and one for every stray byte; where a tokenizer falls back to bytes, one for every byte of a row
-    /// of them that is not UTF-8 as a whole. Tokenizers that put a word mark in front of a text take one space from its beginning,
-    /// so a completion is best decoded with its prompt. An id that no token has, as in the rows that many models pad their
-    /// vocabulary with, has no text.</remarks>
+    /// of them that is not UTF-8 as a whole. Tokenizers that put a word mark in front of a text take one space from its
+    /// beginning, so a completion is best decoded with its prompt. An id that no token has, as in the rows that many models pad
+    /// their vocabulary with, has no text.</remarks>
     /// <param name="ids">Ids from 0.</param>
     /// <param name="skipSpecial">Whether special tokens are left out of the text.</param>
     /// <exception cref="ArgumentOutOfRangeException">An id is negative.</exception>
@@ -323,8 +323,8 @@ public sealed class TextTokenizer
     }
 
     /// <summary>
-    /// Writes the files this tokenizer was loaded from, its chat templates included, unchanged, so that a model saved into the same folder is complete.
-    /// <c>config.json</c> is the model's and is not written.
+    /// Writes the files this tokenizer was loaded from, its chat templates included, unchanged, so that a model saved into the
+    /// same folder is complete. <c>config.json</c> is the model's and is not written.
     /// </summary>
     /// <param name="folder">The target folder; it is created where it does not exist.</param>
     public void Save(string folder)

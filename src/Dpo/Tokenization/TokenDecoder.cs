@@ -22,7 +22,8 @@ internal abstract record DecoderStep(string Place)
             tokens.ConvertAll(token => token.Replace(Pattern, Content, StringComparison.Ordinal));
     }
 
-    /// <summary>Makes characters of tokens that are bytes; of a row of bytes that is no UTF-8, every one becomes U+FFFD.</summary>
+    /// <summary>Makes characters of tokens that are bytes; of a row of bytes that is no UTF-8, every one becomes
+    /// U+FFFD.</summary>
     internal sealed record ByteFallback(string Place) : DecoderStep(Place)
     {
         private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);

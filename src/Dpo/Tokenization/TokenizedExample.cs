@@ -22,8 +22,8 @@ public sealed record TokenizedExample(
     /// <summary>Where the example came from, such as <c>train.jsonl:12</c>; null where it came from no file.</summary>
     public string? Source { get; init; }
 
-    /// <summary>The completions in order of preference, the best first, as indices into <see cref="Completions"/>; null where they
-    /// were not ranked.</summary>
+    /// <summary>The completions in order of preference, the best first, as indices into <see cref="Completions"/>; null where
+    /// they were not ranked.</summary>
     public IReadOnlyList<int>? Ranking { get; init; }
 
     /// <summary>The score of every completion, mismatched ones aside; null where they were not scored.</summary>
@@ -45,8 +45,8 @@ public sealed record TokenizedExample(
     /// <summary>Tokens of the prompt, once, and of all completions: what the example counts in a budget of tokens.</summary>
     internal int TokenCount => Prompt.Count + Completions.Sum(ids => ids.Count);
 
-    /// <summary>What the example counts in a number of pairs: its pairs; without any its completions, mismatched ones aside, since what
-    /// KTO measures the KL by comes on top of what is trained on, as in TRL.</summary>
+    /// <summary>What the example counts in a number of pairs: its pairs; without any its completions, mismatched ones aside,
+    /// since what KTO measures the KL by comes on top of what is trained on, as in TRL.</summary>
     internal int PairWeight => Pairs.Count > 0 ? Pairs.Count : Completions.Count - MismatchedCount;
 
     /// <summary>The example supervised fine-tuning takes: every completion that was chosen in some pair, ranked best or labelled

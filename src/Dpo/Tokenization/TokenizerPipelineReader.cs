@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace Dpo.Tokenization;
 
 /// <summary>
-/// Reads what <c>tokenizer.json</c> asks to be done to text before and after byte pair encoding. A step, a field or a value that is
-/// not implemented is refused by name.
+/// Reads what <c>tokenizer.json</c> asks to be done to text before and after byte pair encoding. A step, a field or a value that
+/// is not implemented is refused by name.
 /// </summary>
 internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
 {

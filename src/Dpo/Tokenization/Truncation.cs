@@ -15,6 +15,7 @@ public enum Truncation
     /// <summary>TRL's rule: the first tokens of prompt and completion are kept, whatever they are.</summary>
     KeepStart,
 
-    /// <summary>Nothing: an example that is too long is dropped, and counted as "prompt too long" or "completion too long".</summary>
+    /// <summary>Nothing: an example that is too long is dropped, and counted as "prompt too long" or "completion too
+    /// long".</summary>
     Drop,
 }

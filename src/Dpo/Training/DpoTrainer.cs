@@ -41,10 +41,10 @@ public sealed class DpoTrainer : Trainer
         RequireReferenceToMove(loss, options);
     }
 
-    /// <summary>Creates the trainer of a loss that does without a reference, such as <see cref="SimPoLoss"/> or <see cref="OrpoLoss"/>: no
-    /// copy of the weights is made.</summary>
-    /// <param name="policy">The model to train; it stays the caller's to dispose. Like a pair's, it is put into evaluation mode, unless it
-    /// is a <see cref="TransformerModel"/>.</param>
+    /// <summary>Creates the trainer of a loss that does without a reference, such as <see cref="SimPoLoss"/> or
+    /// <see cref="OrpoLoss"/>: no copy of the weights is made.</summary>
+    /// <param name="policy">The model to train; it stays the caller's to dispose. Like a pair's, it is put into evaluation mode,
+    /// unless it is a <see cref="TransformerModel"/>.</param>
     /// <param name="loss">The loss; <see cref="IPreferenceLoss.UsesReference"/> is false.</param>
     /// <param name="options">As for the other constructor, and so are the exceptions.</param>
     /// <param name="optimizer">As for the other constructor.</param>

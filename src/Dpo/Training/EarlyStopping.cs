@@ -7,8 +7,8 @@ public static class EarlyStopping
 {
     /// <summary>Ends a run once a held-out metric has not improved for some evaluations:
     /// <c>StopWhen = EarlyStopping.On(new("eval_loss"), patience: 3)</c>.</summary>
-    /// <remarks>Steps that do not measure the metric do not count. What it has seen is not part of a checkpoint: a run that is resumed is given as
-    /// much patience as one that begins.</remarks>
+    /// <remarks>Steps that do not measure the metric do not count. What it has seen is not part of a checkpoint: a run that is
+    /// resumed is given as much patience as one that begins.</remarks>
     /// <param name="metric">The metric, and which way it is better.</param>
     /// <param name="patience">After how many evaluations in a row that are no better than the best; 1 or more.</param>
     /// <returns>A condition for one run.</returns>

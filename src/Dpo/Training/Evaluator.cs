@@ -10,8 +10,8 @@ namespace Dpo.Training;
 /// <remarks>
 /// <para>Models may have adapters, merged or not; but the reference of a pair that was made of the policy alone needs the adapter
 /// unmerged.</para>
-/// <para><c>maxTokens</c>, everywhere, is the most tokens computed at once, each prompt counted once; it bounds memory, and no result depends on
-/// it but by rounding.</para>
+/// <para><c>maxTokens</c>, everywhere, is the most tokens computed at once, each prompt counted once; it bounds memory, and no
+/// result depends on it but by rounding.</para>
 /// </remarks>
 public static class Evaluator
 {
@@ -23,12 +23,12 @@ public static class Evaluator
     /// <param name="loss">The loss; plain DPO with β = 0.1 by default.</param>
     /// <param name="maxTokens">See above; 1 or more.</param>
     /// <param name="cancellationToken">Ends it between two parts.</param>
-    /// <returns>TRL's names of metrics: <c>loss</c>, <c>rewards/accuracies</c>, …; averages over all pairs. A loss that couples its batch
-    /// is given 64 pairs at a time.</returns>
-    /// <exception cref="InvalidInputException">An example is too long for the model, or holds a token id that it does not know; or the loss has
-    /// nothing to measure in the data.</exception>
-    /// <exception cref="InvalidOperationException">The reference was released and the data carry none of its values, or the policy's adapter is
-    /// merged where the reference is made of the policy.</exception>
+    /// <returns>TRL's names of metrics: <c>loss</c>, <c>rewards/accuracies</c>, …; averages over all pairs. A loss that couples
+    /// its batch is given 64 pairs at a time.</returns>
+    /// <exception cref="InvalidInputException">An example is too long for the model, or holds a token id that it does not know;
+    /// or the loss has nothing to measure in the data.</exception>
+    /// <exception cref="InvalidOperationException">The reference was released and the data carry none of its values, or the
+    /// policy's adapter is merged where the reference is made of the policy.</exception>
     public static IReadOnlyDictionary<string, double> Evaluate(
         PolicyReferencePair pair, PreferenceData data, IPreferenceLoss? loss = null, int maxTokens = 4096, CancellationToken cancellationToken = default)
     {
@@ -36,13 +36,13 @@ public static class Evaluator
         return Evaluate(new PreferenceObjective(pair.Policy, pair, loss ?? new DpoLoss(), new TrainingOptions()), data, maxTokens, cancellationToken);
     }
 
-    /// <summary>Measures a model by itself: the cross-entropy of completions, as <see cref="SftTrainer"/> does, or a loss that does without a
-    /// reference.</summary>
+    /// <summary>Measures a model by itself: the cross-entropy of completions, as <see cref="SftTrainer"/> does, or a loss that
+    /// does without a reference.</summary>
     /// <param name="model">The model.</param>
     /// <param name="data">What to measure it on; where <paramref name="loss"/> is null, completions alone
     /// (<see cref="PreferenceData.ChosenOnly"/>).</param>
-    /// <param name="loss">A loss whose <see cref="IPreferenceLoss.UsesReference"/> is false; null for the mean cross-entropy of a completion's
-    /// token, in nats.</param>
+    /// <param name="loss">A loss whose <see cref="IPreferenceLoss.UsesReference"/> is false; null for the mean cross-entropy of a
+    /// completion's token, in nats.</param>
     /// <param name="maxTokens">As for a pair, and so are the result and the exceptions.</param>
     /// <param name="cancellationToken">As for a pair.</param>
     /// <exception cref="ArgumentException">The loss compares the policy with a reference.</exception>
@@ -79,8 +79,10 @@ public static class Evaluator
     /// <param name="maxTokens">See above; 1 or more.</param>
     /// <param name="cancellationToken">Ends it between two parts.</param>
     /// <returns>For each pair of each example what <c>RewardsTable</c> writes as CSV.</returns>
-    /// <exception cref="InvalidInputException">At once: an example is too long for the model, or holds a token id that it does not know.</exception>
-    /// <exception cref="InvalidOperationException">As for <see cref="Evaluate(PolicyReferencePair, PreferenceData, IPreferenceLoss?, int, CancellationToken)"/>.</exception>
+    /// <exception cref="InvalidInputException">At once: an example is too long for the model, or holds a token id that it does
+    /// not know.</exception>
+    /// <exception cref="InvalidOperationException">As for
+    /// <see cref="Evaluate(PolicyReferencePair, PreferenceData, IPreferenceLoss?, int, CancellationToken)"/>.</exception>
     public static IEnumerable<PairRewards> Rewards(
         PolicyReferencePair pair, PreferenceData data, IPreferenceLoss? loss = null, int maxTokens = 4096, CancellationToken cancellationToken = default)
     {
@@ -93,14 +95,15 @@ public static class Evaluator
         return Parts(data, maxTokens, cancellationToken).SelectMany(part => RewardsOf(objective, loss, part, maxTokens));
     }
 
-    /// <summary>The log-probability of every token of every completion under a model, one example after another as they are asked for, in the
-    /// order of the data.</summary>
+    /// <summary>The log-probability of every token of every completion under a model, one example after another as they are asked
+    /// for, in the order of the data.</summary>
     /// <param name="model">The model, which may not change meanwhile.</param>
     /// <param name="data">The completions; pairs, rankings and labels do not matter.</param>
     /// <param name="maxTokens">See above; 1 or more.</param>
     /// <param name="cancellationToken">Ends it between two parts.</param>
     /// <returns>For each example, for each of its completions, a number of nats for each of its tokens.</returns>
-    /// <exception cref="InvalidInputException">At once: an example is too long for the model, or holds a token id that it does not know.</exception>
+    /// <exception cref="InvalidInputException">At once: an example is too long for the model, or holds a token id that it does
+    /// not know.</exception>
     public static IEnumerable<IReadOnlyList<IReadOnlyList<float>>> LogProbs(
         CausalLanguageModel model, PreferenceData data, int maxTokens = 4096, CancellationToken cancellationToken = default)
     {

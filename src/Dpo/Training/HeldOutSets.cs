@@ -12,7 +12,8 @@ internal sealed class HeldOutSets
     /// <summary>A single set, or none; metrics begin with <c>eval_</c>.</summary>
     public HeldOutSets(PreferenceData? data) => sets = data is null ? [] : [("eval_", data)];
 
-    /// <summary>Sets by name, in the order of their names; metrics of one begin with <c>eval_</c>, its name and <c>_</c>.</summary>
+    /// <summary>Sets by name, in the order of their names; metrics of one begin with <c>eval_</c>, its name and
+    /// <c>_</c>.</summary>
     public HeldOutSets(IReadOnlyDictionary<string, PreferenceData> named) =>
         sets = [.. named.OrderBy(set => set.Key, StringComparer.Ordinal).Select(set => ($"eval_{set.Key}_", set.Value))];
 

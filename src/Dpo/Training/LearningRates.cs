@@ -29,7 +29,8 @@ internal sealed class LearningRates(TrainingOptions options, optim.Optimizer opt
         return optimizer.ParamGroups.First().LearningRate;
     }
 
-    /// <summary>Refuses, before a run, a schedule that gives no numbers, and says where its warm-up is longer than the run.</summary>
+    /// <summary>Refuses, before a run, a schedule that gives no numbers, and says where its warm-up is longer than the
+    /// run.</summary>
     public void Require(int totalSteps, ILogger logger)
     {
         for (var step = 0; step < Math.Min(totalSteps, Foreseen); step++)

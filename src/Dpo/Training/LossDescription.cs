@@ -7,7 +7,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Training;
 
-/// <summary>A loss as a text that is equal where its type and numbers are: <c>DpoLoss(Beta=0.1, LabelSmoothing=0, …)</c>.</summary>
+/// <summary>A loss as a text that is equal where its type and numbers are: <c>DpoLoss(Beta=0.1, LabelSmoothing=0,
+/// …)</c>.</summary>
 internal static class LossDescription
 {
     /// <summary>Describes a loss by the fields of its class, so that a user's own loss need not say anything. What is neither
@@ -44,6 +45,7 @@ internal static class LossDescription
         return string.Create(CultureInfo.InvariantCulture, $"{divergence.Name}({scores[0]:g6}, {scores[1]:g6})");
     }
 
-    /// <summary>A property's or captured parameter's field is named <c>&lt;Beta&gt;k__BackingField</c> or <c>&lt;beta&gt;P</c>.</summary>
+    /// <summary>A property's or captured parameter's field is named <c>&lt;Beta&gt;k__BackingField</c> or
+    /// <c>&lt;beta&gt;P</c>.</summary>
     private static string NameOf(string field) => field.StartsWith('<') ? field[1..field.IndexOf('>', StringComparison.Ordinal)] : field;
 }

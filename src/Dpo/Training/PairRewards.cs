@@ -12,8 +12,8 @@ public sealed record PairRewards
     /// <summary>The index of the rejected one.</summary>
     public required int Rejected { get; init; }
 
-    /// <summary>The implicit reward of the chosen completion as the loss defines it: β (log π − log π_ref) for DPO (section 4 of the
-    /// paper).</summary>
+    /// <summary>The implicit reward of the chosen completion as the loss defines it: β (log π − log π_ref) for DPO (section 4 of
+    /// the paper).</summary>
     public required double ChosenReward { get; init; }
 
     /// <summary>That of the rejected one.</summary>

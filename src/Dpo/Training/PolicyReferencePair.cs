@@ -22,11 +22,12 @@ namespace Dpo.Training;
 /// <para>With a LoRA adapter that leaves a copy of the adapter. A new one (<c>AddLora</c>) adds nothing yet, and
 /// the reference is the model without it; one that was loaded, from supervised fine-tuning say, is part of the reference.</para>
 /// <para>Both models run through the same code at the same precision, so that their difference is exactly 0 at the start.
-/// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="TransformerModel"/> stays in its
-/// mode, since it knows no dropout but that of an adapter, which was asked for by name.</para>
-/// <para>A loss that does without a reference (<see cref="IPreferenceLoss.UsesReference"/>) needs no pair: give the policy itself to
-/// <see cref="DpoTrainer"/>, and no weights are copied.</para>
-/// <para>Unless it is moved (<see cref="MoveReference"/>), the reference never changes, so what it says of a data set can be computed once:</para>
+/// The policy is put into evaluation mode too: the paper trains without dropout. Only a <see cref="TransformerModel"/> stays in
+/// its mode, since it knows no dropout but that of an adapter, which was asked for by name.</para>
+/// <para>A loss that does without a reference (<see cref="IPreferenceLoss.UsesReference"/>) needs no pair: give the policy itself
+/// to <see cref="DpoTrainer"/>, and no weights are copied.</para>
+/// <para>Unless it is moved (<see cref="MoveReference"/>), the reference never changes, so what it says of a data set can be
+/// computed once:</para>
 /// <code>
 /// data = ReferenceLogProbs.LoadOrCompute("reference.safetensors", pair, data);
 /// pair.ReleaseReference(); // its memory is the policy's from here on
@@ -42,8 +43,8 @@ public sealed class PolicyReferencePair : IDisposable
 
     /// <summary>Makes a pair whose reference is the policy as it is now.</summary>
     /// <param name="policy">The model to train; disposed with the pair.</param>
-    /// <exception cref="InvalidOperationException">The policy's adapter is merged, or two of its parameters share memory without being
-    /// one.</exception>
+    /// <exception cref="InvalidOperationException">The policy's adapter is merged, or two of its parameters share memory without
+    /// being one.</exception>
     public PolicyReferencePair(CausalLanguageModel policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
@@ -87,14 +88,15 @@ public sealed class PolicyReferencePair : IDisposable
         return parameters.Concat(ReferenceModel.named_buffers().Select(named => (named.name, named.buffer)));
     }
 
-    /// <summary>SHA-256 of the reference's weights as they are now, without those it shares with the policy; null once it was released. A
-    /// run takes it before its first step and before it reads a checkpoint: of the initial weights, where the pair was made anew.</summary>
+    /// <summary>SHA-256 of the reference's weights as they are now, without those it shares with the policy; null once it was
+    /// released. A run takes it before its first step and before it reads a checkpoint: of the initial weights, where the pair
+    /// was made anew.</summary>
     internal string? ReferenceDigest() => released ? null : TensorDigest.Of(
         reference is null ? weights.Select(weight => (weight.Name, weight.Initial)) : ReferenceState());
 
     /// <summary>Loads a model folder as the policy; the reference is the same model as loaded.</summary>
-    /// <param name="folder">A model folder in Hugging Face's layout, or a name on the hub, as <see cref="CausalLanguageModel.Load"/>
-    /// takes it.</param>
+    /// <param name="folder">A model folder in Hugging Face's layout, or a name on the hub, as
+    /// <see cref="CausalLanguageModel.Load"/> takes it.</param>
     /// <param name="device">Where both live; the CPU by default.</param>
     /// <exception cref="InvalidInputException">The folder cannot be used; the message says why.</exception>
     public static PolicyReferencePair Load(string folder, Device? device = null) => new(CausalLanguageModel.Load(folder, device));
@@ -126,11 +128,12 @@ public sealed class PolicyReferencePair : IDisposable
     }
 
     /// <summary>Does something with the reference, such as sampling from it, without gradients.</summary>
-    /// <param name="use">What to do. The model it is given may be the policy with the reference's weights in place of its own, which
-    /// return when it ends: keep no hold of the model, and call this while no graph of the policy awaits its backward pass.</param>
+    /// <param name="use">What to do. The model it is given may be the policy with the reference's weights in place of its own,
+    /// which return when it ends: keep no hold of the model, and call this while no graph of the policy awaits its backward
+    /// pass.</param>
     /// <returns>What <paramref name="use"/> answers.</returns>
-    /// <exception cref="InvalidOperationException">The reference was released, the policy's adapter is merged, or the policy trains other
-    /// parameters than when the pair was made.</exception>
+    /// <exception cref="InvalidOperationException">The reference was released, the policy's adapter is merged, or the policy
+    /// trains other parameters than when the pair was made.</exception>
     public T WithReference<T>(Func<CausalLanguageModel, T> use)
     {
         ArgumentNullException.ThrowIfNull(use);
@@ -157,14 +160,14 @@ public sealed class PolicyReferencePair : IDisposable
     }
 
     /// <summary>
-    /// Moves the reference towards the policy, ref ← α·policy + (1 − α)·ref, weight by weight (TR-DPO, Gorbatovski et al. 2024). The
-    /// trainer does so every <see cref="TrainingOptions.MoveReferenceEvery"/> steps. Of a LoRA adapter it is the two
+    /// Moves the reference towards the policy, ref ← α·policy + (1 − α)·ref, weight by weight (TR-DPO, Gorbatovski et al. 2024).
+    /// The trainer does so every <see cref="TrainingOptions.MoveReferenceEvery"/> steps. Of a LoRA adapter it is the two
     /// matrices of each layer that are mixed, not their product.
     /// </summary>
     /// <remarks>Log-probabilities of the reference that data carry are those of the old one: compute them again.</remarks>
     /// <param name="share">α, above 0 and at most 1, which makes the reference the policy as it is now.</param>
-    /// <exception cref="InvalidOperationException">The reference was released, is a model of other parameters than the policy, or the
-    /// policy trains others than when the pair was made.</exception>
+    /// <exception cref="InvalidOperationException">The reference was released, is a model of other parameters than the policy, or
+    /// the policy trains others than when the pair was made.</exception>
     public void MoveReference(double share)
     {
         if (!(share is > 0 and <= 1))
@@ -179,8 +182,8 @@ public sealed class PolicyReferencePair : IDisposable
         hasMoved = true;
     }
 
-    /// <summary>The reference's weights, by name, where they have moved: those that <see cref="MoveReference"/> changes. Null where the
-    /// reference is as it was made, or was released.</summary>
+    /// <summary>The reference's weights, by name, where they have moved: those that <see cref="MoveReference"/> changes. Null
+    /// where the reference is as it was made, or was released.</summary>
     internal IReadOnlyList<(string Name, Tensor Tensor)>? MovedReference => hasMoved && !released ? Movable() : null;
 
     /// <summary>Puts the reference where it had moved to when <see cref="MovedReference"/> was written.</summary>
@@ -243,7 +246,8 @@ public sealed class PolicyReferencePair : IDisposable
         Policy.Dispose();
     }
 
-    /// <summary>A policy in the mode that it is trained in: the paper trains without dropout, but for that of an adapter.</summary>
+    /// <summary>A policy in the mode that it is trained in: the paper trains without dropout, but for that of an
+    /// adapter.</summary>
     internal static CausalLanguageModel InMode(CausalLanguageModel policy)
     {
         if (policy.TrainsInEvaluationMode)
@@ -251,7 +255,8 @@ public sealed class PolicyReferencePair : IDisposable
         return policy;
     }
 
-    /// <summary>A merged policy does not compute with its adapter, whose initial weights are to stand in for the trained ones.</summary>
+    /// <summary>A merged policy does not compute with its adapter, whose initial weights are to stand in for the trained
+    /// ones.</summary>
     private static void RequireUnmerged(CausalLanguageModel policy)
     {
         if (policy.IsMerged)
@@ -259,15 +264,16 @@ public sealed class PolicyReferencePair : IDisposable
                 "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.");
     }
 
-    /// <summary>Refuses a policy that trains other parameters than were copied: a change of theirs would be in the reference as well,
-    /// unseen.</summary>
+    /// <summary>Refuses a policy that trains other parameters than were copied: a change of theirs would be in the reference as
+    /// well, unseen.</summary>
     internal void RequireTrainedAsCopied()
     {
         if (!released)
             copied?.RequireUnchanged("pair");
     }
 
-    /// <summary>Refuses data whose reference log-probabilities would have to be computed, where the reference was released.</summary>
+    /// <summary>Refuses data whose reference log-probabilities would have to be computed, where the reference was
+    /// released.</summary>
     internal void RequireReferenceFor(PreferenceData data)
     {
         if (released && data.Find(example => !example.HasReference) is { } example)

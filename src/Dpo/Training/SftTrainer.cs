@@ -10,8 +10,8 @@ namespace Dpo.Training;
 /// (<see cref="PreferenceData.ChosenOnly"/>) it is the paper's Preferred-FT, whose result is the policy and the reference
 /// of DPO.
 /// </summary>
-/// <remarks>The loss is the mean cross-entropy of a completion token, in nats; prompts are not trained on. Data with pairs, rankings,
-/// undesirable or mismatched completions are refused before the run begins.</remarks>
+/// <remarks>The loss is the mean cross-entropy of a completion token, in nats; prompts are not trained on. Data with pairs,
+/// rankings, undesirable or mismatched completions are refused before the run begins.</remarks>
 public sealed class SftTrainer : Trainer
 {
     /// <summary>Creates the trainer.</summary>

@@ -5,7 +5,8 @@ using Microsoft.Extensions.Logging;
 namespace Dpo.Training;
 
 /// <summary>What follows a step's update: the checkpoint where one is due, the evaluation where one is due, and the report. The
-/// checkpoint comes first and knows what it was not told about yet: a run that goes on from it evaluates and reports that step.</summary>
+/// checkpoint comes first and knows what it was not told about yet: a run that goes on from it evaluates and reports that
+/// step.</summary>
 internal sealed class StepTelling(
     BatchMeasurement measurement, HeldOutSets heldOut, CheckpointedRun run, IProgress<TrainingMetrics>? progress, int totalSteps,
     ILogger logger, CancellationToken cancellationToken)

@@ -45,17 +45,18 @@ public class Trainer : IDisposable
     /// <param name="data">What to train on.</param>
     /// <param name="heldOut">What to evaluate on after the last step and every <see cref="TrainingOptions.EvaluateEvery"/>
     /// steps.</param>
-    /// <param name="progress">Is told of every step, on the calling thread, once its checkpoint is written where one is due. What it
-    /// throws ends the run and reaches the caller; the model keeps the step's weights, and where there are checkpoints one is written
-    /// whose run begins by evaluating and reporting that step again.</param>
-    /// <param name="cancellationToken">Ends the run between two steps or within an evaluation; the model keeps the last step's weights, and
-    /// where there are checkpoints one is written.</param>
-    /// <exception cref="OperationCanceledException">The run was cancelled; the message says what it can be resumed from.</exception>
-    /// <exception cref="NotFiniteNumberException">A loss or gradient was not finite, and the update was not made; the message names the
-    /// step, its examples and the largest weights. Or an update left weights that are not finite, which is seen before a
-    /// checkpoint is written or an evaluation made, at the end of the run, and otherwise in the next step.</exception>
-    /// <exception cref="InvalidInputException">The checkpoint to resume from is damaged or of another run, or another run writes to
-    /// the folder of checkpoints.</exception>
+    /// <param name="progress">Is told of every step, on the calling thread, once its checkpoint is written where one is due. What
+    /// it throws ends the run and reaches the caller; the model keeps the step's weights, and where there are checkpoints one is
+    /// written whose run begins by evaluating and reporting that step again.</param>
+    /// <param name="cancellationToken">Ends the run between two steps or within an evaluation; the model keeps the last step's
+    /// weights, and where there are checkpoints one is written.</param>
+    /// <exception cref="OperationCanceledException">The run was cancelled; the message says what it can be resumed
+    /// from.</exception>
+    /// <exception cref="NotFiniteNumberException">A loss or gradient was not finite, and the update was not made; the message
+    /// names the step, its examples and the largest weights. Or an update left weights that are not finite, which is seen before
+    /// a checkpoint is written or an evaluation made, at the end of the run, and otherwise in the next step.</exception>
+    /// <exception cref="InvalidInputException">The checkpoint to resume from is damaged or of another run, or another run writes
+    /// to the folder of checkpoints.</exception>
     /// <exception cref="IOException">A checkpoint could not be written; those before it are untouched.</exception>
     [OverloadResolutionPriority(1)] // null means no held-out data, and is no dictionary
     public void Train(
@@ -81,8 +82,9 @@ public class Trainer : IDisposable
         loop.Run(data, new HeldOutSets(heldOut), progress, cancellationToken);
     }
 
-    /// <summary>Refuses what <see cref="Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/> would refuse
-    /// of the data, and does nothing else: for a program that replaces an earlier run's files only once all is well.</summary>
+    /// <summary>Refuses what <see cref="Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/>
+    /// would refuse of the data, and does nothing else: for a program that replaces an earlier run's files only once all is
+    /// well.</summary>
     /// <param name="data">What is to be trained on.</param>
     /// <param name="heldOut">What is to be evaluated on, if anything.</param>
     /// <exception cref="InvalidInputException">They cannot be used; the message says why.</exception>

@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Training;
 
-/// <summary>A trainer's loop: batches, updates, checkpoints, evaluations and reports, in this order, so that whatever an evaluation or
-/// a report runs into costs no step.</summary>
+/// <summary>A trainer's loop: batches, updates, checkpoints, evaluations and reports, in this order, so that whatever an
+/// evaluation or a report runs into costs no step.</summary>
 internal sealed class TrainingLoop(
     Trainer trainer, BatchMeasurement measurement, TrainedParameters trained, optim.Optimizer optimizer, ILogger logger)
 {
@@ -28,7 +28,8 @@ internal sealed class TrainingLoop(
         heldOut.Require(measurement);
     }
 
-    /// <summary>Runs it, as <see cref="Trainer.Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/>
+    /// <summary>Runs it, as
+    /// <see cref="Trainer.Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/>
     /// says.</summary>
     public void Run(PreferenceData data, HeldOutSets heldOut, IProgress<TrainingMetrics>? progress, CancellationToken cancellationToken)
     {

@@ -9,7 +9,8 @@ namespace Dpo.Training;
 /// <param name="Step">The step, from 1.</param>
 /// <param name="TotalSteps">Steps of the whole run.</param>
 /// <param name="Values">The values by name. Averages are over all pairs of the step, not over micro-batches.</param>
-/// <param name="Elapsed">How long the step took, with the evaluation after it. Apart from the values, so that those are equal from run to run.</param>
+/// <param name="Elapsed">How long the step took, with the evaluation after it. Apart from the values, so that those are equal
+/// from run to run.</param>
 public sealed record TrainingMetrics(int Step, int TotalSteps, IReadOnlyDictionary<string, double> Values, TimeSpan Elapsed)
 {
     /// <summary>How fast the run goes; null where nobody took the time.</summary>

@@ -3,8 +3,10 @@ using Dpo.Batching;
 
 namespace Dpo.Training;
 
-/// <summary>How fast a run goes and what it takes. All of it differs from run to run, so it stands apart from the metrics.</summary>
-/// <param name="ExamplesPerSecond">Examples of the step, a pair or all completions of a prompt each, over the step's time.</param>
+/// <summary>How fast a run goes and what it takes. All of it differs from run to run, so it stands apart from the
+/// metrics.</summary>
+/// <param name="ExamplesPerSecond">Examples of the step, a pair or all completions of a prompt each, over the step's
+/// time.</param>
 /// <param name="TokensPerSecond">Tokens of the step over its time, counted as <c>num_tokens</c> counts them: no padding, and the
 /// prompt once for each of its completions, however often it was computed.</param>
 /// <param name="Remaining">How long the rest of the run will take if it goes on as it did so far, evaluations included.</param>

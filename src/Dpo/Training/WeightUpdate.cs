@@ -5,10 +5,11 @@ using static TorchSharp.torch;
 
 namespace Dpo.Training;
 
-/// <summary>One update of the weights: gradients, clipping, learning rate, the optimizer's step; and a look at what came of it.</summary>
-/// <remarks>The device is waited for once in a step, when the gradient is there: for its norm, for the metrics, and on a GPU for what the
-/// update before left of the weights (<see cref="WeightCheck"/>). On the CPU there is nothing to wait for, and weights are looked at behind
-/// their update.</remarks>
+/// <summary>One update of the weights: gradients, clipping, learning rate, the optimizer's step; and a look at what came of
+/// it.</summary>
+/// <remarks>The device is waited for once in a step, when the gradient is there: for its norm, for the metrics, and on a GPU for
+/// what the update before left of the weights (<see cref="WeightCheck"/>). On the CPU there is nothing to wait for, and weights
+/// are looked at behind their update.</remarks>
 internal sealed class WeightUpdate(
     BatchMeasurement measurement, TrainedParameters trained, optim.Optimizer optimizer, LearningRates rates) : IDisposable
 {
@@ -21,8 +22,8 @@ internal sealed class WeightUpdate(
     /// <param name="totalSteps">How many the run makes.</param>
     /// <param name="lastGood">The checkpoint to name where something is not finite; null where there is none.</param>
     /// <returns>The batch's metrics, with <c>grad_norm</c> and <c>learning_rate</c>.</returns>
-    /// <exception cref="NotFiniteNumberException">The loss or the gradient was not finite, and the weights are as they were; or the
-    /// update before this one had made weights that are not finite.</exception>
+    /// <exception cref="NotFiniteNumberException">The loss or the gradient was not finite, and the weights are as they were; or
+    /// the update before this one had made weights that are not finite.</exception>
     /// <exception cref="InvalidOperationException">The model trains other parameters than when the trainer was made.</exception>
     public Dictionary<string, double> Make(PreferenceBatch batch, int step, int totalSteps, string? lastGood)
     {

@@ -2,8 +2,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Weights;
 
-/// <summary>Weights that are all numbers, which is what a file of weights must hold: one that does not is of no use, and looks like one
-/// that is.</summary>
+/// <summary>Weights that are all numbers, which is what a file of weights must hold: one that does not is of no use, and looks
+/// like one that is.</summary>
 internal static class FiniteWeights
 {
     private const int Listed = 3;
@@ -13,7 +13,8 @@ internal static class FiniteWeights
 
     /// <summary>Refuses weights of which one is NaN or infinite.</summary>
     /// <param name="weights">Them by name, on any device.</param>
-    /// <param name="what">What is not done with them, as the message's beginning: <c>The model was not written to out</c>.</param>
+    /// <param name="what">What is not done with them, as the message's beginning: <c>The model was not written to
+    /// out</c>.</param>
     /// <exception cref="NotFiniteNumberException">One is not finite; the message names some that are not.</exception>
     public static void Require(IEnumerable<(string Name, Tensor Tensor)> weights, string what)
     {

@@ -25,7 +25,8 @@ internal sealed record SafetensorsHeader(
     private const int LengthBytes = 8;
     private const int MaximumLength = 100_000_000; // the format's own limit
 
-    /// <summary>What a header may have beyond the length of the data: tensors without elements, and texts, have no data.</summary>
+    /// <summary>What a header may have beyond the length of the data: tensors without elements, and texts, have no
+    /// data.</summary>
     private const int UnpaidLength = 1 << 20;
 
     private const int MaximumDimensions = 64; // torch's own limit
@@ -162,8 +163,8 @@ internal sealed record SafetensorsHeader(
         InvalidInputException Wrong(string problem) => new($"{path}: tensor \"{tensorName}\"{problem}");
     }
 
-    /// <summary>An array of at most <see cref="MaximumDimensions"/> whole numbers from 0 on, or null where there is anything else, which is
-    /// passed over.</summary>
+    /// <summary>An array of at most <see cref="MaximumDimensions"/> whole numbers from 0 on, or null where there is anything
+    /// else, which is passed over.</summary>
     private static long[]? Integers(ref Utf8JsonReader reader)
     {
         if (reader.TokenType != JsonTokenType.StartArray)

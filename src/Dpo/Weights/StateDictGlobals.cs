@@ -8,8 +8,9 @@ namespace Dpo.Weights;
 /// <param name="Count">How many numbers there are.</param>
 internal sealed record PickledStorage(SafetensorsDtype Dtype, string Key, long Count);
 
-/// <summary>A view of a storage; nothing about it is checked yet but that it has no more dimensions than torch knows, and that sizes and
-/// strides are of type <see cref="long"/>. They stay the pickle's own tuples, which any number of tensors may share.</summary>
+/// <summary>A view of a storage; nothing about it is checked yet but that it has no more dimensions than torch knows, and that
+/// sizes and strides are of type <see cref="long"/>. They stay the pickle's own tuples, which any number of tensors may
+/// share.</summary>
 internal sealed record PickledTensor(PickledStorage Storage, long Offset, object?[] Shape, object?[] Strides);
 
 /// <summary>The names that a pickled state dict may use, and what they make. There are no others.</summary>

@@ -70,7 +70,8 @@ internal sealed record StoredTensor(
         return equal;
     }
 
-    /// <summary>Shows <paramref name="visit"/> all parts of the target, each with the stored values of its place, until it answers false.</summary>
+    /// <summary>Shows <paramref name="visit"/> all parts of the target, each with the stored values of its place, until it
+    /// answers false.</summary>
     private void Visit(SafeFileHandle file, string path, Tensor target, Func<Tensor, Tensor, bool> visit)
     {
         RequireShape(path, Name, Shape, target.shape);

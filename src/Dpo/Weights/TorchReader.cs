@@ -16,7 +16,8 @@ internal sealed class TorchReader : IWeightFile
 {
     private const string PickleName = "/data.pkl";
 
-    /// <summary>About twenty-five thousand tensors. A pickle that means harm makes about a hundred times its length in values.</summary>
+    /// <summary>About twenty-five thousand tensors. A pickle that means harm makes about a hundred times its length in
+    /// values.</summary>
     private const int MaximumEntryLength = 4 << 20;
 
     private readonly SafeFileHandle file;

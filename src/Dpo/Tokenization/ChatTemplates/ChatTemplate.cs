@@ -17,7 +17,8 @@ namespace Dpo.Tokenization.ChatTemplates;
 /// {
 ///     Roles = ["user", "assistant"],
 ///     Beginning = [ChatSegment.Special("&lt;bos&gt;")],
-///     Header = role => [ChatSegment.Special("&lt;start_of_turn&gt;"), ChatSegment.OfText(role == "user" ? "user\n" : "model\n")],
+///     Header = role =>
+///         [ChatSegment.Special("&lt;start_of_turn&gt;"), ChatSegment.OfText(role == "user" ? "user\n" : "model\n")],
 ///     Content = text => text.Trim(),
 ///     End = [ChatSegment.Special("&lt;end_of_turn&gt;"), ChatSegment.OfText("\n")],
 /// };
@@ -41,7 +42,8 @@ public sealed class ChatTemplate
     };
 
     /// <summary>Llama 3's: <c>&lt;|begin_of_text|&gt;</c> once, then
-    /// <c>&lt;|start_header_id|&gt;user&lt;|end_header_id|&gt;⏎⏎…&lt;|eot_id|&gt;</c>. White space around a content is left out.</summary>
+    /// <c>&lt;|start_header_id|&gt;user&lt;|end_header_id|&gt;⏎⏎…&lt;|eot_id|&gt;</c>. White space around a content is left
+    /// out.</summary>
     public static ChatTemplate Llama3 { get; } = new("Llama 3")
     {
         Beginning = [Special("<|begin_of_text|>")],
@@ -50,7 +52,8 @@ public sealed class ChatTemplate
         End = [Special("<|eot_id|>")],
     };
 
-    /// <summary>Zephyr's: <c>&lt;|user|&gt;⏎…</c>, the end of text, and a newline. The marks of the roles are plain text.</summary>
+    /// <summary>Zephyr's: <c>&lt;|user|&gt;⏎…</c>, the end of text, and a newline. The marks of the roles are plain
+    /// text.</summary>
     public static ChatTemplate Zephyr { get; } = new("Zephyr")
     {
         Header = role => [OfText($"<|{role}|>\n")],
@@ -89,7 +92,8 @@ public sealed class ChatTemplate
 
     /// <summary>Writes messages down.</summary>
     /// <param name="messages">The messages, in order.</param>
-    /// <param name="generationPrompt">Whether the assistant's turn is opened behind them: what a model then writes is its answer.</param>
+    /// <param name="generationPrompt">Whether the assistant's turn is opened behind them: what a model then writes is its
+    /// answer.</param>
     /// <exception cref="InvalidInputException">The format has no such role.</exception>
     public IReadOnlyList<ChatSegment> Render(IReadOnlyList<ChatMessage> messages, bool generationPrompt = false)
     {
@@ -104,7 +108,8 @@ public sealed class ChatTemplate
 
     /// <summary>Writes an answer down as it goes on behind a prompt that was rendered with the generation prompt.</summary>
     /// <param name="messages">One message of the assistant, and the messages behind it if there are any.</param>
-    /// <exception cref="InvalidInputException">The first message is not the assistant's, or the format has no such role.</exception>
+    /// <exception cref="InvalidInputException">The first message is not the assistant's, or the format has no such
+    /// role.</exception>
     public IReadOnlyList<ChatSegment> RenderCompletion(IReadOnlyList<ChatMessage> messages)
     {
         ArgumentNullException.ThrowIfNull(messages);

@@ -101,7 +101,8 @@ internal sealed class CheckpointedRun : IDisposable
             Save(position);
     }
 
-    /// <summary>Looks at what a step measured, and brings its checkpoint up to date, or saves one where the step is the best.</summary>
+    /// <summary>Looks at what a step measured, and brings its checkpoint up to date, or saves one where the step is the
+    /// best.</summary>
     /// <param name="position">The position after the step, whose metrics were reported.</param>
     /// <param name="values">What the step and its evaluation measured.</param>
     /// <returns>The position, with the best step so far.</returns>
@@ -169,8 +170,8 @@ internal sealed class CheckpointedRun : IDisposable
         logger.LogInformation("Saved {Path}.", LastGood);
     }
 
-    /// <summary>Has the checkpoint of a step say that all of it is told. Where a report drew random numbers it is written anew, since they
-    /// would be drawn again otherwise.</summary>
+    /// <summary>Has the checkpoint of a step say that all of it is told. Where a report drew random numbers it is written anew,
+    /// since they would be drawn again otherwise.</summary>
     private void SaveTold(RunPosition position)
     {
         if (!TrainedState.RandomState.AsSpan().SequenceEqual(saved!.Value.RandomState))

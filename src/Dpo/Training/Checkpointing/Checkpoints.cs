@@ -21,8 +21,8 @@ public static class Checkpoints
     /// <param name="orEarlier">Whether an earlier checkpoint will do where the newest is damaged. The steps between the two are
     /// then made anew.</param>
     /// <returns>Its path, for <c>TrainingOptions.ResumeFrom</c>; null where the folder holds no checkpoint.</returns>
-    /// <exception cref="InvalidInputException">It is damaged, edited or foreign; the message says why, and names the newest one that
-    /// is whole. Or none is.</exception>
+    /// <exception cref="InvalidInputException">It is damaged, edited or foreign; the message says why, and names the newest one
+    /// that is whole. Or none is.</exception>
     public static string? Latest(string folder, bool orEarlier = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -61,7 +61,8 @@ public static class Checkpoints
         return position.Untold is null ? position.Step : position.Step - 1;
     }
 
-    /// <summary>The checkpoint with the best value of <see cref="CheckpointOptions.KeepBest"/>, every file of it checked.</summary>
+    /// <summary>The checkpoint with the best value of <see cref="CheckpointOptions.KeepBest"/>, every file of it
+    /// checked.</summary>
     /// <param name="folder">The folder of a run's checkpoints.</param>
     /// <returns>Its path: a model folder without tokenizer, or an adapter folder.</returns>
     /// <exception cref="InvalidInputException">The folder holds no checkpoint, or the run kept no best one, or a checkpoint is
@@ -76,10 +77,12 @@ public static class Checkpoints
         return path;
     }
 
-    /// <summary>Gives a model the weights that it had at a checkpoint, without a trainer: to evaluate it, or to sample from it.</summary>
-    /// <param name="model">The model, made as at the run's start: loaded from the same folder, with the same adapter and the same weights
-    /// frozen.</param>
-    /// <param name="checkpoint">The checkpoint, such as <see cref="Latest"/> or <see cref="Best"/> gives it; every file of it is checked.</param>
+    /// <summary>Gives a model the weights that it had at a checkpoint, without a trainer: to evaluate it, or to sample from
+    /// it.</summary>
+    /// <param name="model">The model, made as at the run's start: loaded from the same folder, with the same adapter and the same
+    /// weights frozen.</param>
+    /// <param name="checkpoint">The checkpoint, such as <see cref="Latest"/> or <see cref="Best"/> gives it; every file of it is
+    /// checked.</param>
     /// <exception cref="InvalidInputException">It is damaged, no checkpoint, or another model's; what is trained may then be half
     /// replaced.</exception>
     public static void LoadInto(CausalLanguageModel model, string checkpoint)

@@ -3,7 +3,8 @@ using Dpo.Batching;
 
 namespace Dpo.Training.Checkpointing;
 
-/// <summary>How far a run is: all that its loop carries from one step to the next. Batches follow from the seed and the step.</summary>
+/// <summary>How far a run is: all that its loop carries from one step to the next. Batches follow from the seed and the
+/// step.</summary>
 /// <param name="Step">Steps made.</param>
 /// <param name="Examples">Examples seen.</param>
 /// <param name="Tokens">Tokens seen, as <c>num_tokens</c> counts them.</param>
@@ -18,8 +19,8 @@ internal sealed record RunPosition(int Step = 0, long Examples = 0, long Tokens 
     /// <summary>Whether it was said that the log-probability of chosen completions fell far.</summary>
     public bool WarnedOfFall { get; init; }
 
-    /// <summary>What the last step measured, where that is still to be reported, and its evaluation still to be made; null where all
-    /// is told.</summary>
+    /// <summary>What the last step measured, where that is still to be reported, and its evaluation still to be made; null where
+    /// all is told.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public UntoldStep? Untold { get; init; }
 

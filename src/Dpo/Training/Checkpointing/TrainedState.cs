@@ -85,7 +85,8 @@ internal sealed class TrainedState(
     /// <summary>Takes the state over from a checkpoint that was checked.</summary>
     /// <param name="folder">The checkpoint.</param>
     /// <param name="files">The names of the files that belong to it.</param>
-    /// <exception cref="InvalidInputException">It is of another model or optimizer; what was trained may be half replaced.</exception>
+    /// <exception cref="InvalidInputException">It is of another model or optimizer; what was trained may be half
+    /// replaced.</exception>
     public void Read(string folder, IEnumerable<string> files)
     {
         ReadWeights(folder);

@@ -2,7 +2,8 @@ using System.Buffers.Binary;
 
 namespace Dpo.Training.Metrics;
 
-/// <summary>TensorBoard's event files as they lie on the disk: records of a length, its checksum, the event and its checksum.</summary>
+/// <summary>TensorBoard's event files as they lie on the disk: records of a length, its checksum, the event and its
+/// checksum.</summary>
 internal static class EventFile
 {
     private const int LengthBytes = sizeof(long), ChecksumBytes = sizeof(uint);
@@ -10,8 +11,8 @@ internal static class EventFile
     /// <summary>An event that is of a step begins with its time and its step; the longest number takes ten bytes.</summary>
     private const int HeadBytes = 1 + sizeof(double) + 1 + 10;
 
-    /// <summary>Cuts off a file's events of steps after the last that stays. They are in the order of the steps. What is no whole record
-    /// ends the file for TensorBoard too, and stays.</summary>
+    /// <summary>Cuts off a file's events of steps after the last that stays. They are in the order of the steps. What is no whole
+    /// record ends the file for TensorBoard too, and stays.</summary>
     public static void Cut(string path, int lastStep)
     {
         using var stream = new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);

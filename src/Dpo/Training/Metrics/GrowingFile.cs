@@ -1,7 +1,7 @@
 namespace Dpo.Training.Metrics;
 
-/// <summary>A file that a run appends to as long as it goes. It is made, or cut and gone on with, when the first piece comes: a run that is
-/// refused before that leaves it as it was.</summary>
+/// <summary>A file that a run appends to as long as it goes. It is made, or cut and gone on with, when the first piece comes: a
+/// run that is refused before that leaves it as it was.</summary>
 /// <param name="path">Where it lies.</param>
 /// <param name="kept">How many bytes of the file that is there stay; 0 replaces it.</param>
 internal sealed class GrowingFile(string path, long kept = 0) : IDisposable
@@ -18,7 +18,8 @@ internal sealed class GrowingFile(string path, long kept = 0) : IDisposable
         RequireThere();
     }
 
-    /// <summary>Refuses to go on where the path no longer leads to the file: what is written would be lost without a word.</summary>
+    /// <summary>Refuses to go on where the path no longer leads to the file: what is written would be lost without a
+    /// word.</summary>
     public void RequireThere()
     {
         if (stream is not null && (new FileInfo(path) is not { Exists: true } file || file.Length != stream.Position))

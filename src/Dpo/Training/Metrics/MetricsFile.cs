@@ -7,8 +7,8 @@ namespace Dpo.Training.Metrics;
 
 /// <summary>
 /// Writes <c>metrics.jsonl</c>, one object per optimizer step with its <c>step</c> and metrics, and beside it
-/// <c>timing.jsonl</c> with each step's <c>seconds</c> and <see cref="TrainingPace"/>, so that the metrics of two equal runs are equal byte by byte.
-/// What is not finite, for which JSON has no number, is the string "NaN", "Infinity" or "-Infinity".
+/// <c>timing.jsonl</c> with each step's <c>seconds</c> and <see cref="TrainingPace"/>, so that the metrics of two equal runs are
+/// equal byte by byte. What is not finite, for which JSON has no number, is the string "NaN", "Infinity" or "-Infinity".
 /// </summary>
 public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
 {

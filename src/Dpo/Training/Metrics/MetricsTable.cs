@@ -12,8 +12,8 @@ namespace Dpo.Training.Metrics;
 /// <remarks>
 /// RFC 4180: commas, lines that end in CR LF, fields in quotes where they need them. Numbers are written so that they read back
 /// to the bit, with a point in any culture; what a step did not measure is an empty field. A metric that first appears later,
-/// as those of an evaluation do, becomes the last column; the file is then written anew from what it holds, whole or not at all. No
-/// row is kept in memory.
+/// as those of an evaluation do, becomes the last column; the file is then written anew from what it holds, whole or not at all.
+/// No row is kept in memory.
 /// </remarks>
 public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
 {
@@ -26,8 +26,8 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
     private IReadOnlyList<string> columns = [StepName];
     private GrowingFile? file;
 
-    /// <summary>Prepares the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or gone
-    /// on with, when the first step is reported.</summary>
+    /// <summary>Prepares the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or
+    /// gone on with, when the first step is reported.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): rows of steps
     /// after it are left out, since these steps are made anew, and so is a metric that only they have. Null starts an empty
@@ -103,7 +103,8 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
             : [StepName, .. names.Where((name, place) => name != StepName && isUsed[place])];
     }
 
-    /// <summary>The rows from the header on, up to a step, or to the first that is not one of ours: a run leaves no step out.</summary>
+    /// <summary>The rows from the header on, up to a step, or to the first that is not one of ours: a run leaves no step
+    /// out.</summary>
     private static IEnumerable<(int Step, List<string> Fields)> Rows(IEnumerator<List<string>> records, int last)
     {
         var names = records.Current;
@@ -122,8 +123,8 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
         }
     }
 
-    /// <summary>The fields of the file's records, one after another; one that was being written when the run was killed has no end, and
-    /// is left out.</summary>
+    /// <summary>The fields of the file's records, one after another; one that was being written when the run was killed has no
+    /// end, and is left out.</summary>
     private IEnumerable<List<string>> Records()
     {
         using var text = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));

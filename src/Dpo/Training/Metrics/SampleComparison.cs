@@ -11,7 +11,8 @@ namespace Dpo.Training.Metrics;
 public sealed record ComparedSample(string Prompt, string Policy, string? Reference);
 
 /// <summary>Has policy and reference continue the same prompts, so that one can read what training changes.</summary>
-/// <remarks>Nothing else is disturbed: the draws are the sampler's own, and the same each time unless a model has changed.</remarks>
+/// <remarks>Nothing else is disturbed: the draws are the sampler's own, and the same each time unless a model has
+/// changed.</remarks>
 public sealed class SampleComparison
 {
     private readonly CausalLanguageModel policy;
@@ -35,7 +36,8 @@ public sealed class SampleComparison
         Sampler.Check(pair.ReferenceModel, prompts, this.options, tokenizer);
     }
 
-    /// <summary>Prepares samples of a policy that is trained without a reference; <see cref="ComparedSample.Reference"/> is null.</summary>
+    /// <summary>Prepares samples of a policy that is trained without a reference; <see cref="ComparedSample.Reference"/> is
+    /// null.</summary>
     /// <param name="policy">The model; it stays the caller's to dispose.</param>
     /// <param name="tokenizer">As for the other constructor, and so are the exceptions.</param>
     /// <param name="prompts">As for the other constructor.</param>

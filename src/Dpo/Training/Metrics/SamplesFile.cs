@@ -26,8 +26,8 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
     private readonly GrowingFile file;
     private readonly CancellationToken cancellationToken;
 
-    /// <summary>Prepares the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or gone
-    /// on with, when the first step is reported.</summary>
+    /// <summary>Prepares the file in <paramref name="folder"/>, which is made where it is missing; an older one is replaced, or
+    /// gone on with, when the first step is reported.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="comparison">What to sample.</param>
     /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): samples of steps
@@ -41,7 +41,8 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
         file = StepLines.Open(Path.Combine(folder, "samples.jsonl"), lastStep, isComplete: false);
     }
 
-    /// <summary>Samples, where the step has metrics of an evaluation; the samples are in the file when the call returns.</summary>
+    /// <summary>Samples, where the step has metrics of an evaluation; the samples are in the file when the call
+    /// returns.</summary>
     /// <exception cref="IOException">They cannot be written, or the file was removed, renamed or replaced.</exception>
     /// <exception cref="OperationCanceledException">The drawing was cancelled; nothing of this step is written.</exception>
     public void Report(TrainingMetrics value)

@@ -13,11 +13,11 @@ namespace Dpo.Training.Metrics;
 /// </summary>
 /// <remarks>
 /// <para>A step is one event with its values as scalars, in 32 bits, and the time at which it ended. Every run makes a file of
-/// its own, and TensorBoard shows the files of a folder as one run: give every run its folder. So does a run that was resumed: what
-/// earlier files say of the steps that are made anew is cut off, and its file begins with the mark of a restart, by which a
+/// its own, and TensorBoard shows the files of a folder as one run: give every run its folder. So does a run that was resumed:
+/// what earlier files say of the steps that are made anew is cut off, and its file begins with the mark of a restart, by which a
 /// TensorBoard that has read them leaves it out. A run that begins anew over older files marks them all as left out.</para>
-/// <para>TensorBoard reads files in the order of their names, in which the time stands. A file of a clock that was set back, or of the same
-/// second, takes a later number, so that the order is that of the starts, and so of the steps.</para>
+/// <para>TensorBoard reads files in the order of their names, in which the time stands. A file of a clock that was set back, or
+/// of the same second, takes a later number, so that the order is that of the starts, and so of the steps.</para>
 /// <para>TorchSharp brings a writer too, but its events carry no usable time: 0, or .NET's ticks where TensorBoard reads
 /// seconds since 1970, rounded to 32 bits. The format is small: a TFRecord (length, its checksum, bytes, their checksum)
 /// around a protocol buffer <c>Event</c>.</para>

@@ -27,7 +27,8 @@ public static class ReferenceLogProbs
     /// <param name="progress">Is told how many examples are done, on the calling thread.</param>
     /// <param name="cancellationToken">Ends the computation between two batches.</param>
     /// <returns>The same examples in the same order, with their values.</returns>
-    /// <exception cref="InvalidInputException">An example is too long for the model, or holds a token id that it does not know.</exception>
+    /// <exception cref="InvalidInputException">An example is too long for the model, or holds a token id that it does not
+    /// know.</exception>
     /// <exception cref="InvalidOperationException">The reference was released.</exception>
     /// <exception cref="OperationCanceledException">The computation was cancelled.</exception>
     public static PreferenceData Compute(
