@@ -164,13 +164,7 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
 
     /// <summary>Runs another program than the consumer's.</summary>
     /// <returns>What it printed.</returns>
-    private string Run(string program)
-    {
-        var consumer = library.CreateConsumer(program);
-        var source = Path.Combine(AppContext.BaseDirectory, program, "Program.cs");
-        File.Copy(source, Path.Combine(consumer.Folder, "Program.cs"), overwrite: true);
-        return consumer.DotNet("run", "-c", "Release").Succeeded();
-    }
+    private string Run(string program) => library.CreateConsumer(program, program).DotNet("run", "-c", "Release").Succeeded();
 
     /// <summary>What the README that is in the package shows in C#.</summary>
     private string[] ReadmeBlocks()

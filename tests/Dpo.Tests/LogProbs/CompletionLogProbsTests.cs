@@ -58,6 +58,19 @@ public class CompletionLogProbsTests
         Assert.Contains("[5]", Assert.Throws<ArgumentException>(() => new CompletionLogProbs(perToken, offsets)).Message);
     }
 
+    /// <summary>A loop of one's own that did not ask for it.</summary>
+    [Fact]
+    public void What_the_last_backward_pass_failed_with_ends_the_next_computation()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new LogitsModel(nn.Embedding(10, 10));
+        var batch = new PreferenceBatch([new([5, 7], [[3, 0], [4, 0]], [new(0, 1)])]).To(CPU);
+        BackwardFailure.Keep(new OutOfMemoryException("no more"));
+        BackwardFailure.Keep(new InvalidOperationException("a consequence"));
+        Assert.Equal("no more", Assert.Throws<OutOfMemoryException>(() => CompletionLogProbs.Compute(model, batch)).Message);
+        Assert.Equal(2, CompletionLogProbs.Compute(model, batch).Sums.numel());
+    }
+
     /// <summary>Where a token's logits are the row of a table that the token before it has, all that is said of it follows from that row. The
     /// second token is the likeliest.</summary>
     [Fact]

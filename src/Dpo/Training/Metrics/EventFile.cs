@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using Google.Protobuf;
+using Tensorboard;
 
 namespace Dpo.Training.Metrics;
 
@@ -8,27 +10,24 @@ internal static class EventFile
 {
     private const int LengthBytes = sizeof(long), ChecksumBytes = sizeof(uint);
 
-    /// <summary>An event that is of a step begins with its time and its step; the longest number takes ten bytes.</summary>
-    private const int HeadBytes = 1 + sizeof(double) + 1 + 10;
+    /// <summary>The most bytes of an event that is looked into; one of ours has some hundred.</summary>
+    private const int Longest = 1 << 20;
 
     /// <summary>Cuts off a file's events of steps after the last that stays. They are in the order of the steps. What is no whole
     /// record ends the file for TensorBoard too, and stays.</summary>
     public static void Cut(string path, int lastStep)
     {
         using var stream = new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
-        Span<byte> head = stackalloc byte[LengthBytes + ChecksumBytes + HeadBytes];
+        Span<byte> head = stackalloc byte[LengthBytes + ChecksumBytes];
         for (long start = 0; start < stream.Length;)
         {
             stream.Position = start;
-            var read = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
-            if (read < LengthBytes)
+            if (stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false) < head.Length)
                 return;
             var length = BinaryPrimitives.ReadInt64LittleEndian(head);
-            var rest = stream.Length - start - LengthBytes - (2 * ChecksumBytes);
-            if (length < 0 || length > rest)
+            if (length < 0 || length > stream.Length - start - LengthBytes - (2 * ChecksumBytes))
                 return;
-            var content = head[(LengthBytes + ChecksumBytes)..read];
-            if (StepOf(content[..(int)Math.Min(length, content.Length)]) > lastStep)
+            if (length <= Longest && StepOf(stream, (int)length) > lastStep)
             {
                 stream.SetLength(start);
                 return;
@@ -37,20 +36,18 @@ internal static class EventFile
         }
     }
 
-    /// <summary>The step of an event, which stands behind the time; 0 where none does.</summary>
-    private static long StepOf(ReadOnlySpan<byte> content)
+    /// <summary>The step of an event; 0 where what stands there is none.</summary>
+    private static long StepOf(FileStream stream, int length)
     {
-        const byte Time = (1 << 3) | 1, Step = (2 << 3) | 0;
-        if (content.Length < 2 + sizeof(double) || content[0] != Time || content[1 + sizeof(double)] != Step)
-            return 0;
-        long step = 0;
-        var shift = 0;
-        foreach (var part in content[(2 + sizeof(double))..])
+        var content = new byte[length];
+        stream.ReadExactly(content);
+        try
         {
-            step |= (long)(part & 0x7F) << shift;
-            if (part < 0x80 || (shift += 7) > 56)
-                break;
+            return Event.Parser.ParseFrom(content).Step;
         }
-        return step;
+        catch (InvalidProtocolBufferException)
+        {
+            return 0;
+        }
     }
 }

@@ -1,8 +1,10 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Numerics;
-using System.Text;
+using Dpo.Files;
 using Dpo.Training.Checkpointing;
+using Google.Protobuf;
+using Tensorboard;
 
 namespace Dpo.Training.Metrics;
 
@@ -19,16 +21,11 @@ namespace Dpo.Training.Metrics;
 /// <para>TensorBoard reads files in the order of their names, in which the time stands. A file of a clock that was set back, or
 /// of the same second, takes a later number, so that the order is that of the starts, and so of the steps.</para>
 /// <para>TorchSharp brings a writer too, but its events carry no usable time: 0, or .NET's ticks where TensorBoard reads
-/// seconds since 1970, rounded to 32 bits. The format is small: a TFRecord (length, its checksum, bytes, their checksum)
-/// around a protocol buffer <c>Event</c>.</para>
+/// seconds since 1970, rounded to 32 bits. Its messages are used, each in a TFRecord: length, its checksum, bytes, their
+/// checksum.</para>
 /// </remarks>
 public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
 {
-    // The fields of TensorFlow's event.proto and summary.proto, each number with its wire type.
-    private const byte EventWallTime = (1 << 3) | 1, EventStep = (2 << 3) | 0, EventFileVersion = (3 << 3) | 2, EventSummary = (5 << 3) | 2, EventSessionLog = (7 << 3) | 2;
-    private const byte SummaryValue = (1 << 3) | 2, ValueTag = (1 << 3) | 2, ValueNumber = (2 << 3) | 5;
-    private const byte SessionStatus = (1 << 3) | 0, SessionStart = 1;
-
     /// <summary>The numbers of as many digits as a time in seconds has until the year 2286.</summary>
     private const long MostNumber = 9_999_999_999;
 
@@ -55,8 +52,6 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
     {
         ArgumentNullException.ThrowIfNull(value);
         file ??= Begin();
-        using var summary = new MemoryStream();
-        Span<byte> bits = stackalloc byte[sizeof(float)];
         var scalars = value.Values.Select(metric => (Tag(metric.Key), metric.Value));
         if (value.Pace is { } pace)
             scalars = scalars.Concat(
@@ -64,16 +59,10 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
                 ("pace/examples_per_second", pace.ExamplesPerSecond), ("pace/tokens_per_second", pace.TokensPerSecond),
                 ("pace/remaining_seconds", pace.Remaining.TotalSeconds), ("pace/peak_memory_bytes", pace.PeakMemoryBytes),
             ]);
+        var summary = new Summary();
         foreach (var (tag, number) in scalars)
-        {
-            using var scalar = new MemoryStream();
-            Text(scalar, ValueTag, tag);
-            scalar.WriteByte(ValueNumber);
-            BinaryPrimitives.WriteSingleLittleEndian(bits, (float)number);
-            scalar.Write(bits);
-            Bytes(summary, SummaryValue, scalar.ToArray());
-        }
-        Append(DateTimeOffset.UtcNow, value.Step, record => Bytes(record, EventSummary, summary.ToArray()));
+            summary.Value.Add(new Summary.Types.Value { Tag = tag, SimpleValue = (float)number });
+        Append(new Event { WallTime = Seconds(DateTimeOffset.UtcNow), Step = value.Step, Summary = summary });
     }
 
     /// <summary>Closes the file.</summary>
@@ -87,12 +76,13 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
         var number = earlier.Select(NumberOf).Append(now.ToUnixTimeSeconds() - 1).Max() + 1;
         file = new GrowingFile(Path.Combine(
             folder, string.Create(CultureInfo.InvariantCulture, $"{Prefix}{number:0000000000}.{Environment.MachineName}.{Environment.ProcessId}")));
-        Append(now, 0, record => Text(record, EventFileVersion, "brain.Event:2"));
+        Append(new Event { WallTime = Seconds(now), FileVersion = "brain.Event:2" });
         if (earlier.Length == 0)
             return file;
         if (lastStep >= 0)
             Array.ForEach(earlier, path => EventFile.Cut(path, lastStep));
-        Append(now, lastStep + 1, record => Bytes(record, EventSessionLog, [SessionStatus, SessionStart]));
+        var restart = new SessionLog { Status = SessionLog.Types.SessionStatus.Start };
+        Append(new Event { WallTime = Seconds(now), Step = lastStep + 1, SessionLog = restart });
         return file;
     }
 
@@ -101,48 +91,20 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
 
     private static string Tag(string metric) => metric.StartsWith("eval_", StringComparison.Ordinal) ? $"eval/{metric[5..]}" : $"train/{metric}";
 
-    private void Append(DateTimeOffset time, int step, Action<Stream> content)
-    {
-        using var record = new MemoryStream();
-        Span<byte> number = stackalloc byte[sizeof(double)];
-        record.WriteByte(EventWallTime);
-        BinaryPrimitives.WriteDoubleLittleEndian(number, (time - DateTimeOffset.UnixEpoch).TotalSeconds);
-        record.Write(number);
-        record.WriteByte(EventStep);
-        Varint(record, step);
-        content(record);
+    private static double Seconds(DateTimeOffset time) => (time - DateTimeOffset.UnixEpoch).TotalSeconds;
 
+    private void Append(Event record)
+    {
+        var content = record.ToByteArray();
         // One write, so that whoever reads meanwhile finds whole records.
-        var bytes = new byte[sizeof(long) + sizeof(uint) + record.Length + sizeof(uint)];
-        BinaryPrimitives.WriteInt64LittleEndian(bytes, record.Length);
+        var bytes = new byte[sizeof(long) + sizeof(uint) + content.Length + sizeof(uint)];
+        BinaryPrimitives.WriteInt64LittleEndian(bytes, content.Length);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(sizeof(long)), Checksum(bytes.AsSpan(0, sizeof(long))));
-        record.ToArray().CopyTo(bytes, sizeof(long) + sizeof(uint));
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(bytes.Length - sizeof(uint)), Checksum(record.ToArray()));
+        content.CopyTo(bytes, sizeof(long) + sizeof(uint));
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(bytes.Length - sizeof(uint)), Checksum(content));
         file!.Append(bytes);
     }
 
     /// <summary>TFRecord's: the CRC-32C, turned right by 15 bits, plus a constant.</summary>
-    private static uint Checksum(ReadOnlySpan<byte> bytes)
-    {
-        var crc = uint.MaxValue;
-        foreach (var value in bytes)
-            crc = BitOperations.Crc32C(crc, value);
-        return BitOperations.RotateRight(~crc, 15) + 0xa282ead8;
-    }
-
-    private static void Text(Stream to, byte field, string text) => Bytes(to, field, Encoding.UTF8.GetBytes(text));
-
-    private static void Bytes(Stream to, byte field, byte[] bytes)
-    {
-        to.WriteByte(field);
-        Varint(to, bytes.Length);
-        to.Write(bytes);
-    }
-
-    private static void Varint(Stream to, int number)
-    {
-        for (; number >= 0x80; number >>= 7)
-            to.WriteByte((byte)(number | 0x80));
-        to.WriteByte((byte)number);
-    }
+    private static uint Checksum(ReadOnlySpan<byte> bytes) => BitOperations.RotateRight(Crc32C.Of(bytes), 15) + 0xa282ead8;
 }
