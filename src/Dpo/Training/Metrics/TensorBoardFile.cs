@@ -25,7 +25,8 @@ namespace Dpo.Training.Metrics;
 public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
 {
     // The fields of TensorFlow's event.proto and summary.proto, each number with its wire type.
-    private const byte EventWallTime = (1 << 3) | 1, EventStep = (2 << 3) | 0, EventFileVersion = (3 << 3) | 2, EventSummary = (5 << 3) | 2, EventSessionLog = (7 << 3) | 2;
+    private const byte EventWallTime = (1 << 3) | 1, EventStep = (2 << 3) | 0, EventFileVersion = (3 << 3) | 2,
+        EventSummary = (5 << 3) | 2, EventSessionLog = (7 << 3) | 2;
     private const byte SummaryValue = (1 << 3) | 2, ValueTag = (1 << 3) | 2, ValueNumber = (2 << 3) | 5;
     private const byte SessionStatus = (1 << 3) | 0, SessionStart = 1;
 
@@ -86,7 +87,9 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
         // Names are compared letter by letter, so the number of digits stays the same.
         var number = earlier.Select(NumberOf).Append(now.ToUnixTimeSeconds() - 1).Max() + 1;
         file = new GrowingFile(Path.Combine(
-            folder, string.Create(CultureInfo.InvariantCulture, $"{Prefix}{number:0000000000}.{Environment.MachineName}.{Environment.ProcessId}")));
+            folder, string.Create(
+                CultureInfo.InvariantCulture,
+                $"{Prefix}{number:0000000000}.{Environment.MachineName}.{Environment.ProcessId}")));
         Append(now, 0, record => Text(record, EventFileVersion, "brain.Event:2"));
         if (earlier.Length == 0)
             return file;
@@ -97,9 +100,15 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
     }
 
     private static long NumberOf(string path) =>
-        long.TryParse(Path.GetFileName(path)[Prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < MostNumber ? number : 0;
+        long.TryParse(
+            Path.GetFileName(path)[Prefix.Length..].Split('.')[0],
+            NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+        && number < MostNumber
+            ? number
+            : 0;
 
-    private static string Tag(string metric) => metric.StartsWith("eval_", StringComparison.Ordinal) ? $"eval/{metric[5..]}" : $"train/{metric}";
+    private static string Tag(string metric) =>
+        metric.StartsWith("eval_", StringComparison.Ordinal) ? $"eval/{metric[5..]}" : $"train/{metric}";
 
     private void Append(DateTimeOffset time, int step, Action<Stream> content)
     {
