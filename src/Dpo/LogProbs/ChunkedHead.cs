@@ -32,11 +32,13 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     /// <param name="statistics">Where it is given, what it asks for of every entry of <paramref name="predicting"/> is written
     /// into it.</param>
     public static Tensor LogProbs(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, HeadBlocks blocks, RowStatistics? statistics = null)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, HeadBlocks blocks,
+        RowStatistics? statistics = null)
     {
         return is_grad_enabled()
             ? apply(
-                hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!, head.LowRank!, BackwardPass.Current!, blocks)
+                hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!, head.LowRank!,
+                BackwardPass.Current!, blocks)
             : Forward(head, hidden, predicting, rows, targets, blocks, statistics).LogProbs;
     }
 
@@ -61,7 +63,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var head = (OutputHead)ctx.get_data(nameof(OutputHead));
             var pass = (BackwardPass?)ctx.get_data(nameof(BackwardPass));
             var blocks = (HeadBlocks)ctx.get_data(nameof(HeadBlocks));
-            var (hidden, weight, bias, lowRank) = Backward(head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output, blocks, pass);
+            var (hidden, weight, bias, lowRank) = Backward(
+                head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output, blocks, pass);
             return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null, lowRank, null, null);
         }
         catch (Exception e)
@@ -72,7 +75,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     }
 
     private static (Tensor LogProbs, Tensor LogSumExp) Forward(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, HeadBlocks blocks, RowStatistics? statistics)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, HeadBlocks blocks,
+        RowStatistics? statistics)
     {
         using var scope = NewDisposeScope();
         var logSumExp = empty(predicting.shape, float32, hidden.device);
@@ -117,7 +121,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         using var scope = NewDisposeScope();
         var (sumOfHidden, sumOfWeight, sumOfBias) = (SumIfWanted(hidden), SumIfWanted(head.Weight), SumIfWanted(head.Bias));
         var sumOfLowRank = SumIfWanted(head.LowRank);
-        var (ofHidden, ofWeight, ofBias, ofLowRank) = (sumOfHidden?.Value, sumOfWeight?.Value, sumOfBias?.Value, sumOfLowRank?.Value);
+        var (ofHidden, ofWeight, ofBias, ofLowRank) =
+            (sumOfHidden?.Value, sumOfWeight?.Value, sumOfBias?.Value, sumOfLowRank?.Value);
         var width = head.Weight!.shape[1];
 
         var rowGradient = zeros_like(logSumExp).AddRowsInPlace(rows, gradient).neg_();
@@ -138,16 +143,19 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
                     probabilities.mul_(slope);
                 if (ofBias is not null)
                     MixedPrecision.AddProduct(
-                        ofBias.narrow(0, block.Column, block.Columns).unsqueeze(1), probabilities.t(), ofRows.narrow(0, block.Row, block.Rows));
+                        ofBias.narrow(0, block.Column, block.Columns).unsqueeze(1), probabilities.t(),
+                        ofRows.narrow(0, block.Row, block.Rows));
                 var ofLogits = probabilities.to(states.dtype);
                 if (ofStates is not null)
                     MixedPrecision.AddProduct(ofStates.narrow(0, block.Row, block.Rows), ofLogits, block.Weight);
                 var itsStates = scaled?.narrow(0, block.Row, block.Rows);
                 if (ofWeight is not null)
-                    MixedPrecision.AddProduct(ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates!.narrow(1, 0, width));
+                    MixedPrecision.AddProduct(
+                        ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates!.narrow(1, 0, width));
                 if (ofLowRank is not null)
                     MixedPrecision.AddProduct(
-                        ofLowRank.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates!.narrow(1, width, ofLowRank.shape[1]));
+                        ofLowRank.narrow(0, block.Column, block.Columns), ofLogits.t(),
+                        itsStates!.narrow(1, width, ofLowRank.shape[1]));
             });
             ofHidden?.AddRowsInPlace(some, ofStates!.mul_(ofRows));
         });
@@ -159,7 +167,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             if (head.Slope(TargetLogits(head, hidden, itsStates, some)) is { } slope)
                 ofLogits = ofLogits * slope;
             ofBias?.AddRowsInPlace(some, ofLogits);
-            ofHidden?.AddRowsInPlace(itsStates, head.Columns(weight => weight.detach().index_select(0, some), float32).mul_(ofLogits.unsqueeze(1)));
+            ofHidden?.AddRowsInPlace(
+                itsStates, head.Columns(weight => weight.detach().index_select(0, some), float32).mul_(ofLogits.unsqueeze(1)));
             if (ofWeight is null && ofLowRank is null)
                 return;
             var products = hidden.detach().index_select(0, itsStates).to(float32) * ofLogits.unsqueeze(1);
@@ -174,7 +183,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
 
     private static Tensor TargetLogits(OutputHead head, Tensor hidden, Tensor states, Tensor targets)
     {
-        var products = hidden.detach().index_select(0, states).to(float32) * head.Columns(weight => weight.detach().index_select(0, targets), hidden.dtype);
+        var products = hidden.detach().index_select(0, states).to(float32)
+            * head.Columns(weight => weight.detach().index_select(0, targets), hidden.dtype);
         var logits = products.sum(1);
         if (head.Bias is not null)
             logits.AddInPlace(head.Bias.detach().index_select(0, targets));

@@ -24,7 +24,8 @@ public sealed class CompletionLogProbs
         float[] counts = [.. offsets.Zip(offsets.Skip(1), (begin, end) => end - begin)];
         if (offsets is not [0, .., var last] || !perToken.shape.SequenceEqual([last]) || counts.Any(count => count < 1))
             throw new ArgumentException(
-                $"Offsets go from 0, ascending, to the number of tokens; the tokens are [{string.Join(", ", perToken.shape)}].", nameof(offsets));
+                $"Offsets go from 0, ascending, to the number of tokens; the tokens are [{string.Join(", ", perToken.shape)}].",
+                nameof(offsets));
         PerToken = perToken;
         Sums = SegmentSums.Of(perToken, [.. offsets.Select(offset => (long)offset)]);
         Counts = DeviceCopy.Of(counts, perToken.device);
@@ -110,19 +111,22 @@ public sealed class CompletionLogProbs
             var first = offsets[^1];
             offsets.AddRange(part.Offsets.Skip(1).Select(offset => first + offset));
         }
-        Tensor? Joined(Func<CompletionLogProbs, Tensor?> values) => values(parts[0]) is null ? null : cat([.. parts.Select(part => values(part)!)]);
+        Tensor? Joined(Func<CompletionLogProbs, Tensor?> values) =>
+            values(parts[0]) is null ? null : cat([.. parts.Select(part => values(part)!)]);
         return new CompletionLogProbs(cat([.. parts.Select(part => part.PerToken)]), offsets)
         {
             LogSquaredProbs = Joined(part => part.LogSquaredProbs),
             Statistics = parts[0].Statistics is null ? null : new TokenStatistics(
-                Joined(part => part.Statistics!.Entropies)!, Joined(part => part.Statistics!.MeanLogits)!, Joined(part => part.Statistics!.Hits)!),
+                Joined(part => part.Statistics!.Entropies)!, Joined(part => part.Statistics!.MeanLogits)!,
+                Joined(part => part.Statistics!.Hits)!),
         };
     }
 
     /// <summary>Keeps its tensors alive beyond the current dispose scope.</summary>
     internal CompletionLogProbs MoveToOuterDisposeScope()
     {
-        foreach (var tensor in (Tensor?[])[PerToken, Sums, Counts, LogSquaredProbs, Statistics?.Entropies, Statistics?.MeanLogits, Statistics?.Hits])
+        foreach (var tensor in (Tensor?[])
+            [PerToken, Sums, Counts, LogSquaredProbs, Statistics?.Entropies, Statistics?.MeanLogits, Statistics?.Hits])
             tensor?.MoveToOuterDisposeScope();
         return this;
     }

@@ -45,7 +45,8 @@ internal sealed class RowStatistics
         statistics.Entropies?.copy_(Finite(logProbs).mul_(logProbs.exp()).sum(1).neg_());
         statistics.MeanLogits?.copy_(logits.mean([1]));
         statistics.Likeliest?.copy_(logits.argmax(1));
-        foreach (var kept in (Tensor?[])[statistics.LogSquaredProbs, statistics.Entropies, statistics.MeanLogits, statistics.Likeliest])
+        foreach (var kept in (Tensor?[])
+            [statistics.LogSquaredProbs, statistics.Entropies, statistics.MeanLogits, statistics.Likeliest])
             kept?.MoveToOuterDisposeScope();
         return statistics;
     }
@@ -98,7 +99,8 @@ internal sealed class RowStatistics
             // Σ e^(x−m)(x−m): e^d (Σ e^(x−m')(x−m') + d Σ e^(x−m')) of the earlier blocks, whose m' = m + d. Far below, e^d is 0
             // for any d; a finite one keeps −∞ · 0 away.
             var finite = fall.AtLeast(-1000);
-            products?.narrow(0, row, count).AddInPlace(finite * sum).mul_(finite.exp()).AddInPlace(Finite(below).mul_(exponentials).sum(1));
+            products?.narrow(0, row, count).AddInPlace(finite * sum).mul_(finite.exp())
+                .AddInPlace(Finite(below).mul_(exponentials).sum(1));
         }
 
         /// <summary>Writes the piece's statistics.</summary>

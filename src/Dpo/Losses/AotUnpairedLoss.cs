@@ -26,6 +26,7 @@ public sealed class AotUnpairedLoss(double beta = 0.1, double labelSmoothing = 0
     public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        return AotLoss.OfQuantiles((pairs.ChosenRatios.sort().Values - pairs.RejectedRatios.sort().Values).Times(Beta), LabelSmoothing);
+        return AotLoss.OfQuantiles(
+            (pairs.ChosenRatios.sort().Values - pairs.RejectedRatios.sort().Values).Times(Beta), LabelSmoothing);
     }
 }

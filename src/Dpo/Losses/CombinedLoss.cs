@@ -18,7 +18,8 @@ public sealed class CombinedLoss : PreferenceLoss
         if (terms.Count < 2)
             throw new ArgumentException("A combination needs at least two losses.", nameof(terms));
         if (terms.FirstOrDefault(term => term.Weight == 0 || !double.IsFinite(term.Weight)) is { Loss: { } loss })
-            throw new ArgumentException($"The weight of {loss.GetType().Name} must be a finite number other than 0.", nameof(terms));
+            throw new ArgumentException(
+                $"The weight of {loss.GetType().Name} must be a finite number other than 0.", nameof(terms));
         Terms = terms;
     }
 

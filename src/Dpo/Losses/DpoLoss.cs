@@ -40,7 +40,9 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
         LabelSmoothing = LossArgument.LabelSmoothing(labelSmoothing);
         ReferenceFree = referenceFree;
         if (referenceFree && divergence is not null)
-            throw new ArgumentException("A reference-free loss has no log-ratio to take the divergence of; leave one of the two out.", nameof(divergence));
+            throw new ArgumentException(
+                "A reference-free loss has no log-ratio to take the divergence of; leave one of the two out.",
+                nameof(divergence));
         this.divergence = divergence ?? FDivergence.ReverseKl;
     }
 

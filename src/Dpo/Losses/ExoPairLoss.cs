@@ -22,7 +22,8 @@ public sealed class ExoPairLoss(double beta = 0.1, double labelSmoothing = 1e-3,
     public double LabelSmoothing { get; } = LossArgument.LabelSmoothing(labelSmoothing) > 0
         ? labelSmoothing
         : throw new ArgumentOutOfRangeException(
-            nameof(labelSmoothing), labelSmoothing, "Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3.");
+            nameof(labelSmoothing), labelSmoothing,
+            "Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3.");
 
     /// <inheritdoc/>
     public override Tensor Losses(PairLogProbs pairs)

@@ -41,7 +41,9 @@ public sealed class KtoLoss(double beta = 0.1, double desirableWeight = 1, doubl
         ArgumentNullException.ThrowIfNull(mismatched);
         var kl = mismatched.detach().mean().relu();
         // 1 − σ(x) = σ(−x), without the cancellation.
-        return ((kl - desirable).Times(Beta).sigmoid().Times(DesirableWeight), (undesirable - kl).Times(Beta).sigmoid().Times(UndesirableWeight));
+        return (
+            (kl - desirable).Times(Beta).sigmoid().Times(DesirableWeight),
+            (undesirable - kl).Times(Beta).sigmoid().Times(UndesirableWeight));
     }
 
     /// <inheritdoc/>
@@ -50,9 +52,13 @@ public sealed class KtoLoss(double beta = 0.1, double desirableWeight = 1, doubl
         ArgumentNullException.ThrowIfNull(part);
         var (known, labelled) = (part.Preferences, batch.Desirable + batch.Undesirable);
         if (labelled == 0)
-            throw new InvalidInputException("A batch holds no completion labelled desirable or undesirable, so KTO has nothing to learn from it; give 'completion' and 'label' in every row.");
+            throw new InvalidInputException(
+                "A batch holds no completion labelled desirable or undesirable, so KTO has nothing to learn from it; " +
+                "give 'completion' and 'label' in every row.");
         if (known.Mismatched.shape[0] == 0)
-            throw new InvalidInputException("A batch holds no completion of another prompt, by which KTO measures the KL; train on PreferenceData.WithMismatches().");
+            throw new InvalidInputException(
+                "A batch holds no completion of another prompt, by which KTO measures the KL; " +
+                "train on PreferenceData.WithMismatches().");
         var ratios = part.LogRatios;
         Tensor Of(Tensor indices) => ratios.index_select(0, indices);
         var (desirable, undesirable) = Losses(Of(known.Desirable), Of(known.Undesirable), Of(known.Mismatched));

@@ -60,7 +60,8 @@ public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : PairL
             return where(laid.Own, where(laid.Shared, values, values.Times(Alpha)), zeros_like(values)).sum(1);
         }
 
-        var (ofChosen, ofRejected) = (Lay(part.Preferences.Chosen, part.Preferences.Rejected), Lay(part.Preferences.Rejected, part.Preferences.Chosen));
+        var (ofChosen, ofRejected) = (
+            Lay(part.Preferences.Chosen, part.Preferences.Rejected), Lay(part.Preferences.Rejected, part.Preferences.Chosen));
         return loss.PairsOf(part) with
         {
             PolicyChosen = Sums(part.Policy.PerToken, ofChosen),

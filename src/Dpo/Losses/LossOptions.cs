@@ -35,7 +35,10 @@ public sealed record LossOptions
     private static readonly string[] Smoothed = ["sigmoid", "exo_pair", "robust", "aot", "aot_unpaired"];
 
     private static readonly string[] OfScores =
-        ["sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "apo_down", "discopop", "sigmoid_norm"];
+    [
+        "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "apo_down", "discopop",
+        "sigmoid_norm"
+    ];
 
     /// <summary>All names.</summary>
     public static IReadOnlyCollection<string> AllNames => Known.Keys;
@@ -92,7 +95,9 @@ public sealed record LossOptions
     public IPreferenceLoss Create()
     {
         if (Names.Count == 0 || (Weights is not null && Weights.Count != Names.Count))
-            throw new InvalidInputException($"There are {Names.Count} losses and {Weights?.Count ?? 0} weights; name at least one loss, and give one weight for each or none.");
+            throw new InvalidInputException(
+                $"There are {Names.Count} losses and {Weights?.Count ?? 0} weights; " +
+                "name at least one loss, and give one weight for each or none.");
         var losses = Names.Select(Create).ToArray();
         var weights = Weights ?? [.. losses.Select(_ => 1.0)];
         return losses.Length == 1 && weights[0] == 1
@@ -105,9 +110,12 @@ public sealed record LossOptions
         if (!Known.TryGetValue(name, out var create))
             throw new InvalidInputException($"The loss '{name}' is not known; the losses are {string.Join(", ", Known.Keys)}.");
         if (LabelSmoothing is not (null or 0) && name != "sft" && !Smoothed.Contains(name))
-            throw new InvalidInputException($"The loss '{name}' has no label smoothing; leave it out, or take one of {string.Join(", ", Smoothed)}.");
+            throw new InvalidInputException(
+                $"The loss '{name}' has no label smoothing; leave it out, or take one of {string.Join(", ", Smoothed)}.");
         if (Divergence is { Name: not "reverse_kl" } divergence && name != "sft" && !OfScores.Contains(name))
-            throw new InvalidInputException($"The loss '{name}' is no function of scores, so it takes no divergence ({divergence.Name}); leave it out, or take one of {string.Join(", ", OfScores)}.");
+            throw new InvalidInputException(
+                $"The loss '{name}' is no function of scores, so it takes no divergence ({divergence.Name}); " +
+                $"leave it out, or take one of {string.Join(", ", OfScores)}.");
         return Checked(() =>
         {
             var loss = create(this);
@@ -115,7 +123,9 @@ public sealed record LossOptions
             if (loss is SftLoss || (LdAlpha is null && !UseWeighting))
                 return loss;
             if (loss is not IPairLoss pairs)
-                throw new ArgumentException($"'{name}' is no loss of pairs, so length desensitization and WPO's weights do not apply to it; leave them out.");
+                throw new ArgumentException(
+                    $"'{name}' is no loss of pairs, so length desensitization and WPO's weights do not apply to it; " +
+                    "leave them out.");
             if (LdAlpha is { } alpha)
                 pairs = new LengthDesensitizedLoss(pairs, alpha);
             return UseWeighting ? new WpoLoss(pairs) : pairs;

@@ -34,11 +34,14 @@ public sealed class PlackettLuceLoss(double beta = 0.1) : PreferenceLoss
     {
         ArgumentNullException.ThrowIfNull(part);
         if (batch.Rankings == 0)
-            throw new InvalidInputException("A batch holds no ranking, so Plackett–Luce has nothing to learn from it; give 'ranking' or 'scores' in every row.");
+            throw new InvalidInputException(
+                "A batch holds no ranking, so Plackett–Luce has nothing to learn from it; " +
+                "give 'ranking' or 'scores' in every row.");
         var ratios = part.LogRatios;
         return part.Preferences.Rankings.Aggregate(
             zeros_like(ratios).sum(),
-            (sum, rankings) => sum.Plus(Losses(ratios.index_select(0, rankings.flatten()).view_as(rankings)).sum())).DividedBy(batch.Rankings);
+            (sum, rankings) => sum.Plus(Losses(ratios.index_select(0, rankings.flatten()).view_as(rankings)).sum()))
+            .DividedBy(batch.Rankings);
     }
 
     /// <inheritdoc/>

@@ -23,7 +23,8 @@ public sealed record PreferenceLogProbs(CompletionLogProbs Policy, CompletionLog
         Tensor Rejected(Tensor values) => values.index_select(0, Preferences.Rejected);
         return new PairLogProbs(
             Chosen(Policy.Sums), Rejected(Policy.Sums),
-            Reference is null ? null : Chosen(Reference.Sums.detach()), Reference is null ? null : Rejected(Reference.Sums.detach()),
+            Reference is null ? null : Chosen(Reference.Sums.detach()),
+            Reference is null ? null : Rejected(Reference.Sums.detach()),
             Chosen(Policy.Counts), Rejected(Policy.Counts),
             Preferences.Scores is { } scores ? Chosen(scores) - Rejected(scores) : null);
     }

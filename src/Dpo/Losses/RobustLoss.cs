@@ -26,7 +26,8 @@ public sealed class RobustLoss(double beta = 0.1, double labelSmoothing = 0.1, F
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var margins = (divergence.Score(pairs.ChosenRatios) - divergence.Score(pairs.RejectedRatios)).Times(Beta);
-        return (nn.functional.logsigmoid(-margins).Times(LabelSmoothing) - nn.functional.logsigmoid(margins).Times(1 - LabelSmoothing))
+        return (nn.functional.logsigmoid(-margins).Times(LabelSmoothing)
+                - nn.functional.logsigmoid(margins).Times(1 - LabelSmoothing))
             .DividedBy(1 - 2 * LabelSmoothing);
     }
 }

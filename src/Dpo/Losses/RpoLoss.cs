@@ -39,7 +39,8 @@ public sealed class RpoLoss(double beta = 0.1, double scale = 1, RpoDistance dis
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var scores = (pairs.ScoreGaps ?? throw new InvalidInputException(
-            "RPO draws rewards to scores, and not every completion has one; give 'score_chosen' and 'score_rejected' in every row, or take another loss.")).Times(Scale);
+            "RPO draws rewards to scores, and not every completion has one; " +
+            "give 'score_chosen' and 'score_rejected' in every row, or take another loss.")).Times(Scale);
         var rewards = pairs.Margins.Times(Beta);
         return distance switch
         {

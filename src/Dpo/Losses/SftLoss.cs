@@ -21,7 +21,8 @@ public sealed class SftLoss : PreferenceLoss
         ArgumentNullException.ThrowIfNull(part);
         return batch.Pairs > 0
             ? -part.Policy.Sums.index_select(0, part.Preferences.Chosen).sum().DividedBy(batch.ChosenTokens)
-            : throw new InvalidInputException("A batch holds no chosen completion for the SFT term; SftTrainer trains on completions alone.");
+            : throw new InvalidInputException(
+                "A batch holds no chosen completion for the SFT term; SftTrainer trains on completions alone.");
     }
 
     /// <inheritdoc/>

@@ -21,6 +21,7 @@ public sealed class SppoHardLoss(double beta = 0.1, FDivergence? divergence = nu
     {
         ArgumentNullException.ThrowIfNull(pairs);
         var target = 1 / (2 * Beta);
-        return divergence.Score(pairs.ChosenRatios).Minus(target).Squared().Plus(divergence.Score(pairs.RejectedRatios).Plus(target).Squared());
+        return divergence.Score(pairs.ChosenRatios).Minus(target).Squared()
+            .Plus(divergence.Score(pairs.RejectedRatios).Plus(target).Squared());
     }
 }

@@ -17,7 +17,8 @@ namespace Dpo.Losses;
 public sealed class WpoLoss(IPairLoss loss) : PairLoss
 {
     private readonly IPairLoss loss = loss is { IsBatchCoupled: true }
-        ? throw new ArgumentException($"{loss.GetType().Name} sorts the batch, so its losses belong to no pair that could be weighted.", nameof(loss))
+        ? throw new ArgumentException(
+            $"{loss.GetType().Name} sorts the batch, so its losses belong to no pair that could be weighted.", nameof(loss))
         : loss;
 
     /// <inheritdoc/>
@@ -33,7 +34,8 @@ public sealed class WpoLoss(IPairLoss loss) : PairLoss
     public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        return loss.Losses(pairs) * (pairs.Weights ?? throw new InvalidOperationException("The pairs carry no weights; take them from PairsOf."));
+        return loss.Losses(pairs)
+            * (pairs.Weights ?? throw new InvalidOperationException("The pairs carry no weights; take them from PairsOf."));
     }
 
     /// <inheritdoc/>

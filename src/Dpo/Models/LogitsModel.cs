@@ -37,11 +37,12 @@ public sealed class LogitsModel : CausalLanguageModel
         var padded = new PaddedLayout(layout);
         var sequences = ids.index_select(0, DeviceCopy.Of(padded.RowOfFlat, ids.device)).view(padded.Count, padded.Length);
         var logits = module.call(sequences);
-        if (!(logits.shape is [var count, var length, > 0] && count == padded.Count && length == padded.Length && is_floating_point(logits)))
+        if (!(logits.shape is [var count, var length, > 0]
+            && count == padded.Count && length == padded.Length && is_floating_point(logits)))
             throw new InvalidOperationException(
                 $"{module.GetType().Name} was given ids [{padded.Count}, {padded.Length}] and answered with {logits.dtype} " +
-                $"[{string.Join(", ", logits.shape)}]; what a LogitsModel wraps answers with logits [{padded.Count}, {padded.Length}, V], " +
-                "a number for every entry of the vocabulary.");
+                $"[{string.Join(", ", logits.shape)}]; what a LogitsModel wraps answers with logits " +
+                $"[{padded.Count}, {padded.Length}, V], a number for every entry of the vocabulary.");
         return logits.flatten(0, 1).index_select(0, DeviceCopy.Of(padded.FlatOfRow, ids.device));
     }
 }

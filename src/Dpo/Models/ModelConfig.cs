@@ -64,7 +64,8 @@ public sealed class ModelConfig
         var value = Find(field);
         if (value is null && fallback is not null)
             return fallback.Value;
-        return value is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var result) && result >= minimum && result <= maximum
+        return value is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var result)
+            && result >= minimum && result <= maximum
             ? result
             : throw Wrong(field, $"it must be a whole number from {minimum} to {maximum}");
     }
@@ -116,7 +117,8 @@ public sealed class ModelConfig
 
     /// <summary>A list of texts.</summary>
     public IReadOnlyList<string> Strings(string field) =>
-        Find(field) is { ValueKind: JsonValueKind.Array } list && list.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
+        Find(field) is { ValueKind: JsonValueKind.Array } list
+        && list.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
             ? [.. list.EnumerateArray().Select(item => item.GetString()!)]
             : throw Wrong(field, "it must be a list of strings");
 

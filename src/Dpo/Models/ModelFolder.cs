@@ -17,11 +17,13 @@ internal static class ModelFolder
     public static TransformerModel Load(string name, Device device, ScalarType dtype)
     {
         if (dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
-            throw new ArgumentException($"A model's weights are kept as Float32, BFloat16 or Float16, not as {dtype}.", nameof(dtype));
+            throw new ArgumentException(
+                $"A model's weights are kept as Float32, BFloat16 or Float16, not as {dtype}.", nameof(dtype));
         NativeBackend.Require(device);
         var folder = HubCache.Resolve(name);
         if (!Directory.Exists(folder))
-            throw new InvalidInputException($"{folder}: there is no such model folder; give one that holds config.json and the weights.");
+            throw new InvalidInputException(
+                $"{folder}: there is no such model folder; give one that holds config.json and the weights.");
         var config = ModelConfig.Read(folder);
         var model = Create(config);
         try
@@ -33,9 +35,12 @@ internal static class ModelFolder
             // A file saved without the output head, as the hub's GPT-2 was, names its tensors without the body's prefix.
             var whole = weights.Names.Any(name => name.StartsWith(model.BodyPrefix, StringComparison.Ordinal));
             // A head in the file that is not the embedding, as merging an adapter may leave it, is what the model computes with.
-            if (model.IsTied && weights.Differ(model.HeadName + ".weight", NameInFile(model.TokenVectorsName), model.Head.Weight!))
+            if (model.IsTied
+                && weights.Differ(model.HeadName + ".weight", NameInFile(model.TokenVectorsName), model.Head.Weight!))
                 model.Untie();
-            weights.LoadInto([.. model.named_parameters().Select(named => (NameInFile(named.name), (Tensor)named.parameter))], model.IsDerived);
+            weights.LoadInto(
+                [.. model.named_parameters().Select(named => (NameInFile(named.name), (Tensor)named.parameter))],
+                model.IsDerived);
             return model.to(device);
 
             string NameInFile(string name) =>

@@ -33,8 +33,8 @@ public abstract partial class TransformerModel
     {
         if (Adapter is not null)
             throw new InvalidOperationException(
-                "The model has an adapter already, and takes one at a time; to build on it, save the model, which adds it to the " +
-                "weights, and load that folder.");
+                "The model has an adapter already, and takes one at a time; to build on it, save the model, " +
+                "which adds it to the weights, and load that folder.");
         var made = make();
         made.Attach(this);
         Adapter = made;

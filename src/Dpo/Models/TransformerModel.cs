@@ -180,8 +180,8 @@ public abstract partial class TransformerModel : CausalLanguageModel
         var longest = layout.Positions.Max() + 1;
         if (longest > MaxPositions)
             throw new InvalidInputException(
-                $"A sequence has {longest} tokens, but the model has {MaxPositions} positions; shorten it with a smaller maximum " +
-                "length.");
+                $"A sequence has {longest} tokens, but the model has {MaxPositions} positions; " +
+                "shorten it with a smaller maximum length.");
         return HeadInputs(ids, AttentionOver(layout, ids.device));
     }
 

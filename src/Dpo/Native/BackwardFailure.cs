@@ -13,7 +13,8 @@ public static class BackwardFailure
 
     /// <summary>Keeps an exception for <see cref="Rethrow"/>: the first, of which those after it are mostly
     /// consequences.</summary>
-    internal static void Keep(Exception exception) => Interlocked.CompareExchange(ref failure, ExceptionDispatchInfo.Capture(exception), null);
+    internal static void Keep(Exception exception) =>
+        Interlocked.CompareExchange(ref failure, ExceptionDispatchInfo.Capture(exception), null);
 
     /// <summary>Throws what a backward pass failed with first since the last call, if one did: the gradients are incomplete, and
     /// are not to be applied.</summary>

@@ -51,8 +51,9 @@ internal static partial class NativeBackend
         catch (Exception e) when (e is ExternalException or InvalidOperationException or NotSupportedException)
         {
             throw new InvalidInputException(device.type == DeviceType.CUDA
-                ? $"The device {device} cannot be used: the program carries LibTorch for the CPU alone, or the machine has no such NVIDIA GPU; reference " +
-                    "TorchSharp-cuda-linux or TorchSharp-cuda-windows instead of TorchSharp-cpu on a machine with one, or take the CPU."
+                ? $"The device {device} cannot be used: the program carries LibTorch for the CPU alone, or the machine has no " +
+                    "such NVIDIA GPU; reference TorchSharp-cuda-linux or TorchSharp-cuda-windows instead of TorchSharp-cpu " +
+                    "on a machine with one, or take the CPU."
                 : $"The device {device} cannot be used on this machine; take the CPU.", e);
         }
     }
@@ -62,18 +63,19 @@ internal static partial class NativeBackend
     {
         if (!hasLibTorch)
         {
-            return "TorchSharp needs LibTorch, which this program does not carry: add a reference to the NuGet package TorchSharp-cpu, " +
-                "or on a machine with an NVIDIA GPU to TorchSharp-cuda-linux or TorchSharp-cuda-windows, in the version of TorchSharp.";
+            return "TorchSharp needs LibTorch, which this program does not carry: add a reference to the NuGet package " +
+                "TorchSharp-cpu, or on a machine with an NVIDIA GPU to TorchSharp-cuda-linux or TorchSharp-cuda-windows, " +
+                "in the version of TorchSharp.";
         }
         if (MissingVersion().Match(loaderMessage) is { Success: true } missing)
         {
             var version = missing.Groups["version"].Value;
             var remedy = version == "GLIBCXX_3.4.32"
-                ? "build it with the targets of the package Dpo, which lift this need (DpoWeakenGlibcxx must not be false), or run it " +
-                  "on a distribution with GCC 13 or newer, such as Debian 13 or Ubuntu 24.04."
+                ? "build it with the targets of the package Dpo, which lift this need (DpoWeakenGlibcxx must not be false), " +
+                  "or run it on a distribution with GCC 13 or newer, such as Debian 13 or Ubuntu 24.04."
                 : "run it on a newer distribution.";
-            return $"TorchSharp's native library needs the symbol version {version}, which {missing.Groups["library"].Value} on this " +
-                $"system lacks, so this program cannot start LibTorch: {remedy}";
+            return $"TorchSharp's native library needs the symbol version {version}, which " +
+                $"{missing.Groups["library"].Value} on this system lacks, so this program cannot start LibTorch: {remedy}";
         }
         return $"TorchSharp's native library cannot be loaded: {loaderMessage}";
     }

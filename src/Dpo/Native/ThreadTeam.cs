@@ -13,7 +13,8 @@ namespace Dpo.Native;
 /// </remarks>
 internal static unsafe class ThreadTeam
 {
-    private static readonly delegate* unmanaged[Cdecl]<delegate* unmanaged[Cdecl]<nint, void>, nint, uint, uint, void> parallelRegion = FindParallelRegion();
+    private static readonly delegate* unmanaged[Cdecl]<delegate* unmanaged[Cdecl]<nint, void>, nint, uint, uint, void>
+        parallelRegion = FindParallelRegion();
 
     /// <summary>Does all parts of a work, in no order, and returns when they are done, or have failed.</summary>
     /// <param name="parts">How many there are.</param>
@@ -39,8 +40,10 @@ internal static unsafe class ThreadTeam
     }
 
     /// <summary>The library that carries TorchSharp knows LibTorch's, and with it the one of its threads.</summary>
-    private static delegate* unmanaged[Cdecl]<delegate* unmanaged[Cdecl]<nint, void>, nint, uint, uint, void> FindParallelRegion() =>
-        NativeLibrary.TryLoad("LibTorchSharp", typeof(Tensor).Assembly, null, out var library) && NativeLibrary.TryGetExport(library, "GOMP_parallel", out var function)
+    private static delegate* unmanaged[Cdecl]<delegate* unmanaged[Cdecl]<nint, void>, nint, uint, uint, void>
+        FindParallelRegion() =>
+        NativeLibrary.TryLoad("LibTorchSharp", typeof(Tensor).Assembly, null, out var library)
+        && NativeLibrary.TryGetExport(library, "GOMP_parallel", out var function)
             ? (delegate* unmanaged[Cdecl]<delegate* unmanaged[Cdecl]<nint, void>, nint, uint, uint, void>)function
             : null;
 

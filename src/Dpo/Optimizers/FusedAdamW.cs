@@ -16,8 +16,9 @@ public sealed class FusedAdamW : RestorableOptimizer
     // TorchSharp has no binding for the fused kernel, but TorchScript sees every operator.
     private static readonly jit.CompilationUnit script = jit.compile(
         """
-        def step(params: List[Tensor], grads: List[Tensor], exp_avgs: List[Tensor], exp_avg_sqs: List[Tensor], steps: List[Tensor],
-                 lr: float, weight_decay: float, beta1: float, beta2: float, eps: float) -> Optional[Tensor]:
+        def step(params: List[Tensor], grads: List[Tensor], exp_avgs: List[Tensor], exp_avg_sqs: List[Tensor],
+                 steps: List[Tensor], lr: float, weight_decay: float, beta1: float, beta2: float,
+                 eps: float) -> Optional[Tensor]:
             torch._foreach_add_(steps, 1)
             torch._fused_adamw_(params, grads, exp_avgs, exp_avg_sqs, [], steps, lr=lr, beta1=beta1, beta2=beta2,
                                 weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False)
@@ -39,7 +40,8 @@ public sealed class FusedAdamW : RestorableOptimizer
     /// <param name="beta2">β₂, the same of the squares' average.</param>
     /// <param name="epsilon">ε, above 0.</param>
     public FusedAdamW(
-        IEnumerable<Parameter> parameters, double learningRate = 1e-3, double weightDecay = 0, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8)
+        IEnumerable<Parameter> parameters, double learningRate = 1e-3, double weightDecay = 0,
+        double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8)
         : base(parameters, learningRate)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(weightDecay);
@@ -49,7 +51,8 @@ public sealed class FusedAdamW : RestorableOptimizer
         (this.weightDecay, this.beta1, this.beta2, this.epsilon) = (weightDecay, beta1, beta2, epsilon);
     }
 
-    internal override string Constants => string.Create(CultureInfo.InvariantCulture, $"betas {beta1:r} and {beta2:r}, epsilon {epsilon:r}");
+    internal override string Constants =>
+        string.Create(CultureInfo.InvariantCulture, $"betas {beta1:r} and {beta2:r}, epsilon {epsilon:r}");
 
     private protected override IReadOnlyList<string> StateNames { get; } = ["exp_avg", "exp_avg_sq", "step"];
 
@@ -64,7 +67,8 @@ public sealed class FusedAdamW : RestorableOptimizer
     {
         // One call takes tensors of one type on one device.
         foreach (var group in slots.GroupBy(slot =>
-            (Decay: slot.Parameter.dim() > 1 ? weightDecay : 0, slot.Parameter.dtype, slot.Parameter.device_type, slot.Parameter.device_index)))
+            (Decay: slot.Parameter.dim() > 1 ? weightDecay : 0,
+                slot.Parameter.dtype, slot.Parameter.device_type, slot.Parameter.device_index)))
         {
             // TorchSharp would leave numbers to the garbage collector before the script has read them.
             using var rate = learningRate.ToScalar();

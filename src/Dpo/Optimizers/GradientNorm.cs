@@ -44,7 +44,8 @@ internal static class GradientNorm
     {
         // One call takes tensors of one type on one device.
         Tensor[][] groups =
-            [.. gradients.GroupBy(gradient => (gradient.dtype, gradient.device_type, gradient.device_index)).Select(group => group.ToArray())];
+            [.. gradients.GroupBy(gradient => (gradient.dtype, gradient.device_type, gradient.device_index))
+                .Select(group => group.ToArray())];
         var device = gradients[0].device;
         // TorchSharp would leave the number to the garbage collector before the script has read it.
         using var precision = ((int)HostRead.Precision(device)).ToScalar();

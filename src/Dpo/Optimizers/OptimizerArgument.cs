@@ -9,13 +9,15 @@ internal static class OptimizerArgument
     public static void RequireShare(double value, [CallerArgumentExpression(nameof(value))] string? name = null)
     {
         if (!(value is >= 0 and < 1))
-            throw new ArgumentOutOfRangeException(name, value, $"{name} is the share of an average that a step keeps: from 0 up to, not including, 1.");
+            throw new ArgumentOutOfRangeException(
+                name, value, $"{name} is the share of an average that a step keeps: from 0 up to, not including, 1.");
     }
 
     /// <summary>What is added to a root before something is divided by it.</summary>
     public static void RequirePositive(double value, [CallerArgumentExpression(nameof(value))] string? name = null)
     {
         if (!(value > 0 && double.IsFinite(value)))
-            throw new ArgumentOutOfRangeException(name, value, $"{name} keeps a division from one by 0: it must be a finite number above 0.");
+            throw new ArgumentOutOfRangeException(
+                name, value, $"{name} keeps a division from one by 0: it must be a finite number above 0.");
     }
 }

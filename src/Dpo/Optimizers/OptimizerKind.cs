@@ -16,7 +16,8 @@ public enum OptimizerKind
 internal static class OptimizerKinds
 {
     public static RestorableOptimizer Create(
-        this OptimizerKind kind, IReadOnlyList<Parameter> parameters, double learningRate, double weightDecay = 0) => kind == OptimizerKind.RmsProp
+        this OptimizerKind kind, IReadOnlyList<Parameter> parameters, double learningRate, double weightDecay = 0) =>
+        kind == OptimizerKind.RmsProp
             ? new RmsProp(parameters, learningRate)
             : new FusedAdamW(parameters, learningRate, weightDecay);
 }

@@ -112,8 +112,8 @@ public abstract class RestorableOptimizer : optim.Optimizer, IRestorableOptimize
             {
                 if (!places.TryGetValue(name, out var place))
                     throw new InvalidInputException(
-                        $"The optimizer state holds `{name}`, which {GetType().Name} over {all.Length} parameters does not have: " +
-                        "restore it with the optimizer and the model that it was saved from.");
+                        $"The optimizer state holds `{name}`, which {GetType().Name} over {all.Length} parameters " +
+                        "does not have: restore it with the optimizer and the model that it was saved from.");
                 if (loaded[place.Index] is null)
                 {
                     loaded[place.Index] = Kept(NewState(all[place.Index]));

@@ -21,7 +21,8 @@ public sealed class RmsProp : RestorableOptimizer
     // Five operations for many parameters, for which TorchSharp has no bindings.
     private static readonly jit.CompilationUnit script = jit.compile(
         """
-        def step(params: List[Tensor], grads: List[Tensor], square_avgs: List[Tensor], lr: float, alpha: float, eps: float) -> Optional[Tensor]:
+        def step(params: List[Tensor], grads: List[Tensor], square_avgs: List[Tensor],
+                 lr: float, alpha: float, eps: float) -> Optional[Tensor]:
             torch._foreach_mul_(square_avgs, alpha)
             torch._foreach_addcmul_(square_avgs, grads, grads, 1 - alpha)
             roots = torch._foreach_sqrt(square_avgs)
@@ -80,7 +81,9 @@ public sealed class RmsProp : RestorableOptimizer
         {
             var chunk = chunks[place];
             var index = chunk.Tensor;
-            UpdateChunk(parameters[index].Slice(chunk), gradients[index].Slice(chunk), squareAverages[index].Slice(chunk), learningRate, alpha, (float)epsilon);
+            UpdateChunk(
+                parameters[index].Slice(chunk), gradients[index].Slice(chunk), squareAverages[index].Slice(chunk),
+                learningRate, alpha, (float)epsilon);
         });
     }
 
@@ -110,7 +113,8 @@ public sealed class RmsProp : RestorableOptimizer
         {
             if (parameter.numel() > ElementsAtOnce)
             {
-                TensorPieces.ForEach([parameter, gradient, state[0]], ElementsAtOnce, pieces => UpdateTogether([pieces], learningRate));
+                TensorPieces.ForEach(
+                    [parameter, gradient, state[0]], ElementsAtOnce, pieces => UpdateTogether([pieces], learningRate));
                 continue;
             }
             if (elements + parameter.numel() > ElementsAtOnce)

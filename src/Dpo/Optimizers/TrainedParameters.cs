@@ -45,7 +45,8 @@ internal sealed class TrainedParameters
         var more = news.Length + gone.Length - changes.Length;
         throw new InvalidOperationException(
             $"What is trained changed after the {since} was made: {string.Join(", ", changes)}" +
-            $"{(more > 0 ? $", and {more} more" : "")}; add or load adapters, freeze weights and move the model before the {since} is made.");
+            $"{(more > 0 ? $", and {more} more" : "")}; add or load adapters, freeze weights and move the model " +
+            $"before the {since} is made.");
     }
 
     /// <summary>Refuses an optimizer that would miss a parameter, or update one twice.</summary>
@@ -56,8 +57,8 @@ internal sealed class TrainedParameters
         var twice = optimizer.parameters().FirstOrDefault(parameter => !held.Add(TensorMemory.Identity(parameter)));
         if (twice is not null)
             throw new ArgumentException(
-                "The optimizer holds a parameter twice and would update it twice in every step; give it the model's parameters(), " +
-                "which has a tied weight once.",
+                "The optimizer holds a parameter twice and would update it twice in every step; " +
+                "give it the model's parameters(), which has a tied weight once.",
                 nameof(optimizer));
         if (then.FirstOrDefault(trained => !held.Contains(trained.Identity)) is { Name: { } missing })
             throw new ArgumentException(
@@ -70,12 +71,13 @@ internal sealed class TrainedParameters
     private void RequireMemoryOfTheirOwn()
     {
         using var noGrad = no_grad();
-        foreach (var shared in All.Where(trained => trained.Parameter.device_type == DeviceType.CPU && trained.Parameter.numel() > 0)
+        foreach (var shared in All
+            .Where(trained => trained.Parameter.device_type == DeviceType.CPU && trained.Parameter.numel() > 0)
             .GroupBy(trained => Address(trained.Parameter)).Where(group => group.Count() > 1))
         {
             throw new InvalidOperationException(
-                $"The parameters {string.Join(" and ", shared.Select(trained => trained.Name))} share their memory but not their " +
-                "gradient; tie weights by giving the modules the same parameter.");
+                $"The parameters {string.Join(" and ", shared.Select(trained => trained.Name))} share their memory " +
+                "but not their gradient; tie weights by giving the modules the same parameter.");
         }
 
         static unsafe nint Address(Tensor tensor) => (nint)TensorMemory.Start<byte>(tensor);

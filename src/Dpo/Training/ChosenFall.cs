@@ -17,8 +17,9 @@ internal static class ChosenFall
         if (at.WarnedOfFall || at.FirstChosenLogProb - chosen is not { } fall || fall <= limit)
             return at;
         logger.LogWarning(
-            "At step {Step} the mean log-probability of the chosen completions is {Fall:g4} nats below the first step's: the policy gives up " +
-            "what it should prefer. An SFT term in the loss, a larger β or a smaller learning rate holds it up.", at.Step, fall);
+            "At step {Step} the mean log-probability of the chosen completions is {Fall:g4} nats below the first step's: " +
+            "the policy gives up what it should prefer. An SFT term in the loss, a larger β or a smaller learning rate " +
+            "holds it up.", at.Step, fall);
         return at with { WarnedOfFall = true };
     }
 }

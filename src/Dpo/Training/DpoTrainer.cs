@@ -58,14 +58,15 @@ public sealed class DpoTrainer : Trainer
         ILogger? logger = null)
         : base(
             new PreferenceObjective(
-                PolicyReferencePair.InMode(policy ?? throw new ArgumentNullException(nameof(policy))), pair: null, Evaluator.WithoutReference(loss),
-                options ??= new TrainingOptions()),
+                PolicyReferencePair.InMode(policy ?? throw new ArgumentNullException(nameof(policy))), pair: null,
+                Evaluator.WithoutReference(loss), options ??= new TrainingOptions()),
             options, optimizer, logger) =>
         RequireReferenceToMove(loss, options);
 
     private static void RequireReferenceToMove(IPreferenceLoss loss, TrainingOptions options)
     {
         if (options.MoveReferenceEvery is not null && !loss.UsesReference)
-            throw new ArgumentException("The loss does without a reference, so there is none to move; leave MoveReferenceEvery out.", nameof(options));
+            throw new ArgumentException(
+                "The loss does without a reference, so there is none to move; leave MoveReferenceEvery out.", nameof(options));
     }
 }

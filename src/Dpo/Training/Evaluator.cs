@@ -30,10 +30,13 @@ public static class Evaluator
     /// <exception cref="InvalidOperationException">The reference was released and the data carry none of its values, or the
     /// policy's adapter is merged where the reference is made of the policy.</exception>
     public static IReadOnlyDictionary<string, double> Evaluate(
-        PolicyReferencePair pair, PreferenceData data, IPreferenceLoss? loss = null, int maxTokens = 4096, CancellationToken cancellationToken = default)
+        PolicyReferencePair pair, PreferenceData data, IPreferenceLoss? loss = null, int maxTokens = 4096,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(pair);
-        return Evaluate(new PreferenceObjective(pair.Policy, pair, loss ?? new DpoLoss(), new TrainingOptions()), data, maxTokens, cancellationToken);
+        return Evaluate(
+            new PreferenceObjective(pair.Policy, pair, loss ?? new DpoLoss(), new TrainingOptions()),
+            data, maxTokens, cancellationToken);
     }
 
     /// <summary>Measures a model by itself: the cross-entropy of completions, as <see cref="SftTrainer"/> does, or a loss that
@@ -47,11 +50,14 @@ public static class Evaluator
     /// <param name="cancellationToken">As for a pair.</param>
     /// <exception cref="ArgumentException">The loss compares the policy with a reference.</exception>
     public static IReadOnlyDictionary<string, double> Evaluate(
-        CausalLanguageModel model, PreferenceData data, IPreferenceLoss? loss = null, int maxTokens = 4096, CancellationToken cancellationToken = default)
+        CausalLanguageModel model, PreferenceData data, IPreferenceLoss? loss = null, int maxTokens = 4096,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         return Evaluate(
-            loss is null ? new SftObjective(model, isDetailed: false) : new PreferenceObjective(model, pair: null, WithoutReference(loss), new TrainingOptions()),
+            loss is null
+                ? new SftObjective(model, isDetailed: false)
+                : new PreferenceObjective(model, pair: null, WithoutReference(loss), new TrainingOptions()),
             data, maxTokens, cancellationToken);
     }
 
@@ -67,7 +73,8 @@ public static class Evaluator
         ArgumentNullException.ThrowIfNull(objective);
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
-        var measurement = new BatchMeasurement(objective, new TrainingOptions { BatchSize = BatchSize, MicroBatchTokens = maxTokens });
+        var measurement = new BatchMeasurement(
+            objective, new TrainingOptions { BatchSize = BatchSize, MicroBatchTokens = maxTokens });
         measurement.Require(data, seed: null, data.Counts);
         return measurement.Evaluate(data, cancellationToken);
     }
@@ -84,7 +91,8 @@ public static class Evaluator
     /// <exception cref="InvalidOperationException">As for
     /// <see cref="Evaluate(PolicyReferencePair, PreferenceData, IPreferenceLoss?, int, CancellationToken)"/>.</exception>
     public static IEnumerable<PairRewards> Rewards(
-        PolicyReferencePair pair, PreferenceData data, IPreferenceLoss? loss = null, int maxTokens = 4096, CancellationToken cancellationToken = default)
+        PolicyReferencePair pair, PreferenceData data, IPreferenceLoss? loss = null, int maxTokens = 4096,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(pair);
         ArgumentNullException.ThrowIfNull(data);
@@ -121,7 +129,8 @@ public static class Evaluator
         ArgumentNullException.ThrowIfNull(loss);
         return loss.UsesReference
             ? throw new ArgumentException(
-                $"{loss.GetType().Name} compares the policy with a reference; make a PolicyReferencePair of the policy, and give that instead.",
+                $"{loss.GetType().Name} compares the policy with a reference; " +
+                "make a PolicyReferencePair of the policy, and give that instead.",
                 nameof(loss))
             : loss;
     }
@@ -136,7 +145,8 @@ public static class Evaluator
         }
     }
 
-    private static PairRewards[] RewardsOf(PreferenceObjective objective, IPreferenceLoss loss, PreferenceBatch part, int maxTokens)
+    private static PairRewards[] RewardsOf(
+        PreferenceObjective objective, IPreferenceLoss loss, PreferenceBatch part, int maxTokens)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -145,7 +155,8 @@ public static class Evaluator
         CompletionLogProbs? reference = objective.ReferenceOf(slices[0]) is null ? null
             : CompletionLogProbs.Concat([.. slices.Select(slice => objective.ReferenceOf(slice)!)]);
         var logProbs = new PreferenceLogProbs(
-            CompletionLogProbs.Concat([.. slices.Select(objective.PolicyOf)]), reference, PreferenceTensors.Of(part.Examples, device));
+            CompletionLogProbs.Concat([.. slices.Select(objective.PolicyOf)]), reference,
+            PreferenceTensors.Of(part.Examples, device));
         var (rewards, policy) = (Numbers(loss.Rewards(logProbs)), Numbers(logProbs.Policy.Sums));
         var ofReference = reference is null ? null : Numbers(reference.Sums);
         var pairs = new List<PairRewards>(part.PairCount);
@@ -173,11 +184,13 @@ public static class Evaluator
 
     private static float[] Numbers(Tensor values) => values.detach().cpu().data<float>().ToArray();
 
-    private static List<IReadOnlyList<IReadOnlyList<float>>> LogProbsOf(CausalLanguageModel model, PreferenceBatch part, int maxTokens)
+    private static List<IReadOnlyList<IReadOnlyList<float>>> LogProbsOf(
+        CausalLanguageModel model, PreferenceBatch part, int maxTokens)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        float[] values = [.. part.Slices(maxTokens).SelectMany(slice => Numbers(CompletionLogProbs.Compute(model, slice.To(model.Device)).PerToken))];
+        float[] values = [.. part.Slices(maxTokens).SelectMany(
+            slice => Numbers(CompletionLogProbs.Compute(model, slice.To(model.Device)).PerToken))];
         var (examples, offset) = (new List<IReadOnlyList<IReadOnlyList<float>>>(), 0);
         foreach (var example in part.Examples)
         {

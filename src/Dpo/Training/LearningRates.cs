@@ -40,14 +40,15 @@ internal sealed class LearningRates(TrainingOptions options, optim.Optimizer opt
             return;
         var whole = options.LearningRate ?? own[0];
         logger.LogWarning(
-            "The warm-up is longer than the run: at the last of {Steps} steps the learning rate has come to {Rate:g3} of {Whole:g3}. A shorter " +
-            "warm-up, or more steps, would reach it.", totalSteps, whole * last, whole);
+            "The warm-up is longer than the run: at the last of {Steps} steps the learning rate has come to {Rate:g3} of " +
+            "{Whole:g3}. A shorter warm-up, or more steps, would reach it.", totalSteps, whole * last, whole);
     }
 
     private double Factor(int step, int totalSteps)
     {
         var factor = options.Schedule?.Invoke(step, totalSteps) ?? 1;
         return double.IsFinite(factor) ? factor : throw new InvalidInputException(
-            $"The learning rate's schedule gives {factor} at step {step + 1} of {totalSteps}; it must give a finite number at every step.");
+            $"The learning rate's schedule gives {factor} at step {step + 1} of {totalSteps}; " +
+            "it must give a finite number at every step.");
     }
 }

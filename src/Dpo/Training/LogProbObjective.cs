@@ -66,7 +66,8 @@ public abstract class LogProbObjective(CausalLanguageModel model) : Objective(mo
     }
 
     internal override IEnumerable<Tensor> Compute(
-        IReadOnlyList<PreferenceBatch> parts, PreferenceCounts whole, int maxTokens, bool train, CancellationToken cancellationToken)
+        IReadOnlyList<PreferenceBatch> parts, PreferenceCounts whole, int maxTokens, bool train,
+        CancellationToken cancellationToken)
     {
         // What a loss must be given at once: the batch, where it couples that; else a part, which may still be too large to be
         // computed at once: many completions that preferences join.

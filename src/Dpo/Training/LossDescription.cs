@@ -47,5 +47,6 @@ internal static class LossDescription
 
     /// <summary>A property's or captured parameter's field is named <c>&lt;Beta&gt;k__BackingField</c> or
     /// <c>&lt;beta&gt;P</c>.</summary>
-    private static string NameOf(string field) => field.StartsWith('<') ? field[1..field.IndexOf('>', StringComparison.Ordinal)] : field;
+    private static string NameOf(string field) =>
+        field.StartsWith('<') ? field[1..field.IndexOf('>', StringComparison.Ordinal)] : field;
 }

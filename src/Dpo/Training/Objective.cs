@@ -100,7 +100,8 @@ public abstract class Objective : IRestorable
         parts.Select(part => Compute(part, whole, train, cancellationToken));
 
     /// <summary>Computes one part.</summary>
-    private protected Tensor Compute(PreferenceBatch part, PreferenceCounts whole, bool train, CancellationToken cancellationToken)
+    private protected Tensor Compute(
+        PreferenceBatch part, PreferenceCounts whole, bool train, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         using var scope = NewDisposeScope();

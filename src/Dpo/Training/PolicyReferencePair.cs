@@ -173,11 +173,14 @@ public sealed class PolicyReferencePair : IDisposable
         if (!(share is > 0 and <= 1))
             throw new ArgumentOutOfRangeException(nameof(share), share, "The reference moves by a share above 0 and at most 1.");
         if (released)
-            throw new InvalidOperationException("The reference was released, so there is none to move; keep it where it is to move.");
+            throw new InvalidOperationException(
+                "The reference was released, so there is none to move; keep it where it is to move.");
         RequireTrainedAsCopied();
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        foreach (var (values, trained) in reference is null ? weights.Select(weight => (weight.Initial, (Tensor)weight.Trained)) : BothModels(reference))
+        foreach (var (values, trained) in reference is null
+            ? weights.Select(weight => (weight.Initial, (Tensor)weight.Trained))
+            : BothModels(reference))
             values.lerp_(trained.to(values.dtype), zeros([], values.dtype, values.device).FillInPlace(share));
         hasMoved = true;
     }
@@ -222,8 +225,8 @@ public sealed class PolicyReferencePair : IDisposable
         return trained.Count == 0 ? both : throw Differ(trained.Keys.First());
 
         static InvalidOperationException Differ(string name) => new(
-            $"Policy and reference do not both have a parameter {name} of one shape, so the reference cannot move towards the policy; " +
-            "make the pair from the policy alone, or of two models of one kind.");
+            $"Policy and reference do not both have a parameter {name} of one shape, so the reference cannot move towards " +
+            "the policy; make the pair from the policy alone, or of two models of one kind.");
     }
 
     /// <summary>
@@ -261,7 +264,8 @@ public sealed class PolicyReferencePair : IDisposable
     {
         if (policy.IsMerged)
             throw new InvalidOperationException(
-                "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, or save the merged model and load that.");
+                "The policy's adapter is merged, so that the reference cannot be told from it; call UnmergeAdapter first, " +
+                "or save the merged model and load that.");
     }
 
     /// <summary>Refuses a policy that trains other parameters than were copied: a change of theirs would be in the reference as
@@ -278,8 +282,9 @@ public sealed class PolicyReferencePair : IDisposable
     {
         if (released && data.Find(example => !example.HasReference) is { } example)
             throw new InvalidOperationException(
-                $"The reference was released, but the example {example.Source ?? "without a source"} carries no log-probabilities of it; compute those of " +
-                "all data, the held-out ones included, with ReferenceLogProbs before ReleaseReference is called.");
+                $"The reference was released, but the example {example.Source ?? "without a source"} carries no " +
+                "log-probabilities of it; compute those of all data, the held-out ones included, with ReferenceLogProbs " +
+                "before ReleaseReference is called.");
     }
 
     private void RequireReference()

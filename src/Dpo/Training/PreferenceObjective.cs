@@ -14,7 +14,8 @@ namespace Dpo.Training;
 /// <param name="pair">Its pair; null where the loss does without a reference.</param>
 /// <param name="loss">The loss.</param>
 /// <param name="options">Which metrics are measured, and how the reference moves.</param>
-internal sealed class PreferenceObjective(CausalLanguageModel policy, PolicyReferencePair? pair, IPreferenceLoss loss, TrainingOptions options)
+internal sealed class PreferenceObjective(
+    CausalLanguageModel policy, PolicyReferencePair? pair, IPreferenceLoss loss, TrainingOptions options)
     : LogProbObjective(policy)
 {
     private readonly PolicyReferencePair? pair = loss.UsesReference ? pair : null;

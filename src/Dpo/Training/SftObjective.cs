@@ -18,8 +18,9 @@ internal sealed class SftObjective(CausalLanguageModel model, bool isDetailed) :
     {
         if (data.Find(HasMoreThanChosen) is { } example)
             throw new InvalidInputException(
-                $"The example {example.Source ?? "without a source"} holds completions that are not to be imitated (of pairs, of a ranking, " +
-                "labelled undesirable, or of other prompts), and fine-tuning trains on every completion; train on PreferenceData.ChosenOnly().");
+                $"The example {example.Source ?? "without a source"} holds completions that are not to be imitated " +
+                "(of pairs, of a ranking, labelled undesirable, or of other prompts), and fine-tuning trains on every " +
+                "completion; train on PreferenceData.ChosenOnly().");
 
         static bool HasMoreThanChosen(ExampleSummary example) =>
             example.Counts is { Pairs: > 0 } or { Rankings: > 0 } or { Undesirable: > 0 } || example.Mismatched > 0;

@@ -31,7 +31,8 @@ internal sealed class TrainingLoop(
     /// <summary>Runs it, as
     /// <see cref="Trainer.Train(PreferenceData, PreferenceData?, IProgress{TrainingMetrics}?, CancellationToken)"/>
     /// says.</summary>
-    public void Run(PreferenceData data, HeldOutSets heldOut, IProgress<TrainingMetrics>? progress, CancellationToken cancellationToken)
+    public void Run(
+        PreferenceData data, HeldOutSets heldOut, IProgress<TrainingMetrics>? progress, CancellationToken cancellationToken)
     {
         (StepsMade, TotalSteps) = (0, 0);
         Check(data, heldOut);
@@ -78,7 +79,8 @@ internal sealed class TrainingLoop(
             // Every other step's weights are looked at in the next one, when the device is through with them.
             if (telling.IsFollowed(at))
                 update.RequireFinite(run.LastGood);
-            at = telling.Tell(at with { Untold = new UntoldStep(values, stepTime.TotalSeconds) }, () => pace.After(batch, stepTime));
+            at = telling.Tell(
+                at with { Untold = new UntoldStep(values, stepTime.TotalSeconds) }, () => pace.After(batch, stepTime));
         }
         if (telling.Stops)
         {

@@ -128,7 +128,8 @@ public sealed record TrainingOptions
     internal void Validate()
     {
         if (!(LearningRate is null or (> 0 and < double.PositiveInfinity)))
-            throw new ArgumentOutOfRangeException(nameof(LearningRate), LearningRate, "The learning rate must be above 0 and finite.");
+            throw new ArgumentOutOfRangeException(
+                nameof(LearningRate), LearningRate, "The learning rate must be above 0 and finite.");
         ArgumentOutOfRangeException.ThrowIfNegative(WeightDecay);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxGradNorm);
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
@@ -139,7 +140,8 @@ public sealed record TrainingOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(EvaluateEvery ?? 1, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(MoveReferenceEvery ?? 1, 1, nameof(MoveReferenceEvery));
         if (!(MoveReferenceBy is > 0 and <= 1))
-            throw new ArgumentOutOfRangeException(nameof(MoveReferenceBy), MoveReferenceBy, "The reference moves by a share above 0 and at most 1.");
+            throw new ArgumentOutOfRangeException(
+                nameof(MoveReferenceBy), MoveReferenceBy, "The reference moves by a share above 0 and at most 1.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(WarnOfChosenFall);
         Checkpoints?.Validate();
         if (WeightDecay > 0 && Optimizer == OptimizerKind.RmsProp)

@@ -24,12 +24,14 @@ internal static class WeightCheck
         return (DeviceStrategies.AreFor(parameters[0].device) ? Largest(parameters) : Sum(parameters)).MoveToOuterDisposeScope();
     }
 
-    private static Tensor Sum(IReadOnlyList<Parameter> parameters) => stack(parameters.Select(parameter => parameter.sum(float32))).sum();
+    private static Tensor Sum(IReadOnlyList<Parameter> parameters) =>
+        stack(parameters.Select(parameter => parameter.sum(float32))).sum();
 
     private static Tensor Largest(IReadOnlyList<Parameter> parameters)
     {
         // Nothing is largest among nothing.
         var weights = parameters.Where(parameter => parameter.numel() > 0).ToLookup(parameter => parameter.dtype);
-        return cat([.. weights.Select(ofOneType => script.invoke<Tensor>("largest", (object)ofOneType.ToArray<Tensor>()).to(float32))]).max();
+        return cat([.. weights.Select(
+            ofOneType => script.invoke<Tensor>("largest", (object)ofOneType.ToArray<Tensor>()).to(float32))]).max();
     }
 }

@@ -40,8 +40,8 @@ internal sealed class WeightUpdate(
             RequireFinite(read[^1], lastGood);
         if (!double.IsFinite(values["loss"]) || !double.IsFinite(gradNorm))
             throw new NotFiniteNumberException(
-                $"Step {step + 1} has loss {values["loss"]} and gradient norm {gradNorm}; the update was not made. Its examples: " +
-                $"{string.Join(", ", batch.Examples.Select(example => example.Source ?? "unnamed"))}. " +
+                $"Step {step + 1} has loss {values["loss"]} and gradient norm {gradNorm}; the update was not made. " +
+                $"Its examples: {string.Join(", ", batch.Examples.Select(example => example.Source ?? "unnamed"))}. " +
                 $"The largest weights: {LargestWeights.Of(measurement.Objective.Model)}." + LastGood(lastGood));
 
         var learningRate = rates.Set(step, totalSteps);

@@ -11,7 +11,8 @@ internal static class BuiltInArchitectures
     [ModuleInitializer]
     [SuppressMessage(
         "Usage", "CA2255",
-        Justification = "Nothing that loads a model names an architecture: this alone makes them known, and keeps them from being trimmed.")]
+        Justification = "Nothing that loads a model names an architecture: this alone makes them known, " +
+            "and keeps them from being trimmed.")]
     internal static void Register()
     {
         ModelTypes.Register("gpt2", file => new Gpt2(Gpt2Config.From(file), file));

@@ -62,7 +62,8 @@ internal sealed record DecoderConfig
             throw config.Wrong("num_key_value_heads", $"it must be a divisor of num_attention_heads, {heads}");
         var headSize = config.Int("head_dim", hidden / heads);
         if ((long)heads * headSize > ModelConfig.Largest)
-            throw config.Wrong("head_dim", $"with num_attention_heads, {heads}, it makes layers of over {ModelConfig.Largest} outputs");
+            throw config.Wrong(
+                "head_dim", $"with num_attention_heads, {heads}, it makes layers of over {ModelConfig.Largest} outputs");
         return new DecoderConfig
         {
             VocabularySize = config.Int("vocab_size"),

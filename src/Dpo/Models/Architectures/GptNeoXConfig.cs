@@ -54,7 +54,8 @@ internal sealed record GptNeoXConfig
                 RotaryFields.Size(config, hidden / heads, share, fallback: 0.25),
                 RotaryFields.Parameters(config, config.Has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta")),
             ParallelResidual = config.Bool("use_parallel_residual", true),
-            ApproximateGelu = config.OneOf("hidden_act", ExactGelu, ExactGelu, "gelu_new", "gelu_fast", "gelu_pytorch_tanh") != ExactGelu,
+            ApproximateGelu =
+                config.OneOf("hidden_act", ExactGelu, ExactGelu, "gelu_new", "gelu_fast", "gelu_pytorch_tanh") != ExactGelu,
             AttentionBias = config.Bool("attention_bias", true),
             TieWordEmbeddings = config.Bool("tie_word_embeddings", false),
         };

@@ -14,7 +14,8 @@ public sealed class Phi3 : RotaryDecoder
     }
 
     private Phi3(ModelConfig file, DecoderConfig config)
-        : base(nameof(Phi3), file, config, layer => new PreNormBlock(config, new Phi3Attention(config, layer), new Phi3Mlp(config)))
+        : base(
+            nameof(Phi3), file, config, layer => new PreNormBlock(config, new Phi3Attention(config, layer), new Phi3Mlp(config)))
     {
     }
 
@@ -37,7 +38,8 @@ internal sealed class Phi3Attention : SelfAttention
     {
         headSize = config.HeadSize;
         parts = [config.HeadCount, config.KeyValueHeadCount, config.KeyValueHeadCount];
-        qkv_proj = new LinearLayer(config.HiddenSize, (config.HeadCount + 2 * config.KeyValueHeadCount) * headSize, hasBias: false);
+        qkv_proj = new LinearLayer(
+            config.HiddenSize, (config.HeadCount + 2 * config.KeyValueHeadCount) * headSize, hasBias: false);
         o_proj = new LinearLayer(config.HeadCount * headSize, config.HiddenSize, hasBias: false);
         RegisterComponents();
     }

@@ -69,7 +69,9 @@ internal sealed class RobertaEmbeddings : nn.Module
 
     /// <summary>All tokens are of the first type: RoBERTa has one text where BERT had two.</summary>
     public Tensor Forward(Tensor ids, Tensor positions) =>
-        LayerNorm.call(Rows(word_embeddings, ids).Plus(token_type_embeddings.Weight.select(0, 0)).Plus(Rows(position_embeddings, positions)));
+        LayerNorm.call(
+            Rows(word_embeddings, ids).Plus(token_type_embeddings.Weight.select(0, 0))
+                .Plus(Rows(position_embeddings, positions)));
 
     private static Tensor Rows(EmbeddingTable table, Tensor ids) =>
         table.call(ids.flatten()).view(ids.shape[0], ids.shape[1], -1);

@@ -62,7 +62,8 @@ public sealed class RobertaClassifier : IDisposable
         try
         {
             using var weights = ModelWeights.Open(folder);
-            weights.LoadInto([.. model.named_parameters().Select(named => (named.name, (Tensor)named.parameter))], Roberta.IsDerived);
+            weights.LoadInto(
+                [.. model.named_parameters().Select(named => (named.name, (Tensor)named.parameter))], Roberta.IsDerived);
             model.to(device ?? CPU);
             return new RobertaClassifier(config, tokenizer, model, device ?? CPU);
         }

@@ -64,7 +64,8 @@ internal sealed record RobertaConfig
         };
         return result.MaxTokens >= 2
             ? result
-            : throw config.Wrong("max_position_embeddings", $"it must be at least {result.PadId + 3}, so that a text has two tokens");
+            : throw config.Wrong(
+                "max_position_embeddings", $"it must be at least {result.PadId + 3}, so that a text has two tokens");
 
         int Id(string field, int fallback)
         {

@@ -4,13 +4,15 @@ namespace Dpo.Models.Architectures;
 internal static class SlidingWindows
 {
     /// <summary>Every layer alike: <c>sliding_window</c>, where null says that there is none (Mistral, Phi-3).</summary>
-    public static IReadOnlyList<int?> OfAll(ModelConfig config) => [.. Enumerable.Repeat(Size(config), config.Layers("num_hidden_layers"))];
+    public static IReadOnlyList<int?> OfAll(ModelConfig config) =>
+        [.. Enumerable.Repeat(Size(config), config.Layers("num_hidden_layers"))];
 
     /// <summary>The layers from <c>max_window_layers</c> on, if <c>use_sliding_window</c> says so (Qwen).</summary>
     public static IReadOnlyList<int?> OfUpper(ModelConfig config)
     {
         var inUse = config.Bool("use_sliding_window", false);
-        return OfSome(config, inUse ? Size(config) : null, layer => inUse && layer >= config.Int("max_window_layers", minimum: 0));
+        return OfSome(
+            config, inUse ? Size(config) : null, layer => inUse && layer >= config.Int("max_window_layers", minimum: 0));
     }
 
     /// <summary>The first layer, the third and so on (Gemma 2).</summary>

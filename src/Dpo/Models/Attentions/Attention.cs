@@ -45,7 +45,9 @@ public abstract class Attention
         if (causal)
             mask = ones(scores.shape[2], scores.shape[3], ScalarType.Bool, scores.device).tril();
         if (mask is not null)
-            scores = mask.dtype == ScalarType.Bool ? scores.Masked(mask.logical_not(), double.NegativeInfinity) : scores.Plus(mask);
+            scores = mask.dtype == ScalarType.Bool
+                ? scores.Masked(mask.logical_not(), double.NegativeInfinity)
+                : scores.Plus(mask);
         return matmul(scores.softmax(3).to(value.dtype), value);
     }
 
@@ -62,6 +64,7 @@ public abstract class Attention
             query = query.unflatten(1, -1, groups).flatten(2, 3);
             mask = mask.unsqueeze(2).expand(-1, -1, groups, -1, -1).flatten(2, 3);
         }
-        return Softmax(query, key, value, mask, causal: false, style).reshape(-1, heads, rows, value.shape[3]).transpose(1, 2).flatten(2).flatten(0, 1);
+        return Softmax(query, key, value, mask, causal: false, style)
+            .reshape(-1, heads, rows, value.shape[3]).transpose(1, 2).flatten(2).flatten(0, 1);
     }
 }

@@ -39,7 +39,8 @@ internal sealed class BucketedAttention : Attention
             Tensor Mask(int window)
             {
                 using var scope = NewDisposeScope();
-                return SharedPromptMask.Of(owners[index].view(count, width), positions[index].view(count, width), window, dtype).MoveToOuterDisposeScope();
+                return SharedPromptMask.Of(owners[index].view(count, width), positions[index].view(count, width), window, dtype)
+                    .MoveToOuterDisposeScope();
             }
 
             var masks = new Dictionary<int, Tensor>();
@@ -61,7 +62,9 @@ internal sealed class BucketedAttention : Attention
             style)).ToList();
         return cat(outputs).index_select(0, cellOfRow);
 
-        Tensor[] Cells(Tensor x) => [.. x.index_select(0, rowOfCell).split(cellsOfBucket).Zip(buckets, (cells, bucket) => cells.unflatten(0, -1, bucket.Width))];
+        Tensor[] Cells(Tensor x) =>
+            [.. x.index_select(0, rowOfCell).split(cellsOfBucket)
+                .Zip(buckets, (cells, bucket) => cells.unflatten(0, -1, bucket.Width))];
         static Tensor Heads(Tensor cells) => cells.transpose(1, 2);
     }
 

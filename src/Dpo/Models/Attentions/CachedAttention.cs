@@ -134,7 +134,11 @@ internal sealed class CachedAttention : Attention, IDisposable
     private Tensor SharedSoftmax(int layer, Tensor rows, Tensor ofKeys, Tensor ofValues, Tensor? mask, AttentionStyle style)
     {
         rows = rows.Times(style.Scale ?? 1 / Math.Sqrt(rows.shape[3]));
-        var scores = cat([Apart(matmul(Together(rows), OfPrompts(Prompts.Keys(layer)).transpose(2, 3))), matmul(rows, ofKeys.transpose(2, 3))], 3);
+        var scores = cat(
+            [
+                Apart(matmul(Together(rows), OfPrompts(Prompts.Keys(layer)).transpose(2, 3))),
+                matmul(rows, ofKeys.transpose(2, 3))
+            ], 3);
         if (style.SoftCap is { } cap)
             scores = scores.to(float32).DividedBy(cap).tanh_().MultiplyInPlace(cap);
         if (mask is not null)
@@ -143,8 +147,10 @@ internal sealed class CachedAttention : Attention, IDisposable
         return Apart(matmul(Together(weights[0]), OfPrompts(Prompts.Values(layer)))).Plus(matmul(weights[1], ofValues));
 
         // [S, kv heads, groups, x] → [P, kv heads, K · groups, x], and back.
-        Tensor Together(Tensor x) => x.index_select(0, step!.PromptGrid).unflatten(0, step.PromptCount, step.PerPrompt).transpose(1, 2).flatten(2, 3);
-        Tensor Apart(Tensor x) => x.unflatten(2, step!.PerPrompt, rows.shape[2]).transpose(1, 2).flatten(0, 1).index_select(0, step.PlacesInGrid);
+        Tensor Together(Tensor x) =>
+            x.index_select(0, step!.PromptGrid).unflatten(0, step.PromptCount, step.PerPrompt).transpose(1, 2).flatten(2, 3);
+        Tensor Apart(Tensor x) =>
+            x.unflatten(2, step!.PerPrompt, rows.shape[2]).transpose(1, 2).flatten(0, 1).index_select(0, step.PlacesInGrid);
         Tensor OfPrompts(Tensor cache) => cache.narrow(0, 0, step!.PromptCount).narrow(2, 0, step.ApartColumns);
     }
 

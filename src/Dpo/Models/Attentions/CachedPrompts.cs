@@ -79,7 +79,9 @@ internal sealed class CachedPrompts(int layers, int width, bool mayBeEmpty) : ID
     public static Tensor New(long rows, int columns, Tensor like, bool mayBeEmpty)
     {
         long[] shape = [rows, like.shape[1], columns, like.shape[^1]];
-        var cache = mayBeEmpty && VectorAttention<float>.Takes(like) ? empty(shape, like.dtype, like.device) : zeros(shape, like.dtype, like.device);
+        var cache = mayBeEmpty && VectorAttention<float>.Takes(like)
+            ? empty(shape, like.dtype, like.device)
+            : zeros(shape, like.dtype, like.device);
         return cache.DetachFromDisposeScope();
     }
 

@@ -32,12 +32,15 @@ internal sealed class CachedStep : IDisposable
         for (var head = 0; head < writes.Length; head++)
             writes[head] = (head * columns) + own[head / keyHeads] - 1;
         var (grid, places) = prompts is null ? ([], []) : Grid(prompts);
-        long[][] parts = [writes, grid, places, [.. apart.Select(length => (long)length)], [.. own.Select(length => (long)length)]];
+        long[][] parts =
+            [writes, grid, places, [.. apart.Select(length => (long)length)], [.. own.Select(length => (long)length)]];
         using var scope = NewDisposeScope();
-        var onDevice = DeviceCopy.Of([.. parts.SelectMany(part => part)], keys.device).split([.. parts.Select(part => (long)part.Length)]);
+        var onDevice = DeviceCopy.Of([.. parts.SelectMany(part => part)], keys.device)
+            .split([.. parts.Select(part => (long)part.Length)]);
         foreach (var tensor in onDevice)
             kept.Add(tensor.DetachFromDisposeScope());
-        (Writes, PromptGrid, PlacesInGrid, apartEnds, ownEnds) = (onDevice[0], onDevice[1], onDevice[2], onDevice[3], onDevice[4]);
+        (Writes, PromptGrid, PlacesInGrid, apartEnds, ownEnds) =
+            (onDevice[0], onDevice[1], onDevice[2], onDevice[3], onDevice[4]);
     }
 
     /// <summary>Where the new keys and values are written, among all columns of all heads of all rows: 
@@ -73,7 +76,8 @@ internal sealed class CachedStep : IDisposable
         {
             using var scope = NewDisposeScope();
             var hidden = window < longest ? apartEnds.Plus(ownEnds).Minus((long)window) : null;
-            var visible = cat([Visible(ApartColumns, apartEnds, hidden), Visible(OwnColumns, ownEnds, hidden?.sub(apartEnds))], 1);
+            var visible = cat(
+                [Visible(ApartColumns, apartEnds, hidden), Visible(OwnColumns, ownEnds, hidden?.sub(apartEnds))], 1);
             mask = SharedPromptMask.Additive(visible, dtype).unsqueeze(1).unsqueeze(1).DetachFromDisposeScope();
             kept.Add(mask);
         }

@@ -57,7 +57,8 @@ internal static unsafe class HeadProducts<T>
                 {
                     var (first, second) = Load(values);
                     Vector.FusedMultiplyAdd(first, factor, Vector.Load(sum)).Store(sum);
-                    Vector.FusedMultiplyAdd(second, factor, Vector.Load(sum + Vector<float>.Count)).Store(sum + Vector<float>.Count);
+                    Vector.FusedMultiplyAdd(second, factor, Vector.Load(sum + Vector<float>.Count))
+                        .Store(sum + Vector<float>.Count);
                 }
             }
         }
@@ -68,7 +69,8 @@ internal static unsafe class HeadProducts<T>
     {
         for (var index = 0; index < row.Length; index += PairLength)
         {
-            var (first, second) = (new Vector<float>(row[index..]) * factor, new Vector<float>(row[(index + Vector<float>.Count)..]) * factor);
+            var (first, second) =
+                (new Vector<float>(row[index..]) * factor, new Vector<float>(row[(index + Vector<float>.Count)..]) * factor);
             if (typeof(T) == typeof(float))
             {
                 first.Store((float*)output + index);

@@ -36,7 +36,8 @@ internal static class LayoutAttention
     }
 
     /// <summary>What an attention was made for.</summary>
-    private sealed record Kind(TorchSharp.DeviceType Device, int Index, ScalarType Dtype, bool AsOnDevice, bool IsFlash, string Windows);
+    private sealed record Kind(
+        TorchSharp.DeviceType Device, int Index, ScalarType Dtype, bool AsOnDevice, bool IsFlash, string Windows);
 
     private sealed record Made(Kind Kind, Attention Attention);
 }

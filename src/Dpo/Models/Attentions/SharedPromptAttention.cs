@@ -57,13 +57,15 @@ internal sealed class SharedPromptAttention : Attention
                 continue;
             var (promptKeys, promptValues) = (example.PromptOf(keys[first]), example.PromptOf(values[first]));
             for (var end = part + example.FurtherCompletions; part < end; part++)
-                outputs[part] = Attend(queries[part], cat([promptKeys, keys[part]]), cat([promptValues, values[part]]), mask[part]);
+                outputs[part] = Attend(
+                    queries[part], cat([promptKeys, keys[part]]), cat([promptValues, values[part]]), mask[part]);
         }
         return cat(outputs).flatten(1).to(query.dtype);
 
         // A batch entry per key head, so that the query heads which share it see it through a view: [kv heads, groups, T, size].
         Tensor Attend(Tensor q, Tensor k, Tensor v, Tensor? m) => Softmax(
-            q.unflatten(1, keyHeads, groups).permute(1, 2, 0, 3), Shared(k), Shared(v), m, causal: m is null, style).flatten(0, 1).transpose(0, 1);
+            q.unflatten(1, keyHeads, groups).permute(1, 2, 0, 3), Shared(k), Shared(v), m, causal: m is null, style)
+            .flatten(0, 1).transpose(0, 1);
         Tensor Shared(Tensor x) => x.transpose(0, 1).unsqueeze(1).expand(-1, groups, -1, -1);
     }
 

@@ -31,8 +31,8 @@ internal static class SharedPromptMask
     /// <exception cref="InvalidOperationException">None were made for it.</exception>
     public static T Find<T>(Dictionary<int, T> masks, AttentionStyle style) =>
         masks.TryGetValue(style.Window ?? NoWindow, out var found) ? found : throw new InvalidOperationException(
-            $"A layer attends through a window of {style.Window} positions, but the model said so of none; its StyleOf must say " +
-            "what its layers do.");
+            $"A layer attends through a window of {style.Window} positions, but the model said so of none; " +
+            "its StyleOf must say what its layers do.");
 
     /// <summary>0 where visible and −∞ where not, as attention adds it to its scores.</summary>
     public static Tensor Additive(Tensor visible, ScalarType dtype)

@@ -17,7 +17,8 @@ internal static unsafe class VectorAttention<T>
     internal const long WorkOfOneThread = 1 << 19;
 
     /// <summary>Whether it is for keys of this device and size.</summary>
-    public static bool Takes(Tensor key) => key.device_type == TorchSharp.DeviceType.CPU && key.size(-1) % HeadProducts<T>.PairLength == 0;
+    public static bool Takes(Tensor key) =>
+        key.device_type == TorchSharp.DeviceType.CPU && key.size(-1) % HeadProducts<T>.PairLength == 0;
 
     /// <summary>Writes the new tokens' keys and values into the last of their sequence's own columns, and attends.</summary>
     /// <param name="query"><c>[S, heads, size]</c>.</param>
@@ -27,14 +28,16 @@ internal static unsafe class VectorAttention<T>
     /// <param name="own">The columns of every sequence's own.</param>
     /// <param name="style">Scale, soft cap and window.</param>
     /// <returns><c>[S, heads · size]</c>.</returns>
-    public static Tensor Attend(Tensor query, Tensor key, Tensor value, CachedColumns prompts, CachedColumns own, AttentionStyle style)
+    public static Tensor Attend(
+        Tensor query, Tensor key, Tensor value, CachedColumns prompts, CachedColumns own, AttentionStyle style)
     {
         (query, key, value) = (Lying(query), Lying(key), Lying(value));
         var (count, heads, size) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
         var keyHeads = (int)key.size(1);
         var groups = heads / keyHeads;
         var output = empty([count, heads, size], query.dtype, CPU);
-        var (queries, newKeys, newValues, outputs) = (new HeadMemory<T>(query), new HeadMemory<T>(key), new HeadMemory<T>(value), new HeadMemory<T>(output));
+        var (queries, newKeys, newValues, outputs) =
+            (new HeadMemory<T>(query), new HeadMemory<T>(key), new HeadMemory<T>(value), new HeadMemory<T>(output));
         var (keys, values) = (new HeadMemory<T>(own.Keys), new HeadMemory<T>(own.Values));
         var (promptKeys, promptValues) = (new HeadMemory<T>(prompts.Keys), new HeadMemory<T>(prompts.Values));
         var (columns, longest) = (0L, 0);
@@ -64,8 +67,10 @@ internal static unsafe class VectorAttention<T>
             {
                 var (sequence, head) = (unit / keyHeads, unit % keyHeads);
                 var (prompt, apart, length) = (prompts.Rows![sequence], prompts.Lengths[sequence], own.Lengths[sequence]);
-                new ReadOnlySpan<T>(newKeys[sequence, head], size).CopyTo(new Span<T>(keys[sequence, head] + ((length - 1) * (nint)size), size));
-                new ReadOnlySpan<T>(newValues[sequence, head], size).CopyTo(new Span<T>(values[sequence, head] + ((length - 1) * (nint)size), size));
+                new ReadOnlySpan<T>(newKeys[sequence, head], size)
+                    .CopyTo(new Span<T>(keys[sequence, head] + ((length - 1) * (nint)size), size));
+                new ReadOnlySpan<T>(newValues[sequence, head], size)
+                    .CopyTo(new Span<T>(values[sequence, head] + ((length - 1) * (nint)size), size));
 
                 var hidden = style.Window is { } window ? Math.Max(0, apart + length - window) : 0;
                 var (firstApart, first) = (Math.Min(hidden, apart), Math.Max(0, hidden - apart));
@@ -73,7 +78,8 @@ internal static unsafe class VectorAttention<T>
                 var scores = buffer.AsSpan(0, apart + length - first);
                 for (var group = 0; group < groups; group++)
                 {
-                    HeadProducts<T>.Read(queries[sequence, (head * groups) + group], (float)(style.Scale ?? 1 / Math.Sqrt(size)), row);
+                    HeadProducts<T>.Read(
+                        queries[sequence, (head * groups) + group], (float)(style.Scale ?? 1 / Math.Sqrt(size)), row);
                     if (apart > 0)
                         HeadProducts<T>.Scores(promptKeys[prompt, head] + (firstApart * (nint)size), row, scores[..apart]);
                     HeadProducts<T>.Scores(keys[sequence, head] + (first * (nint)size), row, scores[apart..]);
@@ -89,7 +95,8 @@ internal static unsafe class VectorAttention<T>
                     if (apart > 0)
                         HeadProducts<T>.AddWeighted(promptValues[prompt, head] + (firstApart * (nint)size), scores[..apart], row);
                     HeadProducts<T>.AddWeighted(values[sequence, head] + (first * (nint)size), scores[apart..], row);
-                    HeadProducts<T>.Write(row, 1 / TensorPrimitives.Sum<float>(scores), outputs[sequence, (head * groups) + group]);
+                    HeadProducts<T>.Write(
+                        row, 1 / TensorPrimitives.Sum<float>(scores), outputs[sequence, (head * groups) + group]);
                 }
             }
             ArrayPool<float>.Shared.Return(buffer);

@@ -37,7 +37,8 @@ public sealed class GroupedQueryAttention : SelfAttention
         if (headCount % keyValueHeadCount != 0)
         {
             throw new ArgumentException(
-                $"{headCount} heads of queries are no multiple of {keyValueHeadCount} heads of keys and values.", nameof(headCount));
+                $"{headCount} heads of queries are no multiple of {keyValueHeadCount} heads of keys and values.",
+                nameof(headCount));
         }
         this.headSize = headSize;
         q_proj = new LinearLayer(hiddenSize, headCount * headSize, inputBias);

@@ -35,7 +35,9 @@ public sealed class RotaryEmbedding
             throw new ArgumentOutOfRangeException(nameof(size), size, "An even number of a head's entries is turned, 2 or more.");
         using var scope = NewDisposeScope();
         this.pairs = pairs;
-        var plain = pow(tensor(parameters.Theta, device: CPU), HeldScalars.Range(size / 2, CPU).Times(2).to(float32).DividedBy(size)).reciprocal();
+        var plain = pow(
+            tensor(parameters.Theta, device: CPU), HeldScalars.Range(size / 2, CPU).Times(2).to(float32).DividedBy(size))
+            .reciprocal();
         frequencies = [.. parameters.Stretch(plain).data<float>()];
     }
 

@@ -89,7 +89,9 @@ public sealed class Rotation
                 using var scope = NewDisposeScope();
                 var saved = ctx.get_saved_variables();
                 var rotation = new Rotation(saved[0], saved[1], (RotaryPairs)ctx.get_data(nameof(Pairs)));
-                return BackwardResult.Of(rotation.Turned("turn_back", grad_output, (ScalarType)ctx.get_data(nameof(Tensor.dtype))), null, null, null, null);
+                return BackwardResult.Of(
+                    rotation.Turned("turn_back", grad_output, (ScalarType)ctx.get_data(nameof(Tensor.dtype))),
+                    null, null, null, null);
             }
             catch (Exception e)
             {

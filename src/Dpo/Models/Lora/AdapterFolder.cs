@@ -26,7 +26,8 @@ internal static class AdapterFolder
     /// <summary>Fields that change nothing in what is computed, whatever they say.</summary>
     private static readonly string[] notes =
     [
-        "peft_version", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "megatron_core", "qalora_group_size",
+        "peft_version", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "megatron_core",
+        "qalora_group_size",
         // The layout of the base's weights; A and B lie the same way in either.
         "fan_in_fan_out",
     ];
@@ -41,7 +42,8 @@ internal static class AdapterFolder
     public static void Save(LoraAdapter adapter, string? baseModel, string folder)
     {
         var options = adapter.Options;
-        (string, Tensor)[] weights = [.. adapter.Stored.Select(named => (StoredName(adapter.Plan, named.Name), (Tensor)named.Parameter))];
+        (string, Tensor)[] weights =
+            [.. adapter.Stored.Select(named => (StoredName(adapter.Plan, named.Name), (Tensor)named.Parameter))];
         FiniteWeights.Require(weights, $"The adapter was not written to {folder}");
         Directory.CreateDirectory(folder);
         var config = new JsonObject
@@ -92,7 +94,8 @@ internal static class AdapterFolder
         weights.Require(
             [.. plan.Targets.SelectMany(target => new (string, IReadOnlyList<long>)[]
             {
-                ($"{Prefix}{target.Name}.lora_A.weight", [target.Rank, target.Inputs]), ($"{Prefix}{target.Name}.lora_B.weight", [target.Outputs, target.Rank]),
+                ($"{Prefix}{target.Name}.lora_A.weight", [target.Rank, target.Inputs]),
+                ($"{Prefix}{target.Name}.lora_B.weight", [target.Outputs, target.Rank]),
             }), .. whole.Select(tensor => (tensor.Stored, tensor.Shape))],
             ignored: name => name == copy);
         var adapter = new LoraAdapter(plan, model.Device);
@@ -120,7 +123,8 @@ internal static class AdapterFolder
     public static void ReadWeights(LoraAdapter adapter, string folder)
     {
         using var weights = OpenWeights(folder);
-        weights.LoadInto([.. adapter.Stored.Select(named => (StoredName(adapter.Plan, named.Name), (Tensor)named.Parameter))], ignored: null);
+        weights.LoadInto(
+            [.. adapter.Stored.Select(named => (StoredName(adapter.Plan, named.Name), (Tensor)named.Parameter))], ignored: null);
     }
 
     private static ModelWeights OpenWeights(string folder)
@@ -150,7 +154,8 @@ internal static class AdapterFolder
         var (vectors, head) = plan.Embeddings;
         foreach (var name in (string[])[vectors, head, model.HeadName + ".bias"])
         {
-            if (plan.Shapes.ContainsKey(name) && !plan.Whole.Contains(name) && !plan.Biases.Contains(name) && Find(plan, weights, name) is not null)
+            if (plan.Shapes.ContainsKey(name) && !plan.Whole.Contains(name) && !plan.Biases.Contains(name)
+                && Find(plan, weights, name) is not null)
                 plan.Kept.Add(name);
         }
         if (!model.IsTied || !plan.Kept.Contains(head))
@@ -175,14 +180,18 @@ internal static class AdapterFolder
         var (vectors, head) = plan.Embeddings;
         string[] names = [.. plan.Whole, .. plan.Biases, .. plan.Kept];
         // Of embeddings that come both, or are one, the file says how many rows they have.
-        var rows = names.Contains(vectors) && (names.Contains(head) || !plan.NeedsOwnHead && plan.IsTied) && Find(plan, weights, vectors) is { } stored
+        var rows = names.Contains(vectors) && (names.Contains(head) || !plan.NeedsOwnHead && plan.IsTied)
+            && Find(plan, weights, vectors) is { } stored
             && weights.Shape(stored) is [var count, _] ? count : (long?)null;
         return [.. names
             // PEFT does not write the biases of `lora_only`, since it looks for them under their older names; they are the base's
             // then.
-            .Where(name => plan.Options.Bias != LoraBias.LoraOnly || !plan.Biases.Contains(name) || Find(plan, weights, name) is not null)
+            .Where(name => plan.Options.Bias != LoraBias.LoraOnly || !plan.Biases.Contains(name)
+                || Find(plan, weights, name) is not null)
             .Select(name => (name, Find(plan, weights, name) ?? StoredName(plan, name),
-                rows is { } resized && (name == vectors || name == head) ? [resized, plan.Shapes[name][1]] : (IReadOnlyList<long>)plan.Shapes[name]))];
+                rows is { } resized && (name == vectors || name == head)
+                    ? [resized, plan.Shapes[name][1]]
+                    : (IReadOnlyList<long>)plan.Shapes[name]))];
     }
 
     private static JsonNode Targets(LoraAdapter adapter)
@@ -190,7 +199,9 @@ internal static class AdapterFolder
         if (adapter.Options.TargetPattern is { } pattern)
             return JsonValue.Create(pattern);
         // As PEFT does, whose own word for all linear layers would not be understood where a model has others.
-        var names = adapter.Options.TargetModules is [LoraOptions.AllLinear] ? LoraTargets.Ends(adapter.Layers.Select(layer => layer.Name)) : adapter.Options.TargetModules;
+        var names = adapter.Options.TargetModules is [LoraOptions.AllLinear]
+            ? LoraTargets.Ends(adapter.Layers.Select(layer => layer.Name))
+            : adapter.Options.TargetModules;
         return new JsonArray([.. names.Select(name => JsonValue.Create(name))]);
     }
 
@@ -213,9 +224,11 @@ internal static class AdapterFolder
             UseRsLora = config.Bool("use_rslora", false),
             Dropout = dropout,
             RankPattern = Pattern<int>(config, "rank_pattern",
-                value => value.TryGetInt32(out var rank) && rank is >= 1 and <= ModelConfig.Largest ? rank : null, "whole numbers from 1 on"),
+                value => value.TryGetInt32(out var rank) && rank is >= 1 and <= ModelConfig.Largest ? rank : null,
+                "whole numbers from 1 on"),
             AlphaPattern = Pattern<double>(config, "alpha_pattern",
-                value => value.TryGetDouble(out var own) && own > 0 && float.IsFinite((float)own) ? own : null, "numbers above 0"),
+                value => value.TryGetDouble(out var own) && own > 0 && float.IsFinite((float)own) ? own : null,
+                "numbers above 0"),
             ModulesToSave = config.Has("modules_to_save")
                 ? [.. config.Strings("modules_to_save").Where(module => module == model.HeadName
                     || model.named_parameters().Any(named => LoraPlan.IsOf(module, named.name)))]
@@ -226,7 +239,8 @@ internal static class AdapterFolder
         };
         string[] read =
         [
-            "peft_type", "task_type", "bias", "init_lora_weights", "lora_dropout", "lora_alpha", "r", "use_rslora", "target_modules", "rank_pattern", "alpha_pattern",
+            "peft_type", "task_type", "bias", "init_lora_weights", "lora_dropout", "lora_alpha", "r", "use_rslora",
+            "target_modules", "rank_pattern", "alpha_pattern",
             "modules_to_save",
         ];
         foreach (var field in config.Fields.Except(read).Except(notes))
@@ -238,7 +252,8 @@ internal static class AdapterFolder
     }
 
     /// <summary>An object of numbers by pattern.</summary>
-    private static ReadOnlyDictionary<string, T> Pattern<T>(ModelConfig config, string field, Func<JsonElement, T?> read, string needed)
+    private static ReadOnlyDictionary<string, T> Pattern<T>(
+        ModelConfig config, string field, Func<JsonElement, T?> read, string needed)
         where T : struct
     {
         if (config.Find(field) is not { } patterns)
@@ -247,7 +262,8 @@ internal static class AdapterFolder
             throw Wrong();
         var values = new OrderedDictionary<string, T>();
         foreach (var item in patterns.EnumerateObject())
-            values.Add(item.Name, item.Value.ValueKind == JsonValueKind.Number && read(item.Value) is { } value ? value : throw Wrong());
+            values.Add(
+                item.Name, item.Value.ValueKind == JsonValueKind.Number && read(item.Value) is { } value ? value : throw Wrong());
         return values.Count > 0 ? new ReadOnlyDictionary<string, T>(values) : ReadOnlyDictionary<string, T>.Empty;
 
         InvalidInputException Wrong() => config.Wrong(field, $"it must be an object of patterns and {needed}");
@@ -269,7 +285,8 @@ internal static class AdapterFolder
             || list.EnumerateArray().Any(item => item.ValueKind != JsonValueKind.String))
             throw config.Wrong("target_modules", "it must be a list of names, or a pattern");
         string[] targets = [.. list.EnumerateArray().Select(item => item.GetString()!)];
-        string[] known = [.. targets.Where(target => target == model.HeadName || LoraTargets.Candidates(model).Exists(layer => LoraTargets.Names(target, layer.Name)))];
+        string[] known = [.. targets.Where(target => target == model.HeadName
+            || LoraTargets.Candidates(model).Exists(layer => LoraTargets.Names(target, layer.Name)))];
         return options with { TargetModules = known.Length > 0 ? known : targets };
     }
 

@@ -92,8 +92,10 @@ public sealed record LoraOptions
         get
         {
             var scale = Alpha / (UseRsLora ? Math.Sqrt(Rank) : Rank);
-            var patterns = RankPattern.Select(item => string.Create(CultureInfo.InvariantCulture, $", rank {item.Value} of {item.Key}"))
-                .Concat(AlphaPattern.Select(item => string.Create(CultureInfo.InvariantCulture, $", alpha {item.Value:r} of {item.Key}")));
+            var patterns = RankPattern
+                .Select(item => string.Create(CultureInfo.InvariantCulture, $", rank {item.Value} of {item.Key}"))
+                .Concat(AlphaPattern.Select(
+                    item => string.Create(CultureInfo.InvariantCulture, $", alpha {item.Value:r} of {item.Key}")));
             return string.Create(CultureInfo.InvariantCulture, $"{scale:r}{string.Concat(patterns)}");
         }
     }

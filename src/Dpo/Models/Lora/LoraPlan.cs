@@ -76,23 +76,28 @@ internal sealed class LoraPlan
 
         if (Targets.FirstOrDefault(target => target.Rank > Most(target)) is { } target)
             throw new InvalidInputException(
-                $"A LoRA rank of {target.Rank} is more than the layer {target.Name} of {target.Inputs} inputs and {target.Outputs} outputs can use; " +
-                $"give at most {Most(target)}.");
+                $"A LoRA rank of {target.Rank} is more than the layer {target.Name} of {target.Inputs} inputs and " +
+                $"{target.Outputs} outputs can use; give at most {Most(target)}.");
     }
 
     /// <summary>Whether a parameter lies in a module of a name, or of an end of a name behind a dot.</summary>
     public static bool IsOf(string module, string parameter) =>
-        parameter.StartsWith(module + ".", StringComparison.Ordinal) || parameter.Contains($".{module}.", StringComparison.Ordinal);
+        parameter.StartsWith(module + ".", StringComparison.Ordinal)
+        || parameter.Contains($".{module}.", StringComparison.Ordinal);
 
     private IEnumerable<string> WholeModule(string module)
     {
         var names = Shapes.Keys.Where(name => IsOf(module, name)).ToList();
-        return names.Count > 0 ? names : throw new InvalidInputException($"The module to save \"{module}\" is none of the model's that has weights.");
+        return names.Count > 0
+            ? names
+            : throw new InvalidInputException($"The module to save \"{module}\" is none of the model's that has weights.");
     }
 
     private LoraTarget Target(string name, Projection? layer)
     {
-        var shape = layer is null ? Shapes[head] : layer.IsTransposed ? [layer.Weight.shape[1], layer.Weight.shape[0]] : layer.Weight.shape;
+        var shape = layer is null ? Shapes[head]
+            : layer.IsTransposed ? [layer.Weight.shape[1], layer.Weight.shape[0]]
+            : layer.Weight.shape;
         var rank = Options.RankOf(name);
         return new LoraTarget(name, layer, (int)shape[0], (int)shape[1], rank, Options.ScaleOf(name));
     }

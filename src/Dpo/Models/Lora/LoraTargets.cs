@@ -38,7 +38,8 @@ internal static class LoraTargets
             : throw None("An empty list of target modules");
 
         InvalidInputException None(string what) => new(
-            $"{what} matches no linear layer that takes an adapter; the model's are {string.Join(", ", Ends(blocks.Select(layer => layer.Name)))}, and {model.HeadName}.");
+            $"{what} matches no linear layer that takes an adapter; the model's are " +
+            $"{string.Join(", ", Ends(blocks.Select(layer => layer.Name)))}, and {model.HeadName}.");
     }
 
     /// <summary>The last parts of the layers' names, each once, sorted.</summary>
@@ -46,7 +47,8 @@ internal static class LoraTargets
         layers.Select(name => name[(name.LastIndexOf('.') + 1)..]).Distinct().Order(StringComparer.Ordinal);
 
     /// <summary>Whether a target is a layer's whole name, or its end behind a dot.</summary>
-    public static bool Names(string target, string name) => name == target || name.EndsWith("." + target, StringComparison.Ordinal);
+    public static bool Names(string target, string name) =>
+        name == target || name.EndsWith("." + target, StringComparison.Ordinal);
 
     /// <summary>The value of the first pattern that matches a layer's whole name or its end behind a dot, by PEFT's rule; the
     /// fallback where none does.</summary>
@@ -65,7 +67,8 @@ internal static class LoraTargets
     {
         try
         {
-            var regex = new Regex($@"\A{(orEnd ? @"(?:.*\.)?" : "")}(?:{pattern})\z", RegexOptions.CultureInvariant, patternTimeout);
+            var regex = new Regex(
+                $@"\A{(orEnd ? @"(?:.*\.)?" : "")}(?:{pattern})\z", RegexOptions.CultureInvariant, patternTimeout);
             return name =>
             {
                 try
@@ -74,7 +77,8 @@ internal static class LoraTargets
                 }
                 catch (RegexMatchTimeoutException e)
                 {
-                    throw new InvalidInputException($"{what} \"{pattern}\" takes over a second to match \"{name}\"; give a simpler one.", e);
+                    throw new InvalidInputException(
+                        $"{what} \"{pattern}\" takes over a second to match \"{name}\"; give a simpler one.", e);
                 }
             };
         }

@@ -37,7 +37,8 @@ internal static class CheckpointFolder
             Directory.CreateDirectory(temporary);
             write(temporary);
             // Hashed from the files, not from memory: what can be read back is what counts.
-            var files = Directory.EnumerateFiles(temporary).Order(StringComparer.Ordinal).ToDictionary(path => Path.GetFileName(path), HashOf);
+            var files = Directory.EnumerateFiles(temporary).Order(StringComparer.Ordinal)
+                .ToDictionary(path => Path.GetFileName(path), HashOf);
             (state with { Files = files }).Write(temporary);
             DurableFolder.Flush(temporary);
             if (Directory.Exists(target))
@@ -83,7 +84,8 @@ internal static class CheckpointFolder
                 throw new InvalidInputException($"{path} cannot be read: {e.Message}", e);
             }
             if (actual != expected)
-                throw new InvalidInputException($"{path} is damaged or was exchanged: its checksum is not the one in {CheckpointState.FileName}.");
+                throw new InvalidInputException(
+                    $"{path} is damaged or was exchanged: its checksum is not the one in {CheckpointState.FileName}.");
         }
         return state;
     }
@@ -106,7 +108,8 @@ internal static class CheckpointFolder
     private static string Temporary(string folder) => Path.Combine(folder, $"{Unfinished}{Guid.NewGuid():N}");
 
     private static int StepOf(string name) =>
-        int.TryParse(name[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out var step) && name == Path.GetFileName(PathOf("", step))
+        int.TryParse(name[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out var step)
+        && name == Path.GetFileName(PathOf("", step))
             ? step
             : -1;
 

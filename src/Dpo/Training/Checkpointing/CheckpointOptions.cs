@@ -41,7 +41,8 @@ public sealed record CheckpointOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(Every ?? 1, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(KeepLast, 1);
         if (LoadBest && KeepBest is null)
-            throw new ArgumentException("LoadBest goes with KeepBest, which says by what metric a checkpoint is the best.", nameof(LoadBest));
+            throw new ArgumentException(
+                "LoadBest goes with KeepBest, which says by what metric a checkpoint is the best.", nameof(LoadBest));
     }
 }
 

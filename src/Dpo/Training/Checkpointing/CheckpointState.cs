@@ -72,7 +72,8 @@ internal sealed record CheckpointState(
             return version == CurrentVersion
                 ? JsonSerializer.Deserialize<CheckpointState>(bytes, json)!
                 : throw new InvalidInputException(
-                    $"{path} is of version {version} of the format, and this library reads version {CurrentVersion}; resume with the library that wrote it.");
+                    $"{path} is of version {version} of the format, and this library reads version {CurrentVersion}; " +
+                    "resume with the library that wrote it.");
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {

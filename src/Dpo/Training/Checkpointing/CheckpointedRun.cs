@@ -140,7 +140,8 @@ internal sealed class CheckpointedRun : IDisposable
         var path = CheckpointFolder.PathOf(options.Folder, best.Step);
         CheckpointFolder.Verify(path);
         state.ReadWeights(path);
-        logger.LogInformation("The model has the weights of step {Step}, whose {Metric} is the best: {Value}.", best.Step, best.Metric, best.Value);
+        logger.LogInformation(
+            "The model has the weights of step {Step}, whose {Metric} is the best: {Value}.", best.Step, best.Metric, best.Value);
     }
 
     /// <summary>Saves a run that ends by a failure which is on its way to the user, and is the one to be told.</summary>
@@ -180,7 +181,8 @@ internal sealed class CheckpointedRun : IDisposable
             Write(position, () =>
             {
                 var checkpoint = CheckpointFolder.PathOf(options!.Folder, position.Step);
-                (CheckpointState.Read(checkpoint) with { Position = position, DropoutDraws = state.DropoutDraws }).Write(checkpoint);
+                (CheckpointState.Read(checkpoint) with { Position = position, DropoutDraws = state.DropoutDraws })
+                    .Write(checkpoint);
             });
     }
 
@@ -197,7 +199,9 @@ internal sealed class CheckpointedRun : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            var kept = LastGood is null ? "There is none before it." : $"The last good one, {LastGood}, is untouched; make room and resume from it.";
+            var kept = LastGood is null
+                ? "There is none before it."
+                : $"The last good one, {LastGood}, is untouched; make room and resume from it.";
             throw new IOException(
                 $"The checkpoint of step {position.Step} could not be written to {options!.Folder}: {e.Message} {kept}", e);
         }

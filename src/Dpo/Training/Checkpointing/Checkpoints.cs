@@ -41,7 +41,8 @@ public static class Checkpoints
             return refusal is null || orEarlier
                 ? path
                 : throw new InvalidInputException(
-                    $"{refusal.Message} The newest checkpoint that is whole is {path}; move the damaged ones away to resume from it.", refusal);
+                    $"{refusal.Message} The newest checkpoint that is whole is {path}; " +
+                    "move the damaged ones away to resume from it.", refusal);
         }
         return refusal is null
             ? null

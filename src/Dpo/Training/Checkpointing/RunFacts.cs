@@ -85,7 +85,8 @@ internal sealed class RunFacts
         yield return new("Optimizer", optimizer.GetType().Name, OnChange.Refuse);
         if (optimizer is RestorableOptimizer { Constants: var constants })
             yield return new("the optimizer's constants", constants, OnChange.RefuseUnlessAllowed);
-        var frozen = model.named_parameters().Where(named => !named.parameter.requires_grad).Select(named => (named.name, (Tensor)named.parameter));
+        var frozen = model.named_parameters().Where(named => !named.parameter.requires_grad)
+            .Select(named => (named.name, (Tensor)named.parameter));
         var buffers = model.named_buffers().Select(named => (named.name, named.buffer));
         yield return new("the frozen weights", TensorDigest.Of(frozen.Concat(buffers)), OnChange.Refuse);
         if (model.Description is not { } described)
@@ -101,7 +102,8 @@ internal sealed class RunFacts
     private static IEnumerable<RunFact> Surroundings()
     {
         static string VersionOf(Assembly assembly) =>
-            assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? assembly.GetName().Version!.ToString();
+            assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion
+            ?? assembly.GetName().Version!.ToString();
 
         yield return new("Dpo", VersionOf(typeof(RunFacts).Assembly), OnChange.Warn);
         yield return new("TorchSharp", VersionOf(typeof(Tensor).Assembly), OnChange.Warn);
@@ -114,7 +116,8 @@ internal sealed class RunFacts
     {
         const string CpuInfo = "/proc/cpuinfo";
         var name = File.Exists(CpuInfo)
-            ? File.ReadLines(CpuInfo).FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':', 2)[1].Trim()
+            ? File.ReadLines(CpuInfo).FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))
+                ?.Split(':', 2)[1].Trim()
             : Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER");
         return $"{name ?? "unknown"}, {RuntimeInformation.ProcessArchitecture}";
     }

@@ -40,4 +40,5 @@ internal sealed record BestSoFar(string Metric, double Value, int Step);
 /// <param name="Values">What its update measured.</param>
 /// <param name="Seconds">How long that took.</param>
 internal sealed record UntoldStep(
-    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] IReadOnlyDictionary<string, double> Values, double Seconds);
+    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] IReadOnlyDictionary<string, double> Values,
+    double Seconds);

@@ -50,8 +50,9 @@ internal sealed class TrainedState(
     {
         if (optimizer is not (IRestorableOptimizer or OptimizerHelper))
             throw new InvalidInputException(
-                $"The state of {optimizer.GetType().Name} cannot be saved, so a run with it cannot have checkpoints; take RmsProp, FusedAdamW, an optimizer " +
-                "of torch.optim that TorchSharp computes itself, or implement IRestorableOptimizer.");
+                $"The state of {optimizer.GetType().Name} cannot be saved, so a run with it cannot have checkpoints; " +
+                "take RmsProp, FusedAdamW, an optimizer of torch.optim that TorchSharp computes itself, " +
+                "or implement IRestorableOptimizer.");
     }
 
     /// <summary>Writes the files into a folder, each flushed to the disk.</summary>

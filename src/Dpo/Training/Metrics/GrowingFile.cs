@@ -33,7 +33,8 @@ internal sealed class GrowingFile(string path, long kept = 0) : IDisposable
     {
         try
         {
-            var opened = new FileStream(path, kept == 0 ? FileMode.Create : FileMode.Open, FileAccess.Write, FileShare.Read, bufferSize: 0);
+            var opened = new FileStream(
+                path, kept == 0 ? FileMode.Create : FileMode.Open, FileAccess.Write, FileShare.Read, bufferSize: 0);
             opened.SetLength(kept);
             opened.Position = kept;
             return opened;
@@ -45,5 +46,6 @@ internal sealed class GrowingFile(string path, long kept = 0) : IDisposable
     }
 
     private IOException Gone(Exception? because = null) => new(
-        $"{path} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.", because);
+        $"{path} was removed, renamed or replaced while the run wrote to it; " +
+        "leave the folder where it is until the run ends.", because);
 }

@@ -12,7 +12,8 @@ namespace Dpo.Training.Metrics;
 /// </summary>
 public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
 {
-    private static readonly JsonSerializerOptions Style = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+    private static readonly JsonSerializerOptions Style =
+        new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     private const string MetricsName = "metrics.jsonl";
     private const string TimingName = "timing.jsonl";
@@ -48,7 +49,10 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     public void Report(TrainingMetrics value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        StepLines.Append(metrics, [value.Values.Prepend(new("step", value.Step)).ToDictionary(metric => metric.Key, metric => metric.Value)], Style);
+        StepLines.Append(
+            metrics,
+            [value.Values.Prepend(new("step", value.Step)).ToDictionary(metric => metric.Key, metric => metric.Value)],
+            Style);
         StepLines.Append(timing,
         [
             value.Pace is { } pace

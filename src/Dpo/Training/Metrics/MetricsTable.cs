@@ -114,7 +114,8 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
         for (int? before = null; records.MoveNext();)
         {
             var fields = records.Current;
-            if (fields.Count > names.Count || fields.Any(text => text.Length > 0 && !double.TryParse(text, CultureInfo.InvariantCulture, out _))
+            if (fields.Count > names.Count
+                || fields.Any(text => text.Length > 0 && !double.TryParse(text, CultureInfo.InvariantCulture, out _))
                 || place >= fields.Count || !int.TryParse(fields[place], CultureInfo.InvariantCulture, out var step)
                 || step > last || (before is not null && step != before + 1))
                 yield break;
@@ -127,7 +128,8 @@ public sealed class MetricsTable : IProgress<TrainingMetrics>, IDisposable
     /// end, and is left out.</summary>
     private IEnumerable<List<string>> Records()
     {
-        using var text = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
+        using var text = new StreamReader(
+            new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
         var (record, field, isQuoted, before) = (new List<string>(), new StringBuilder(), false, '\0');
         for (var read = text.Read(); read >= 0; read = text.Read())
         {

@@ -29,7 +29,8 @@ public sealed class SampleComparison
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="InvalidInputException">A prompt cannot be continued; see <see cref="Sampler"/>.</exception>
     public SampleComparison(
-        PolicyReferencePair pair, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null)
+        PolicyReferencePair pair, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prompts,
+        SamplingOptions? options = null)
         : this((pair ?? throw new ArgumentNullException(nameof(pair))).Policy, tokenizer, prompts, options)
     {
         this.pair = pair;
@@ -43,7 +44,8 @@ public sealed class SampleComparison
     /// <param name="prompts">As for the other constructor.</param>
     /// <param name="options">As for the other constructor.</param>
     public SampleComparison(
-        CausalLanguageModel policy, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null)
+        CausalLanguageModel policy, TextTokenizer tokenizer, IReadOnlyList<IReadOnlyList<int>> prompts,
+        SamplingOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(tokenizer);

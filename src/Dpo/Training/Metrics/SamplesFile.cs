@@ -33,7 +33,8 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
     /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): samples of steps
     /// after it are cut off, since these steps are made anew. Null starts an empty file.</param>
     /// <param name="cancellationToken">Ends the drawing of samples; give it the run's.</param>
-    public SamplesFile(string folder, SampleComparison comparison, int? lastStep = null, CancellationToken cancellationToken = default)
+    public SamplesFile(
+        string folder, SampleComparison comparison, int? lastStep = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(comparison);
         (this.comparison, this.cancellationToken) = (comparison, cancellationToken);
@@ -50,7 +51,10 @@ public sealed class SamplesFile : IProgress<TrainingMetrics>, IDisposable
         ArgumentNullException.ThrowIfNull(value);
         var samples = value.HasEvaluation ? comparison.Draw(cancellationToken) : [];
         StepLines.Append(
-            file, samples.Select(sample => new { step = value.Step, prompt = sample.Prompt, policy = sample.Policy, reference = sample.Reference }), readable);
+            file,
+            samples.Select(sample =>
+                new { step = value.Step, prompt = sample.Prompt, policy = sample.Policy, reference = sample.Reference }),
+            readable);
     }
 
     /// <summary>Closes the file.</summary>

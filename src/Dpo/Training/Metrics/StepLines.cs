@@ -34,7 +34,8 @@ internal static class StepLines
 
     /// <summary>Says that a file lacks steps before the one that the run goes on behind.</summary>
     public static InvalidInputException Missing(string path, int step, int last) => new(
-        $"{path} ends after step {step}, but the checkpoint was written after step {last}; move the file away to go on without the lines before.");
+        $"{path} ends after step {step}, but the checkpoint was written after step {last}; " +
+        "move the file away to go on without the lines before.");
 
     /// <summary>How many bytes the whole lines of steps up to the last one take, and the last step among them. A line that was
     /// being written when the run was killed is not whole; nor does a complete file leave a step out.</summary>

@@ -74,8 +74,9 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
         string[] earlier = [.. Directory.GetFiles(folder, Prefix + "*")];
         // Names are compared letter by letter, so the number of digits stays the same.
         var number = earlier.Select(NumberOf).Append(now.ToUnixTimeSeconds() - 1).Max() + 1;
-        file = new GrowingFile(Path.Combine(
-            folder, string.Create(CultureInfo.InvariantCulture, $"{Prefix}{number:0000000000}.{Environment.MachineName}.{Environment.ProcessId}")));
+        var name = string.Create(
+            CultureInfo.InvariantCulture, $"{Prefix}{number:0000000000}.{Environment.MachineName}.{Environment.ProcessId}");
+        file = new GrowingFile(Path.Combine(folder, name));
         Append(new Event { WallTime = Seconds(now), FileVersion = "brain.Event:2" });
         if (earlier.Length == 0)
             return file;
@@ -87,9 +88,12 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
     }
 
     private static long NumberOf(string path) =>
-        long.TryParse(Path.GetFileName(path)[Prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < MostNumber ? number : 0;
+        long.TryParse(
+            Path.GetFileName(path)[Prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+        && number < MostNumber ? number : 0;
 
-    private static string Tag(string metric) => metric.StartsWith("eval_", StringComparison.Ordinal) ? $"eval/{metric[5..]}" : $"train/{metric}";
+    private static string Tag(string metric) =>
+        metric.StartsWith("eval_", StringComparison.Ordinal) ? $"eval/{metric[5..]}" : $"train/{metric}";
 
     private static double Seconds(DateTimeOffset time) => (time - DateTimeOffset.UnixEpoch).TotalSeconds;
 

@@ -132,7 +132,8 @@ public static class ReferenceLogProbs
         catch (InvalidInputException e)
         {
             throw new InvalidInputException(
-                $"{e.Message} Give the file of this reference and this data, or have it computed with ReferenceLogProbs.LoadOrCompute.", e);
+                $"{e.Message} Give the file of this reference and this data, " +
+                "or have it computed with ReferenceLogProbs.LoadOrCompute.", e);
         }
     }
 

@@ -123,7 +123,8 @@ internal sealed class ReferenceLogProbsFile : IDisposable
         }
         if (beginning.AsSpan().IndexOf(Encoding.ASCII.GetBytes(VersionName)) < 0)
             throw new InvalidInputException(
-                $"{path} is no file of reference log-probabilities, so it is not replaced by one; give another path, or delete it.");
+                $"{path} is no file of reference log-probabilities, so it is not replaced by one; " +
+                "give another path, or delete it.");
     }
 
     /// <summary>All values, piece by piece, in one buffer.</summary>
