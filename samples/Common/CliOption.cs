@@ -10,10 +10,13 @@ internal static class CliOption
     /// <summary>A whole number; null where it is not given.</summary>
     public static Option<int?> Whole(string name, string description, int minimum = 1) => Parsed<int?>(
         name, description, $"a whole number of at least {minimum}",
-        text => int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value >= minimum ? value : null);
+        text => int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value >= minimum
+            ? value
+            : null);
 
     /// <summary>A number above a bound, or from it where <paramref name="inclusive"/>; null where it is not given.</summary>
-    public static Option<double?> Real(string name, string description, double minimum, bool inclusive = false, double below = double.PositiveInfinity)
+    public static Option<double?> Real(
+        string name, string description, double minimum, bool inclusive = false, double below = double.PositiveInfinity)
     {
         var range = (inclusive ? $"a number of at least {minimum}" : $"a number above {minimum}")
             + (double.IsFinite(below) ? $" and below {below}" : "");
@@ -26,7 +29,10 @@ internal static class CliOption
     public static Option<string> Choice(string name, string description, params string[] choices)
     {
         var names = string.Join("|", choices);
-        var option = new Option<string>(name) { Description = description, HelpName = names, DefaultValueFactory = _ => choices[0] };
+        var option = new Option<string>(name)
+        {
+            Description = description, HelpName = names, DefaultValueFactory = _ => choices[0]
+        };
         option.Validators.Add(result =>
         {
             if (result.Tokens is [{ Value: var text }] && !choices.Contains(text))
@@ -77,7 +83,9 @@ internal static class CliOption
         {
             var at = item.IndexOf('=', StringComparison.Ordinal);
             if (at < 1 || !columns.TryAdd(item[..at].Trim(), item[(at + 1)..].Trim()))
-                throw new InvalidInputException($"{option} {text}: the value must be fields and their columns, each field once, such as prompt=question,chosen=good.");
+                throw new InvalidInputException(
+                    $"{option} {text}: the value must be fields and their columns, each field once, such as " +
+                    "prompt=question,chosen=good.");
         }
         return columns;
     }
@@ -86,7 +94,8 @@ internal static class CliOption
     {
         Description = description,
         HelpName = typeof(T) == typeof(int?) ? "N" : "X",
-        CustomParser = result => parse(result.Tokens[0].Value) is { } value ? value : Refuse<T>(result, name, result.Tokens[0].Value, range),
+        CustomParser = result =>
+            parse(result.Tokens[0].Value) is { } value ? value : Refuse<T>(result, name, result.Tokens[0].Value, range),
     };
 
     private static T Refuse<T>(ArgumentResult result, string option, string text, string expected)

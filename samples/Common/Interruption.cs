@@ -13,10 +13,11 @@ internal sealed record Interruption(int? CheckpointEvery, bool Resume, bool Over
 
     /// <summary>Whether a stage left a checkpoint to go on from.</summary>
     public static bool HasCheckpoints(string folder) =>
-        Path.Combine(folder, CheckpointFolder) is var path && Directory.Exists(path) && Directory.EnumerateDirectories(path, "step-*").Any();
+        Path.Combine(folder, CheckpointFolder) is var path && Directory.Exists(path)
+            && Directory.EnumerateDirectories(path, "step-*").Any();
 
-    /// <summary>A stage's options with its checkpoints, and with the one to go on from. A stage that was finished has one after its
-    /// last step: it makes no step more, and hands on the model that it had.</summary>
+    /// <summary>A stage's options with its checkpoints, and with the one to go on from. A stage that was finished has one after
+    /// its last step: it makes no step more, and hands on the model that it had.</summary>
     public TrainingOptions Prepare(TrainingOptions options, string folder)
     {
         if (CheckpointEvery is null)
@@ -32,9 +33,13 @@ internal sealed record Interruption(int? CheckpointEvery, bool Resume, bool Over
 /// <summary>The options of a command line that ask for an <see cref="Interruption"/>.</summary>
 internal sealed class InterruptionOptions
 {
-    private readonly Option<int?> checkpointEvery = CliOption.Whole("--checkpoint-every", "Steps from one checkpoint to the next; also saves where the program is stopped.");
+    private readonly Option<int?> checkpointEvery = CliOption.Whole(
+        "--checkpoint-every", "Steps from one checkpoint to the next; also saves where the program is stopped.");
     private readonly Option<bool> resume = new("--resume") { Description = "Go on where the same command was interrupted." };
-    private readonly Option<bool> overwrite = new("--overwrite") { Description = "Replace what an earlier run left in the output folder, once all input has been checked." };
+    private readonly Option<bool> overwrite = new("--overwrite")
+    {
+        Description = "Replace what an earlier run left in the output folder, once all input has been checked."
+    };
 
     public InterruptionOptions(RootCommand command)
     {
@@ -47,9 +52,11 @@ internal sealed class InterruptionOptions
     {
         var result = new Interruption(parsed.GetValue(checkpointEvery), parsed.GetValue(resume), parsed.GetValue(overwrite));
         if (result is { CheckpointEvery: null, Resume: true })
-            throw new InvalidInputException("--resume goes with --checkpoint-every: give the command that was interrupted, and add --resume.");
+            throw new InvalidInputException(
+                "--resume goes with --checkpoint-every: give the command that was interrupted, and add --resume.");
         if (result is { Resume: true, Overwrite: true })
-            throw new InvalidInputException("--resume goes on with the earlier run and --overwrite replaces it; give one of them.");
+            throw new InvalidInputException(
+                "--resume goes on with the earlier run and --overwrite replaces it; give one of them.");
         return result;
     }
 }

@@ -8,18 +8,20 @@ internal static class OutputFolder
     /// <summary>Where fine-tuning's own files go.</summary>
     public const string FineTuning = "sft";
 
-    private static readonly string[] runFiles = ["metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "summary.json", "events.out.tfevents.*"];
+    private static readonly string[] runFiles =
+        ["metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "summary.json", "events.out.tfevents.*"];
 
     private static readonly string[] modelFiles =
     [
-        "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json", "tokenizer.json",
-        "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json",
+        "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json",
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+        "tokenizer.model", "chat_template.jinja", "chat_template.json",
     ];
 
     private static readonly string[] folders = [Interruption.CheckpointFolder, "adapter", "additional_chat_templates"];
 
-    /// <summary>Runs a program that alone writes to a folder, where that holds no other run. One that failed before it wrote anything
-    /// leaves no folder behind.</summary>
+    /// <summary>Runs a program that alone writes to a folder, where that holds no other run. One that failed before it wrote
+    /// anything leaves no folder behind.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="model">The model folder that is trained, which may not be replaced; null for one made anew.</param>
     /// <param name="fineTunes">Whether the program writes to the folder of fine-tuning too.</param>
@@ -45,7 +47,8 @@ internal static class OutputFolder
         }
         finally
         {
-            if (isNew && Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).All(IsLock))
+            if (isNew && Directory.Exists(folder)
+                && Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).All(IsLock))
                 Directory.Delete(folder, recursive: true);
         }
     }
@@ -61,24 +64,31 @@ internal static class OutputFolder
 
     private static void RequireFree(string output, string stage, string? model, Interruption interruption)
     {
-        var isModels = model is not null && Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(stage));
+        var isModels = model is not null
+            && Path.TrimEndingDirectorySeparator(Path.GetFullPath(model))
+                == Path.TrimEndingDirectorySeparator(Path.GetFullPath(stage));
         if (isModels && (interruption.Overwrite || !Files(stage, runFiles).Any()))
-            throw new InvalidInputException($"--output {output}: the model of --model lies in {stage}, and would be replaced; give another folder.");
+            throw new InvalidInputException(
+                $"--output {output}: the model of --model lies in {stage}, and would be replaced; give another folder.");
         var hasCheckpoints = Interruption.HasCheckpoints(stage);
         var isFinished = Files(stage, modelFiles).Any();
         if (interruption.Overwrite || !(hasCheckpoints || isFinished || Files(stage, runFiles).Any()))
             return;
         if (!interruption.Resume)
             throw new InvalidInputException(
-                $"--output {output}: {stage} holds an earlier run; " + (hasCheckpoints ? "add --resume to go on with it, " : "") + "add --overwrite to replace it, or give another folder.");
+                $"--output {output}: {stage} holds an earlier run; " +
+                (hasCheckpoints ? "add --resume to go on with it, " : "") +
+                "add --overwrite to replace it, or give another folder.");
         // One that was interrupted before its first checkpoint begins anew.
         if (isFinished && !hasCheckpoints)
             throw new InvalidInputException(
-                $"--output {output}: {stage} holds a run without checkpoints, which --resume cannot go on with; add --overwrite in its place, or give another folder.");
+                $"--output {output}: {stage} holds a run without checkpoints, which --resume cannot go on with; add " +
+                "--overwrite in its place, or give another folder.");
     }
 
     private static IEnumerable<string> Files(string folder, string[] patterns) => !Directory.Exists(folder) ? []
         : patterns.SelectMany(pattern => Directory.EnumerateFiles(folder, pattern));
 
-    private static bool IsLock(string path) => Path.GetFileName(path) is ['.', ..] name && name.EndsWith(".lock", StringComparison.Ordinal);
+    private static bool IsLock(string path) =>
+        Path.GetFileName(path) is ['.', ..] name && name.EndsWith(".lock", StringComparison.Ordinal);
 }

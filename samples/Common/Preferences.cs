@@ -5,8 +5,8 @@ namespace Dpo.Samples;
 /// <summary>Reads and tokenizes preferences, and says what was dropped on the way.</summary>
 internal static class Preferences
 {
-    /// <summary>The examples of a file of JSON Lines or a JSON array, or of Parquet files: one, a pattern or a folder. Null where none was
-    /// named.</summary>
+    /// <summary>The examples of a file of JSON Lines or a JSON array, or of Parquet files: one, a pattern or a folder. Null where
+    /// none was named.</summary>
     public static IReadOnlyList<PreferenceExample>? Read(string? path, string name, IReadOnlyDictionary<string, string>? columns)
     {
         if (path is null)
@@ -29,9 +29,12 @@ internal static class Preferences
         IEnumerable<PreferenceExample> examples, TextTokenizer tokenizer, TrainingSettings settings, string name)
     {
         if (settings.ChatTemplate is null && examples.FirstOrDefault(example => example.Conversation is not null) is { } chat)
-            throw new InvalidInputException($"{chat.Source}: the row holds the messages of a chat; name the chat template that the model was trained with by --chat-template.");
+            throw new InvalidInputException(
+                $"{chat.Source}: the row holds the messages of a chat; name the chat template that the model was trained with " +
+                "by --chat-template.");
         var report = new DataReport();
-        var exampleTokenizer = new ExampleTokenizer(tokenizer, settings.MaxLength, settings.MaxPromptLength, settings.Truncation, settings.ChatTemplate);
+        var exampleTokenizer = new ExampleTokenizer(
+            tokenizer, settings.MaxLength, settings.MaxPromptLength, settings.Truncation, settings.ChatTemplate);
         var tokenized = new List<TokenizedExample>();
         foreach (var example in examples)
         {

@@ -36,7 +36,8 @@ internal static class SampleProgram
         try
         {
             var parsed = command.Parse(args);
-            // An option that lacks its value takes the next one's name for it; that is the error to tell, not what follows from it.
+            // An option that lacks its value takes the next one's name for it; that is the error to tell, not what follows from
+            // it.
             if (parsed.Errors.OrderBy(error => error.SymbolResult is CommandResult).FirstOrDefault() is { } error)
                 throw new InvalidInputException($"{error.Message.TrimEnd('.')}. Run with --help for the options.");
             return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });

@@ -5,7 +5,8 @@ internal static class Stages
 {
     /// <summary>Supervised fine-tuning on completions: what DPO starts from, and its reference.</summary>
     public static void FineTune(
-        TransformerModel model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellationToken)
+        TransformerModel model, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options,
+        Interruption interruption, string folder, CancellationToken cancellationToken)
     {
         options = interruption.Prepare(options, folder);
         using var trainer = new SftTrainer(model, options, logger: new TerminalLog());
@@ -13,13 +14,17 @@ internal static class Stages
         // What follows from another fine-tuning is no longer of this run.
         if (options.ResumeFrom is null)
             OutputFolder.Clear(Path.GetDirectoryName(Path.GetFullPath(folder))!);
-        Train("SFT", trainer, data, heldOut, options, samples: null, () => Save(model, tokenizer, folder), folder, cancellationToken);
+        Train(
+            "SFT", trainer, data, heldOut, options, samples: null, () => Save(model, tokenizer, folder), folder,
+            cancellationToken);
     }
 
     /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
     /// loss: one that does without a reference needs no pair.</summary>
     public static void Prefer(
-        TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut, IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, CancellationToken cancellationToken)
+        TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut,
+        IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder,
+        CancellationToken cancellationToken)
     {
         options = interruption.Prepare(options, folder);
         using var trainer = pair is null
@@ -30,9 +35,11 @@ internal static class Stages
         Train("DPO", trainer, data, heldOut, options, samples, () => Save(policy, tokenizer, folder), folder, cancellationToken);
     }
 
-    /// <summary>Trains and saves the model. Whatever comes after its steps and fails, the model is saved as they left it.</summary>
+    /// <summary>Trains and saves the model. Whatever comes after its steps and fails, the model is saved as they left
+    /// it.</summary>
     private static void Train(
-        string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options, SampleComparison? samples, Action save, string folder, CancellationToken cancellationToken)
+        string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options,
+        SampleComparison? samples, Action save, string folder, CancellationToken cancellationToken)
     {
         if (options.ResumeFrom is null)
             OutputFolder.Clear(folder);
@@ -49,7 +56,9 @@ internal static class Stages
         catch (OperationCanceledException e) when (trainer.StepsMade > 0 && trainer.StepsMade == trainer.TotalSteps)
         {
             save();
-            throw new OperationCanceledException($"Stopped after the last step, {trainer.StepsMade}: the model is saved, but not all of what is measured of it.", e, cancellationToken);
+            throw new OperationCanceledException(
+                $"Stopped after the last step, {trainer.StepsMade}: the model is saved, but not all of what is measured of it.",
+                e, cancellationToken);
         }
         catch (OperationCanceledException e) when (options.Checkpoints is not null)
         {
@@ -77,19 +86,24 @@ internal static class Stages
     }
 
     /// <summary>Greedy continuations of the first few held-out prompts that leave room for them.</summary>
-    private static SampleComparison Samples(TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData heldOut)
+    private static SampleComparison Samples(
+        TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData heldOut)
     {
         var options = new SamplingOptions { Temperature = 0, MaxNewTokens = Math.Min(64, policy.MaxPositions / 2) };
-        var prompts = heldOut.Examples.Select(example => example.Prompt).Where(prompt => prompt.Count + options.MaxNewTokens <= policy.MaxPositions);
+        var prompts = heldOut.Examples.Select(example => example.Prompt)
+            .Where(prompt => prompt.Count + options.MaxNewTokens <= policy.MaxPositions);
         IReadOnlyList<int>[] some = [.. prompts.Take(4)];
-        return pair is null ? new SampleComparison(policy, tokenizer, some, options) : new SampleComparison(pair, tokenizer, some, options);
+        return pair is null
+            ? new SampleComparison(policy, tokenizer, some, options)
+            : new SampleComparison(pair, tokenizer, some, options);
     }
 
     private static void Save(TransformerModel model, TextTokenizer tokenizer, string folder)
     {
         model.Save(folder);
         tokenizer.Save(folder);
-        Terminal.Line($"The model{(File.Exists(Path.Combine(folder, "metrics.jsonl")) ? " and its metrics are" : " is")} in {folder}.");
+        Terminal.Line(
+            $"The model{(File.Exists(Path.Combine(folder, "metrics.jsonl")) ? " and its metrics are" : " is")} in {folder}.");
         if (model.Lora is not null)
         {
             model.SaveAdapter(Path.Combine(folder, "adapter"));

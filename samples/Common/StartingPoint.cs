@@ -6,7 +6,8 @@ namespace Dpo.Samples;
 internal static class StartingPoint
 {
     /// <summary>Loads both from a model folder; or, where none is named, makes a byte-level BPE of at most 1,024 entries from the
-    /// texts and a small GPT-2 to go with it. All that is drawn from the process's random generator follows from the seed.</summary>
+    /// texts and a small GPT-2 to go with it. All that is drawn from the process's random generator follows from the
+    /// seed.</summary>
     /// <param name="folder">The model folder, or null.</param>
     /// <param name="bos">Whether prompts begin with the beginning-of-text token; null: as the folder's tokenizer has it.</param>
     /// <param name="texts">What the byte-level BPE is made from.</param>
@@ -28,10 +29,12 @@ internal static class StartingPoint
         model.Precision = precision;
         if (tokenizer.VocabularySize > model.VocabularySize)
             throw new InvalidInputException(
-                $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries, but the model's vocabulary only {model.VocabularySize}; use the tokenizer that came with the model.");
+                $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries, but the model's vocabulary only " +
+                $"{model.VocabularySize}; use the tokenizer that came with the model.");
         if (maxLength > model.MaxPositions)
             throw new InvalidInputException(
-                $"{folder}: the model has {model.MaxPositions} positions, but sequences may have {maxLength} tokens; give a smaller {maxLengthOption}.");
+                $"{folder}: the model has {model.MaxPositions} positions, but sequences may have {maxLength} tokens; give a " +
+                $"smaller {maxLengthOption}.");
         return (model, tokenizer);
     }
 
@@ -50,5 +53,6 @@ internal static class StartingPoint
     public static torch.Device Device(string name) => name == "cpu" || torch.cuda.is_available()
         ? torch.device(name)
         : throw new InvalidInputException(
-            $"--device {name}: no such device can be used; build with -p:TorchBackend=cuda on a machine with an NVIDIA GPU, or use --device cpu.");
+            $"--device {name}: no such device can be used; build with -p:TorchBackend=cuda on a machine with an NVIDIA GPU, or " +
+            "use --device cpu.");
 }

@@ -4,7 +4,8 @@ using Progress = Dpo.Training.Metrics.Progress;
 
 namespace Dpo.Samples;
 
-/// <summary>What a person sees while a program runs: a progress display on a terminal, plain lines where output is redirected.</summary>
+/// <summary>What a person sees while a program runs: a progress display on a terminal, plain lines where output is
+/// redirected.</summary>
 internal static class Terminal
 {
     private static readonly TimeSpan betweenDrawings = TimeSpan.FromMilliseconds(250);
@@ -30,7 +31,8 @@ internal static class Terminal
         if (Console.IsOutputRedirected)
             train(Progress.All(files, new Shown(metrics =>
             {
-                if (metrics.Step == 1 || metrics.Step == metrics.TotalSteps || metrics.Step % Math.Max(1, metrics.TotalSteps / 20) == 0)
+                if (metrics.Step == 1 || metrics.Step == metrics.TotalSteps
+                    || metrics.Step % Math.Max(1, metrics.TotalSteps / 20) == 0)
                     Line($"{title} {metrics.Step}/{metrics.TotalSteps}  {Summary(metrics)}");
             })));
         else
@@ -38,8 +40,10 @@ internal static class Terminal
     }
 
     /// <summary>Draws a bar with the last step's figures whenever a step is reported, a few times a second at most, and after the
-    /// last. A display that drew by itself would do so on a thread of its own, and allocate there while this one computes.</summary>
-    internal static void Draw(IAnsiConsole console, string title, IProgress<TrainingMetrics> files, Action<IProgress<TrainingMetrics>> train)
+    /// last. A display that drew by itself would do so on a thread of its own, and allocate there while this one
+    /// computes.</summary>
+    internal static void Draw(
+        IAnsiConsole console, string title, IProgress<TrainingMetrics> files, Action<IProgress<TrainingMetrics>> train)
     {
         var figures = "";
         drawnOn = console;
@@ -87,7 +91,9 @@ internal static class Terminal
         text += $"  {metrics.Elapsed.TotalSeconds:0.00} s";
         if (metrics.Pace is { } pace)
         {
-            text += $"  {pace.ExamplesPerSecond:0.0} examples/s  {pace.TokensPerSecond:0} tokens/s  {pace.PeakMemoryBytes / 1e9:0.0} GB";
+            text +=
+                $"  {pace.ExamplesPerSecond:0.0} examples/s  {pace.TokensPerSecond:0} tokens/s  " +
+                $"{pace.PeakMemoryBytes / 1e9:0.0} GB";
             if (metrics.Step < metrics.TotalSteps)
                 text += $"  {(int)pace.Remaining.TotalHours}:{pace.Remaining:mm\\:ss} left";
         }

@@ -10,7 +10,8 @@ internal sealed class TerminalLog : ILogger
 
     public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         if (IsEnabled(logLevel))
             Terminal.Line($"{logLevel}: {formatter(state, exception)}{(exception is null ? "" : " " + exception.Message)}");

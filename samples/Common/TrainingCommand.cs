@@ -42,41 +42,74 @@ internal sealed class TrainingCommand : RootCommand
     private readonly string defaultOutput;
     private readonly Truncation paperTruncation;
 
-    private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
+    private readonly Option<string?> model = CliOption.Path(
+        "--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
     private readonly Option<string> bos = CliOption.Bos();
-    private readonly Option<string?> train = CliOption.Path("--train", "FILE", "Preferences: .jsonl, .jsonl.gz, .parquet, or a folder of the last. [default: a small generated corpus]");
-    private readonly Option<string?> eval = CliOption.Path("--eval", "FILE", "Held-out preferences, evaluated after the last step.");
-    private readonly Option<string?> columns = CliOption.List("--columns", "FIELD=COLUMN,…", "What the data call their fields, where it is something else: prompt=question, prompt=instruction+input; prompt= where prompts are not apart.");
+    private readonly Option<string?> train = CliOption.Path(
+        "--train", "FILE",
+        "Preferences: .jsonl, .jsonl.gz, .parquet, or a folder of the last. [default: a small generated corpus]");
+    private readonly Option<string?> eval = CliOption.Path(
+        "--eval", "FILE", "Held-out preferences, evaluated after the last step.");
+    private readonly Option<string?> columns = CliOption.List(
+        "--columns", "FIELD=COLUMN,…",
+        "What the data call their fields, where it is something else: prompt=question, prompt=instruction+input; prompt= where " +
+        "prompts are not apart.");
     private readonly Option<string?> output;
     private readonly Option<int?> steps = CliOption.Whole("--steps", "Optimizer steps; by default whole epochs.");
-    private readonly Option<int?> epochs = CliOption.Whole("--epochs", "Passes over the data. [default: 1; 8 for the model made here]");
-    private readonly Option<int?> batchSize = CliOption.Whole("--batch-size", "Pairs in an optimizer step; labelled completions for kto, chosen ones in fine-tuning. [default: 64]");
-    private readonly Option<int?> microBatchSize = CliOption.Whole("--micro-batch-size", "The most of them computed at once; bounds memory, changes no result.");
-    private readonly Option<double?> learningRate = CliOption.Real("--learning-rate", "Once warmed up. [default: 1e-6; 1e-5 for an adapter; 1e-3 for the model made here]", 0);
-    private readonly Option<int?> warmupSteps = CliOption.Whole("--warmup-steps", "Steps of linear warm-up; 0 is a constant rate. [default: 150; 0 for the model made here]", 0);
-    private readonly Option<string> schedule = CliOption.Choice("--schedule", "The learning rate's course.", "paper", "trl-constant", "linear", "cosine");
-    private readonly Option<string> truncation = CliOption.Choice("--truncation", "The paper's rule; or TRL's: keep the first --max-length tokens; or drop what is too long.", "paper", "keep-start", "drop");
+    private readonly Option<int?> epochs = CliOption.Whole(
+        "--epochs", "Passes over the data. [default: 1; 8 for the model made here]");
+    private readonly Option<int?> batchSize = CliOption.Whole(
+        "--batch-size", "Pairs in an optimizer step; labelled completions for kto, chosen ones in fine-tuning. [default: 64]");
+    private readonly Option<int?> microBatchSize = CliOption.Whole(
+        "--micro-batch-size", "The most of them computed at once; bounds memory, changes no result.");
+    private readonly Option<double?> learningRate = CliOption.Real(
+        "--learning-rate", "Once warmed up. [default: 1e-6; 1e-5 for an adapter; 1e-3 for the model made here]", 0);
+    private readonly Option<int?> warmupSteps = CliOption.Whole(
+        "--warmup-steps", "Steps of linear warm-up; 0 is a constant rate. [default: 150; 0 for the model made here]", 0);
+    private readonly Option<string> schedule = CliOption.Choice(
+        "--schedule", "The learning rate's course.", "paper", "trl-constant", "linear", "cosine");
+    private readonly Option<string> truncation = CliOption.Choice(
+        "--truncation", "The paper's rule; or TRL's: keep the first --max-length tokens; or drop what is too long.",
+        "paper", "keep-start", "drop");
     private readonly Option<string> optimizer = CliOption.Choice("--optimizer", "The paper's is rmsprop.", "rmsprop", "adamw");
-    private readonly Option<double?> weightDecay = CliOption.Real("--weight-decay", "AdamW's decoupled weight decay. [default: 0]", 0, inclusive: true);
-    private readonly Option<int?> maxLength = CliOption.Whole("--max-length", "Tokens of prompt and completion. [default: 512]", 2);
-    private readonly Option<int?> maxPromptLength = CliOption.Whole("--max-prompt-length", "Tokens a prompt is cut to where both do not fit. [default: 256]");
+    private readonly Option<double?> weightDecay = CliOption.Real(
+        "--weight-decay", "AdamW's decoupled weight decay. [default: 0]", 0, inclusive: true);
+    private readonly Option<int?> maxLength = CliOption.Whole(
+        "--max-length", "Tokens of prompt and completion. [default: 512]", 2);
+    private readonly Option<int?> maxPromptLength = CliOption.Whole(
+        "--max-prompt-length", "Tokens a prompt is cut to where both do not fit. [default: 256]");
     private readonly Option<string?> chatTemplate = new("--chat-template")
     {
         Description = "How the model has a chat written down, for data whose rows hold messages.",
         HelpName = string.Join("|", ChatTemplates.Keys),
     };
-    private readonly Option<double?> maxGradNorm = CliOption.Real("--max-grad-norm", "Gradients are clipped to this global norm. [default: 10]", 0);
-    private readonly Option<int?> seed = CliOption.Whole("--seed", "Seeds data order and weights made here. [default: 0]", int.MinValue);
-    private readonly Option<bool> detailedMetrics = new("--detailed-metrics") { Description = "Measure entropy, mean logits and token accuracy too, at some cost." };
-    private readonly Option<int?> moveReferenceEvery = CliOption.Whole("--move-reference-every", "Steps from one move of the reference towards the policy to the next (TR-DPO). [default: it stays]");
-    private readonly Option<double?> moveReferenceBy = CliOption.Real("--move-reference-by", "How far it moves: 1 makes it the policy. [default: 0.6]", 0);
+    private readonly Option<double?> maxGradNorm = CliOption.Real(
+        "--max-grad-norm", "Gradients are clipped to this global norm. [default: 10]", 0);
+    private readonly Option<int?> seed = CliOption.Whole(
+        "--seed", "Seeds data order and weights made here. [default: 0]", int.MinValue);
+    private readonly Option<bool> detailedMetrics =
+        new("--detailed-metrics") { Description = "Measure entropy, mean logits and token accuracy too, at some cost." };
+    private readonly Option<int?> moveReferenceEvery = CliOption.Whole(
+        "--move-reference-every",
+        "Steps from one move of the reference towards the policy to the next (TR-DPO). [default: it stays]");
+    private readonly Option<double?> moveReferenceBy = CliOption.Real(
+        "--move-reference-by", "How far it moves: 1 makes it the policy. [default: 0.6]", 0);
     private readonly Option<bool> noShuffle = new("--no-shuffle") { Description = "Keep the order of the file." };
-    private readonly Option<string> precision = CliOption.Choice("--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
+    private readonly Option<string> precision = CliOption.Choice(
+        "--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
     private readonly Option<string> device = CliOption.Choice("--device", "Where to compute.", "cpu", "cuda");
-    private readonly Option<bool> skipSft = new("--skip-sft") { Description = "Take the model as it is for policy and reference; do not fine-tune it on the chosen completions first." };
-    private readonly Option<int?> loraRank = CliOption.Whole("--lora-rank", "Train a LoRA adapter of this rank, in both stages, and no other weight.");
-    private readonly Option<double?> loraAlpha = CliOption.Real("--lora-alpha", "The adapter's change is scaled by this over the rank. [default: twice the rank]", 0);
-    private readonly Option<string?> loraTarget = CliOption.Path("--lora-target", "NAMES", "Linear layers to adapt, by the ends of their names, with commas between. [default: all-linear]");
+    private readonly Option<bool> skipSft = new("--skip-sft")
+    {
+        Description =
+            "Take the model as it is for policy and reference; do not fine-tune it on the chosen completions first."
+    };
+    private readonly Option<int?> loraRank = CliOption.Whole(
+        "--lora-rank", "Train a LoRA adapter of this rank, in both stages, and no other weight.");
+    private readonly Option<double?> loraAlpha = CliOption.Real(
+        "--lora-alpha", "The adapter's change is scaled by this over the rank. [default: twice the rank]", 0);
+    private readonly Option<string?> loraTarget = CliOption.Path(
+        "--lora-target", "NAMES",
+        "Linear layers to adapt, by the ends of their names, with commas between. [default: all-linear]");
 
     private readonly LossCommandOptions losses;
     private readonly InterruptionOptions interruption;
@@ -96,7 +129,8 @@ internal sealed class TrainingCommand : RootCommand
         [
             model, bos, train, eval, columns, output,
             steps, epochs, batchSize, microBatchSize, learningRate, warmupSteps, schedule, truncation, optimizer,
-            weightDecay, maxLength, maxPromptLength, chatTemplate, maxGradNorm, detailedMetrics, moveReferenceEvery, moveReferenceBy, seed, noShuffle, precision, device, skipSft,
+            weightDecay, maxLength, maxPromptLength, chatTemplate, maxGradNorm, detailedMetrics, moveReferenceEvery,
+            moveReferenceBy, seed, noShuffle, precision, device, skipSft,
             loraRank, loraAlpha, loraTarget,
         ])
             Options.Add(option);
@@ -110,7 +144,9 @@ internal sealed class TrainingCommand : RootCommand
         SampleProgram.Run(this, args, (parsed, cancellationToken) =>
         {
             var settings = Settings(parsed);
-            OutputFolder.Hold(settings.Output, settings.Model, !settings.SkipSft, settings.Interruption, () => program(settings, cancellationToken));
+            OutputFolder.Hold(
+                settings.Output, settings.Model, !settings.SkipSft, settings.Interruption,
+                () => program(settings, cancellationToken));
         });
 
     private TrainingSettings Settings(ParseResult parsed)
@@ -119,7 +155,8 @@ internal sealed class TrainingCommand : RootCommand
         var training = new TrainingOptions
         {
             Optimizer = parsed.GetValue(optimizer) == "adamw" ? OptimizerKind.AdamW : OptimizerKind.RmsProp,
-            LearningRate = parsed.GetValue(learningRate) ?? (fromScratch ? 1e-3 : parsed.GetValue(loraRank) is null ? 1e-6 : 1e-5),
+            LearningRate = parsed.GetValue(learningRate)
+                ?? (fromScratch ? 1e-3 : parsed.GetValue(loraRank) is null ? 1e-6 : 1e-5),
             Schedule = Schedule(parsed.GetValue(schedule), parsed.GetValue(warmupSteps) ?? (fromScratch ? 0 : 150)),
             WeightDecay = parsed.GetValue(weightDecay) ?? 0,
             MaxGradNorm = parsed.GetValue(maxGradNorm) ?? 10,
@@ -136,23 +173,33 @@ internal sealed class TrainingCommand : RootCommand
         if (training is { WeightDecay: > 0, Optimizer: OptimizerKind.RmsProp })
             throw new InvalidInputException("--weight-decay goes with --optimizer adamw; RMSprop has none.");
         if (training.MoveReferenceBy > 1)
-            throw new InvalidInputException("--move-reference-by: the value must be at most 1, which makes the reference the policy.");
+            throw new InvalidInputException(
+                "--move-reference-by: the value must be at most 1, which makes the reference the policy.");
         if (training.MoveReferenceEvery is null && parsed.GetValue(moveReferenceBy) is not null)
             throw new InvalidInputException("--move-reference-by goes with --move-reference-every.");
         var (lossNames, loss) = losses.Parse(parsed);
         var settings = new TrainingSettings(
             parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)),
-            parsed.GetValue(train), parsed.GetValue(eval), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
+            parsed.GetValue(train), parsed.GetValue(eval), CliOption.Columns(columns.Name, parsed.GetValue(columns)),
+            parsed.GetValue(output) ?? defaultOutput, training, interruption.Parse(parsed),
             loss, lossNames.Contains("kto"),
-            parsed.GetValue(truncation) switch { "keep-start" => Truncation.KeepStart, "drop" => Truncation.Drop, _ => paperTruncation },
-            parsed.GetValue(maxLength) ?? 512, parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
+            parsed.GetValue(truncation) switch
+            {
+                "keep-start" => Truncation.KeepStart,
+                "drop" => Truncation.Drop,
+                _ => paperTruncation
+            },
+            parsed.GetValue(maxLength) ?? 512,
+            parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
             parsed.GetValue(chatTemplate) is { } template ? ChatTemplates[template] : null,
             CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),
             training.Seed, parsed.GetValue(skipSft), Lora(parsed, fromScratch));
         if (training.MoveReferenceEvery is not null && !loss.UsesReference)
-            throw new InvalidInputException("--move-reference-every: the loss does without a reference, so there is none to move.");
+            throw new InvalidInputException(
+                "--move-reference-every: the loss does without a reference, so there is none to move.");
         if (settings.Truncation != Truncation.KeepStart && settings.MaxPromptLength >= settings.MaxLength)
-            throw new InvalidInputException("--max-prompt-length must be below --max-length, or no token is left for a completion.");
+            throw new InvalidInputException(
+                "--max-prompt-length must be below --max-length, or no token is left for a completion.");
         return settings;
     }
 
@@ -160,9 +207,12 @@ internal sealed class TrainingCommand : RootCommand
     {
         var (alpha, target) = (parsed.GetValue(loraAlpha), parsed.GetValue(loraTarget));
         if (parsed.GetValue(loraRank) is not { } rank)
-            return alpha is null && target is null ? null : throw new InvalidInputException("--lora-alpha and --lora-target go with --lora-rank.");
+            return alpha is null && target is null
+                ? null
+                : throw new InvalidInputException("--lora-alpha and --lora-target go with --lora-rank.");
         if (fromScratch)
-            throw new InvalidInputException("--lora-rank goes with --model: an adapter can change a trained model, but not stand in for its training.");
+            throw new InvalidInputException(
+                "--lora-rank goes with --model: an adapter can change a trained model, but not stand in for its training.");
         return new LoraOptions
         {
             Rank = rank,

@@ -21,8 +21,8 @@ internal sealed record Evaluation(
 {
     /// <summary>Samples from the policy as it is now, and scores the samples.</summary>
     public static Evaluation Measure(
-        PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer, ImdbSettings settings,
-        CancellationToken cancellationToken)
+        PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer,
+        ImdbSettings settings, CancellationToken cancellationToken)
     {
         var continuations = Sampling.Continue((TransformerModel)pair.Policy, tokenizer, prefixes, settings, cancellationToken);
         var (reward, rewardError) = Mean(scorer.Rewards(prefixes, continuations));
@@ -35,7 +35,8 @@ internal sealed record Evaluation(
     {
         var table = new Table().AddColumns("", "reward", "KL(π‖π_ref)");
         foreach (var (name, result) in new[] { ("SFT", sft), ("DPO", dpo) })
-            table.AddRow(name, $"{result.Reward:0.000} ± {result.RewardError:0.000}", $"{result.Kl:0.00} ± {result.KlError:0.00}");
+            table.AddRow(
+                name, $"{result.Reward:0.000} ± {result.RewardError:0.000}", $"{result.Kl:0.00} ± {result.KlError:0.00}");
         AnsiConsole.Write(table);
         for (var index = 0; index < Math.Min(3, sft.Prefixes.Count); index++)
         {
@@ -47,7 +48,11 @@ internal sealed record Evaluation(
     /// <summary>Writes <c>summary.json</c>.</summary>
     public static void Save(Evaluation sft, Evaluation dpo, TimeSpan elapsed, ImdbSettings settings)
     {
-        object Figures(Evaluation result) => new { reward = result.Reward, reward_standard_error = result.RewardError, kl = result.Kl, kl_standard_error = result.KlError };
+        object Figures(Evaluation result) => new
+        {
+            reward = result.Reward, reward_standard_error = result.RewardError,
+            kl = result.Kl, kl_standard_error = result.KlError
+        };
         var summary = new
         {
             sft = Figures(sft),
@@ -63,11 +68,13 @@ internal sealed record Evaluation(
         File.Move(path + ".tmp", path, overwrite: true);
     }
 
-    private static double[] LogRatios(PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<int>[] continuations)
+    private static double[] LogRatios(
+        PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<int>[] continuations)
     {
         using var noGrad = torch.no_grad();
         var ratios = new List<double>();
-        var batch = new PreferenceBatch([.. prefixes.Zip(continuations, (prefix, continuation) => new TokenizedExample(prefix, [continuation], []))]);
+        var batch = new PreferenceBatch(
+            [.. prefixes.Zip(continuations, (prefix, continuation) => new TokenizedExample(prefix, [continuation], []))]);
         foreach (var part in batch.Split(maxTokens: 4096))
         {
             using var scope = torch.NewDisposeScope();

@@ -32,24 +32,40 @@ internal sealed record ImdbSettings(
 /// given they are the paper's.</summary>
 internal sealed class ImdbCommand : RootCommand
 {
-    private readonly Option<string?> model = CliOption.Path("--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
+    private readonly Option<string?> model = CliOption.Path(
+        "--model", "DIR", "A model folder in Hugging Face's layout. [default: a small GPT-2 made here]");
     private readonly Option<string> bos = CliOption.Bos();
-    private readonly Option<string?> data = CliOption.Path("--data", "PATH", "Reviews: .jsonl, .jsonl.gz or .parquet with text and label, or the aclImdb folder. [default: a generated corpus]");
-    private readonly Option<string?> columns = CliOption.List("--columns", "FIELD=COLUMN,…", "What the data call text and label, where it is something else: text=review,label=sentiment.");
-    private readonly Option<string?> rewardModel = CliOption.Path("--reward-model", "DIR", "A RoBERTa classifier with a label POSITIVE, whose probability is the reward; the paper's is siebert/sentiment-roberta-large-english. [default: naive Bayes, trained on the reviews]");
-    private readonly Option<string?> output = CliOption.Path("--output", "DIR", "Where metrics, summary and models go. [default: artifacts/imdb]");
-    private readonly Option<int?> prefixes = CliOption.Whole("--prefixes", "Prefixes to sample preferences from. [default: 1000; the paper's 25000 with --model]");
+    private readonly Option<string?> data = CliOption.Path(
+        "--data", "PATH",
+        "Reviews: .jsonl, .jsonl.gz or .parquet with text and label, or the aclImdb folder. [default: a generated corpus]");
+    private readonly Option<string?> columns = CliOption.List(
+        "--columns", "FIELD=COLUMN,…",
+        "What the data call text and label, where it is something else: text=review,label=sentiment.");
+    private readonly Option<string?> rewardModel = CliOption.Path(
+        "--reward-model", "DIR",
+        "A RoBERTa classifier with a label POSITIVE, whose probability is the reward; the paper's is " +
+        "siebert/sentiment-roberta-large-english. [default: naive Bayes, trained on the reviews]");
+    private readonly Option<string?> output = CliOption.Path(
+        "--output", "DIR", "Where metrics, summary and models go. [default: artifacts/imdb]");
+    private readonly Option<int?> prefixes = CliOption.Whole(
+        "--prefixes", "Prefixes to sample preferences from. [default: 1000; the paper's 25000 with --model]");
     private readonly Option<int?> heldOut = CliOption.Whole("--held-out-prefixes", "Prefixes to evaluate on. [default: 500]", 2);
-    private readonly Option<int?> sftSteps = CliOption.Whole("--sft-steps", "Optimizer steps of fine-tuning; by default whole epochs, 6, or 1 with --model.");
+    private readonly Option<int?> sftSteps = CliOption.Whole(
+        "--sft-steps", "Optimizer steps of fine-tuning; by default whole epochs, 6, or 1 with --model.");
     private readonly Option<int?> steps = CliOption.Whole("--steps", "Optimizer steps of DPO; by default one epoch.");
-    private readonly Option<int?> batchSize = CliOption.Whole("--batch-size", "Pairs in a step of DPO, reviews in a step of fine-tuning. [default: 64]", 6);
-    private readonly Option<double?> learningRate = CliOption.Real("--learning-rate", "Of DPO. [default: 1e-5; 1e-6 with --model]", 0);
-    private readonly Option<double?> sftLearningRate = CliOption.Real("--sft-learning-rate", "Of fine-tuning. [default: 2e-3; 1e-6 with --model]", 0);
-    private readonly Option<double?> beta = CliOption.Real("--beta", "How strongly the policy is held to the reference. [default: 0.1]", 0);
+    private readonly Option<int?> batchSize = CliOption.Whole(
+        "--batch-size", "Pairs in a step of DPO, reviews in a step of fine-tuning. [default: 64]", 6);
+    private readonly Option<double?> learningRate = CliOption.Real(
+        "--learning-rate", "Of DPO. [default: 1e-5; 1e-6 with --model]", 0);
+    private readonly Option<double?> sftLearningRate = CliOption.Real(
+        "--sft-learning-rate", "Of fine-tuning. [default: 2e-3; 1e-6 with --model]", 0);
+    private readonly Option<double?> beta = CliOption.Real(
+        "--beta", "How strongly the policy is held to the reference. [default: 0.1]", 0);
     private readonly Option<int?> maxNewTokens = CliOption.Whole("--max-new-tokens", "Tokens of a continuation. [default: 60]");
     private readonly Option<double?> temperature = CliOption.Real("--temperature", "Of sampling. [default: 1]", 0);
     private readonly Option<int?> seed = CliOption.Whole("--seed", "Seeds everything drawn. [default: 0]", 0);
-    private readonly Option<string> precision = CliOption.Choice("--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
+    private readonly Option<string> precision = CliOption.Choice(
+        "--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
     private readonly Option<string> device = CliOption.Choice("--device", "Where to compute.", "cpu", "cuda");
 
     private readonly InterruptionOptions interruption;
@@ -60,8 +76,8 @@ internal sealed class ImdbCommand : RootCommand
         foreach (var option in (Option[])
         [
             model, bos, data, columns,
-            rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens, temperature,
-            seed, precision, device,
+            rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens,
+            temperature, seed, precision, device,
         ])
             Options.Add(option);
         interruption = new InterruptionOptions(this);
@@ -73,7 +89,9 @@ internal sealed class ImdbCommand : RootCommand
         SampleProgram.Run(this, args, (parsed, cancellationToken) =>
         {
             var settings = Settings(parsed);
-            OutputFolder.Hold(settings.Output, settings.Model, fineTunes: true, settings.Interruption, () => program(settings, cancellationToken));
+            OutputFolder.Hold(
+                settings.Output, settings.Model, fineTunes: true, settings.Interruption,
+                () => program(settings, cancellationToken));
         });
 
     private ImdbSettings Settings(ParseResult parsed)
@@ -99,8 +117,10 @@ internal sealed class ImdbCommand : RootCommand
         };
         return new ImdbSettings(
             parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)),
-            parsed.GetValue(data), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(rewardModel), parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
-            parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000), parsed.GetValue(heldOut) ?? 500, parsed.GetValue(maxNewTokens) ?? 60,
-            parsed.GetValue(temperature) ?? 1, CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed);
+            parsed.GetValue(data), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(rewardModel),
+            parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
+            parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000), parsed.GetValue(heldOut) ?? 500,
+            parsed.GetValue(maxNewTokens) ?? 60, parsed.GetValue(temperature) ?? 1,
+            CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed);
     }
 }

@@ -8,7 +8,8 @@ return new ImdbCommand().Run(args, (settings, cancellationToken) =>
 {
     var clock = Stopwatch.StartNew();
 
-    // Reviews with a label; every tenth is held out. The reward is a classifier's: the one that was named, or one trained on the others.
+    // Reviews with a label; every tenth is held out. The reward is a classifier's: the one that was named, or one trained on the
+    // others.
     var reviews = Reviews.Read(settings);
     var unseen = reviews.Where((_, index) => index % 10 == 0).ToArray();
     var training = reviews.Where((_, index) => index % 10 != 0).ToArray();
@@ -22,21 +23,26 @@ return new ImdbCommand().Run(args, (settings, cancellationToken) =>
     if (tokenizer.BeginningIds.Count > 0)
         Terminal.Line($"Every prefix begins with {tokenizer.Decode(tokenizer.BeginningIds)}.");
     var continuations = new PreferenceData(Reviews.Continuations(training, tokenizer, settings));
-    Stages.FineTune(policy, tokenizer, continuations, heldOut: null, settings.Sft, settings.Interruption, Path.Combine(settings.Output, OutputFolder.FineTuning), cancellationToken);
+    Stages.FineTune(
+        policy, tokenizer, continuations, heldOut: null, settings.Sft, settings.Interruption,
+        Path.Combine(settings.Output, OutputFolder.FineTuning), cancellationToken);
 
     // Preferences: four continuations of every prefix, and all six pairs of them, the better rewarded one chosen.
     var scorer = new Scorer(reward, tokenizer);
     var prefixes = Reviews.Prefixes(training, tokenizer, settings.Prefixes, settings.Seed);
     var samples = Sampling.Continue(policy, tokenizer, prefixes, settings, cancellationToken, samples: 4);
     var preferences = new PreferenceData(scorer.Rank(prefixes, samples));
-    Terminal.Line($"{preferences.Examples.Count} prefixes with {preferences.Examples.Sum(example => example.Pairs.Count)} pairs.");
+    Terminal.Line(
+        $"{preferences.Examples.Count} prefixes with {preferences.Examples.Sum(example => example.Pairs.Count)} pairs.");
 
     // DPO, and what it changed on prefixes of reviews that no part of the training has seen.
     var heldOutPrefixes = Reviews.Prefixes(unseen, tokenizer, settings.HeldOutPrefixes, settings.Seed);
     using var pair = new PolicyReferencePair(policy);
     var before = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellationToken);
     using var loss = new DpoLoss(settings.Beta);
-    Stages.Prefer(policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Interruption, settings.Output, cancellationToken);
+    Stages.Prefer(
+        policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Interruption, settings.Output,
+        cancellationToken);
     var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellationToken);
 
     Evaluation.Show(before, after, scorer);

@@ -25,20 +25,23 @@ internal static class Reviews
     }
 
     /// <summary>What supervised fine-tuning learns: how a review goes on after a prefix of it.</summary>
-    public static IEnumerable<TokenizedExample> Continuations(IEnumerable<Review> reviews, TextTokenizer tokenizer, ImdbSettings settings)
+    public static IEnumerable<TokenizedExample> Continuations(
+        IEnumerable<Review> reviews, TextTokenizer tokenizer, ImdbSettings settings)
     {
         var random = new SeededRandom(settings.Seed);
         foreach (var review in reviews)
         {
             if (Split(review, tokenizer, random) is not var (prefix, rest))
                 continue;
-            yield return new TokenizedExample(prefix, [[.. rest.Append(tokenizer.EndOfTextId).Take(settings.MaxNewTokens)]], []) { Source = review.Source };
+            yield return new TokenizedExample(
+                prefix, [[.. rest.Append(tokenizer.EndOfTextId).Take(settings.MaxNewTokens)]], []) { Source = review.Source };
         }
     }
 
     /// <summary>The prefixes of reviews, of 2 to 8 tokens; where there are fewer reviews than asked for, they are used again, cut
     /// anew.</summary>
-    public static IReadOnlyList<IReadOnlyList<int>> Prefixes(IReadOnlyList<Review> reviews, TextTokenizer tokenizer, int count, int seed)
+    public static IReadOnlyList<IReadOnlyList<int>> Prefixes(
+        IReadOnlyList<Review> reviews, TextTokenizer tokenizer, int count, int seed)
     {
         // Not the generator that cut the continuations, so that the cuts differ from theirs.
         var random = new SeededRandom(~seed);
@@ -47,7 +50,8 @@ internal static class Reviews
         return [.. prefixes.Take(count)];
     }
 
-    private static (IReadOnlyList<int> Prefix, IReadOnlyList<int> Continuation)? Split(Review review, TextTokenizer tokenizer, SeededRandom random)
+    private static (IReadOnlyList<int> Prefix, IReadOnlyList<int> Continuation)? Split(
+        Review review, TextTokenizer tokenizer, SeededRandom random)
     {
         var ids = tokenizer.EncodePrompt(review.Text);
         var beginning = tokenizer.BeginningIds.Count;

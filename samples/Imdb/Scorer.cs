@@ -4,20 +4,23 @@ namespace Dpo.Samples;
 internal sealed class Scorer(TrueReward reward, TextTokenizer tokenizer)
 {
     /// <summary>The text of a prefix and its continuation.</summary>
-    public string Text(IReadOnlyList<int> prefix, IReadOnlyList<int> continuation) => tokenizer.Decode([.. prefix, .. continuation], skipSpecial: true);
+    public string Text(IReadOnlyList<int> prefix, IReadOnlyList<int> continuation) =>
+        tokenizer.Decode([.. prefix, .. continuation], skipSpecial: true);
 
     /// <summary>The probability, from 0 to 1, that each prefix with its continuation is favourable.</summary>
-    public IReadOnlyList<double> Rewards(IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<IReadOnlyList<int>> continuations) =>
+    public IReadOnlyList<double> Rewards(
+        IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<IReadOnlyList<int>> continuations) =>
         reward.Probabilities([.. prefixes.Zip(continuations, Text)]);
 
-    /// <summary>All pairs of the continuations of each prefix, the better one chosen; nothing for a prefix whose continuations are
-    /// equally good.</summary>
+    /// <summary>All pairs of the continuations of each prefix, the better one chosen; nothing for a prefix whose continuations
+    /// are equally good.</summary>
     /// <param name="prefixes">The prefixes.</param>
     /// <param name="continuations">Equally many of each, those of the first prefix first.</param>
     public IEnumerable<TokenizedExample> Rank(IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<int>[] continuations)
     {
         var each = continuations.Length / prefixes.Count;
-        var logOdds = reward.LogOdds([.. continuations.Select((continuation, index) => Text(prefixes[index / each], continuation))]);
+        var logOdds = reward.LogOdds(
+            [.. continuations.Select((continuation, index) => Text(prefixes[index / each], continuation))]);
         foreach (var (index, prefix) in prefixes.Index())
         {
             double[] scores = [.. logOdds.Skip(index * each).Take(each)];

@@ -11,8 +11,8 @@ internal sealed class TrueReward : IDisposable
     private readonly SentimentClassifier? trained;
 
     /// <summary>Loads the named classifier, or trains one.</summary>
-    /// <exception cref="InvalidInputException">The classifier cannot be loaded or has no label POSITIVE, or, where none is named, there
-    /// are no reviews of one kind.</exception>
+    /// <exception cref="InvalidInputException">The classifier cannot be loaded or has no label POSITIVE, or, where none is named,
+    /// there are no reviews of one kind.</exception>
     public TrueReward(ImdbSettings settings, IEnumerable<Review> training)
     {
         if (settings.RewardModel is null)
@@ -24,8 +24,8 @@ internal sealed class TrueReward : IDisposable
         favourable = pretrained.IndexOf(Favourable);
     }
 
-    /// <summary>For each text log P(favourable) − log P(not favourable), in nats: it orders texts that the probability can no longer
-    /// tell apart.</summary>
+    /// <summary>For each text log P(favourable) − log P(not favourable), in nats: it orders texts that the probability can no
+    /// longer tell apart.</summary>
     public IReadOnlyList<double> LogOdds(IReadOnlyList<string> texts)
     {
         if (pretrained is null)
@@ -35,7 +35,8 @@ internal sealed class TrueReward : IDisposable
     }
 
     /// <summary>For each text P(favourable), from 0 to 1.</summary>
-    public IReadOnlyList<double> Probabilities(IReadOnlyList<string> texts) => [.. LogOdds(texts).Select(logOdds => 1 / (1 + Math.Exp(-logOdds)))];
+    public IReadOnlyList<double> Probabilities(IReadOnlyList<string> texts) =>
+        [.. LogOdds(texts).Select(logOdds => 1 / (1 + Math.Exp(-logOdds)))];
 
     public void Dispose() => pretrained?.Dispose();
 }

@@ -11,7 +11,8 @@ var command = new TrainingCommand(
 return command.Run(args, (settings, cancellationToken) =>
 {
     // The preferences: comparisons as OpenAI publishes them, or rows of prompt, chosen and rejected.
-    var examples = Preferences.Read(settings.Train, "training", settings.Columns) ?? [.. PostCorpus.Generate(2000, settings.Seed)];
+    var examples = Preferences.Read(settings.Train, "training", settings.Columns)
+        ?? [.. PostCorpus.Generate(2000, settings.Seed)];
     var heldOutExamples = Preferences.Read(settings.Eval, "held-out", settings.Columns);
 
     // The model and its tokenizer, and the preferences as token ids.
@@ -27,11 +28,14 @@ return command.Run(args, (settings, cancellationToken) =>
     // The reference: the model fine-tuned on the chosen summaries (the paper's Preferred-FT).
     if (!settings.SkipSft)
         Stages.FineTune(
-            policy, tokenizer, data.ChosenOnly(), heldOut?.ChosenOnly(), settings.Training, settings.Interruption, Path.Combine(settings.Output, OutputFolder.FineTuning), cancellationToken);
+            policy, tokenizer, data.ChosenOnly(), heldOut?.ChosenOnly(), settings.Training, settings.Interruption,
+            Path.Combine(settings.Output, OutputFolder.FineTuning), cancellationToken);
 
     // The policy: trained to prefer the chosen summaries to the rejected ones.
     using var pair = settings.Loss.UsesReference ? new PolicyReferencePair(policy) : null;
     if (settings.UsesMismatches)
         (data, heldOut) = (data.WithMismatches(settings.MaxLength), heldOut?.WithMismatches(settings.MaxLength));
-    Stages.Prefer(policy, pair, tokenizer, data, heldOut, settings.Loss, settings.Training, settings.Interruption, settings.Output, cancellationToken);
+    Stages.Prefer(
+        policy, pair, tokenizer, data, heldOut, settings.Loss, settings.Training, settings.Interruption, settings.Output,
+        cancellationToken);
 });

@@ -68,7 +68,8 @@ internal abstract class ParquetColumn(string name, int level)
         // A list is a group of a repeated field, which holds the element, or is the element itself in files of old.
         if (field is GroupNode { LogicalType.Type: LogicalTypeEnum.List, Fields: [{ Repetition: Repetition.Repeated } repeated] })
         {
-            var element = repeated is GroupNode { Fields: [var only] } && repeated.Name != "array" && repeated.Name != field.Name + "_tuple"
+            var element = repeated is GroupNode { Fields: [var only] } && repeated.Name != "array"
+                && repeated.Name != field.Name + "_tuple"
                 ? Of(only, schema, definition + 1, repetition + 1)
                 : Single(repeated, schema, definition + 1, repetition + 1);
             return List(field.Name, definition + 1, repetition + 1, element);
@@ -83,7 +84,8 @@ internal abstract class ParquetColumn(string name, int level)
     {
         PrimitiveNode leaf => ParquetLeaf.OfType(leaf, schema.ColumnIndex(leaf), definition, repetition),
         GroupNode { LogicalType.Type: LogicalTypeEnum.None or LogicalTypeEnum.Undefined, Fields: var members }
-            when members.Select(member => Of(member, schema, definition, repetition)).OfType<ParquetColumn>().ToArray() is { Length: > 0 } columns =>
+            when members.Select(member => Of(member, schema, definition, repetition)).OfType<ParquetColumn>().ToArray()
+                is { Length: > 0 } columns =>
             new StructColumn(field.Name, definition, columns),
         _ => null,
     };
@@ -118,7 +120,8 @@ internal abstract class ParquetColumn(string name, int level)
                     element.WriteNullable(writer);
                     // Nulls without end take next to nothing in the file.
                     if (writer.BytesCommitted + writer.BytesPending > FileWindow.LongestRow)
-                        throw new InvalidDataException($"the column '{Name}' has a row of more than {FileWindow.LongestRow:N0} bytes");
+                        throw new InvalidDataException(
+                            $"the column '{Name}' has a row of more than {FileWindow.LongestRow:N0} bytes");
                 }
                 while (First.Repetition == repetition);
             }

@@ -7,7 +7,8 @@ using ParquetSharp.Schema;
 namespace Dpo.Parquet;
 
 /// <summary>A field with values: a column of the file, of which some entries are in memory at a time.</summary>
-internal abstract class ParquetLeaf(string name, int column, int definition, int repetition) : ParquetColumn(name, definition), IDisposable
+internal abstract class ParquetLeaf(string name, int column, int definition, int repetition)
+    : ParquetColumn(name, definition), IDisposable
 {
     private const int BatchSize = 1024;
 
@@ -77,7 +78,8 @@ internal abstract class ParquetLeaf(string name, int column, int definition, int
             PhysicalType.Int64 when isInteger => Of<long>((writer, value) => writer.WriteNumberValue(value)),
             PhysicalType.Float when isPlain => Of<float>((writer, value) => WriteReal(writer, value)),
             PhysicalType.Double when isPlain => Of<double>(WriteReal),
-            PhysicalType.ByteArray when isPlain || type.Type is LogicalTypeEnum.String or LogicalTypeEnum.Json or LogicalTypeEnum.Enum =>
+            PhysicalType.ByteArray
+                when isPlain || type.Type is LogicalTypeEnum.String or LogicalTypeEnum.Json or LogicalTypeEnum.Enum =>
                 Of<ByteArray>(WriteText),
             _ => null,
         };
@@ -93,7 +95,8 @@ internal abstract class ParquetLeaf(string name, int column, int definition, int
         var (entries, values) = Read(reader, definitions, repetitions);
         var read = definitions.AsSpan(0, entries);
         if (entries == 0 || read.ContainsAnyExceptInRange((short)0, (short)Level)
-            || repetitions.AsSpan(0, entries).ContainsAnyExceptInRange((short)0, (short)repetition) || read.Count((short)Level) != values)
+            || repetitions.AsSpan(0, entries).ContainsAnyExceptInRange((short)0, (short)repetition)
+            || read.Count((short)Level) != values)
             throw new InvalidDataException($"the column '{Name}' has pages that do not hold its entries");
         if (MemoryInUse - memoryBefore > mostMemory)
             throw new InvalidDataException($"its pages take more than {mostMemory:N0} bytes of memory");

@@ -54,15 +54,16 @@ internal static partial class ParquetRows
                 if (written > Math.Max(FileWindow.LongestRow, Expansion * stream.Length))
                 {
                     throw new InvalidInputException(
-                        $"{path}: the file cannot be read on behind row {row} (its rows hold more than {Expansion:N0} times as much as its bytes); " +
-                        "write it as JSON Lines.");
+                        $"{path}: the file cannot be read on behind row {row} (its rows hold more than {Expansion:N0} times as " +
+                        "much as its bytes); write it as JSON Lines.");
                 }
                 yield return new JsonRow(json.WrittenMemory, path, row);
             }
             if (leaves.Any(leaf => !leaf.AtEnd))
             {
                 throw new InvalidInputException(
-                    $"{path}: the file cannot be read on behind row {row} (the row group {index + 1} has entries of further rows); fetch it anew.");
+                    $"{path}: the file cannot be read on behind row {row} (the row group {index + 1} has entries of further " +
+                    "rows); fetch it anew.");
             }
         }
     }
@@ -81,7 +82,8 @@ internal static partial class ParquetRows
             else if (names.IsField(name))
             {
                 throw new InvalidInputException(
-                    $"{path}: the column '{name}' is of a type that is neither text, number, list nor struct; write it as one of these.");
+                    $"{path}: the column '{name}' is of a type that is neither text, number, list nor struct; write it as one " +
+                    "of these.");
             }
         }
         return [.. columns];
@@ -112,7 +114,9 @@ internal static partial class ParquetRows
         }
         catch (Exception e) when (e is not InvalidInputException)
         {
-            var reason = ArrowMessage().Match(e.Message) is { Success: true } message ? message.Groups["text"].Value.Trim() : e.Message;
+            var reason = ArrowMessage().Match(e.Message) is { Success: true } message
+                ? message.Groups["text"].Value.Trim()
+                : e.Message;
             throw new InvalidInputException($"{path}: the file cannot be {purpose} ({reason}); give a whole Parquet file.", e);
         }
     }

@@ -25,7 +25,8 @@ internal static partial class ParquetShards
             throw new InvalidInputException($"{path}: the folder cannot be read ({e.Message})", e);
         }
         if (files.Length == 0)
-            throw new InvalidInputException($"{path}: there is no such Parquet file; give a file, a pattern such as data/train-*.parquet, or a folder.");
+            throw new InvalidInputException(
+                $"{path}: there is no such Parquet file; give a file, a pattern such as data/train-*.parquet, or a folder.");
         if (isFolder)
             RequireOneWholeSet(path, files);
         return files;
@@ -40,13 +41,15 @@ internal static partial class ParquetShards
         if (sets.Length > 1)
         {
             throw new InvalidInputException(
-                $"{path}: the folder holds several data sets ({string.Join(", ", sets)}); name one by a pattern, such as {Path.Combine(path, sets[0])}*.parquet.");
+                $"{path}: the folder holds several data sets ({string.Join(", ", sets)}); name one by a pattern, such as " +
+                $"{Path.Combine(path, sets[0])}*.parquet.");
         }
         if (shards[0].Groups["count"] is { Success: true } count
             && int.TryParse(count.Value, CultureInfo.InvariantCulture, out var whole) && whole != files.Length)
         {
             throw new InvalidInputException(
-                $"{path}: the folder holds {files.Length} of the {whole} files of {sets[0]}; fetch the others, or name those to be read by a pattern.");
+                $"{path}: the folder holds {files.Length} of the {whole} files of {sets[0]}; fetch the others, or name those " +
+                "to be read by a pattern.");
         }
     }
 

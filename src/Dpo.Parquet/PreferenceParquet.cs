@@ -43,6 +43,7 @@ public static class PreferenceParquet
     {
         ArgumentNullException.ThrowIfNull(example);
         return JsonRows.Read(
-            ParquetRows.Read(ParquetShards.Find(path), ColumnNames.None, report), ColumnNames.None, report, badRows, PreferenceJsonLines.Own(example));
+            ParquetRows.Read(ParquetShards.Find(path), ColumnNames.None, report), ColumnNames.None, report, badRows,
+            PreferenceJsonLines.Own(example));
     }
 }

@@ -70,10 +70,12 @@ internal static class DialogueCorpus
             "Do you know how to {0}?",
             "I have never been able to {0}. What should I do?"];
 
-    private static readonly string[] Greetings = ["Hello, can you help me?", "Hi, I have a question.", "Good morning, are you there?"];
+    private static readonly string[] Greetings =
+        ["Hello, can you help me?", "Hi, I have a question.", "Good morning, are you there?"];
     private static readonly string[] Replies = ["Of course. What is it?", "Yes, I am happy to help.", "Hello. Please ask."];
 
-    private static readonly string[] Leads = ["Yes, that is easy.", "Good question.", "I am glad to help.", "Here is what works well."];
+    private static readonly string[] Leads =
+        ["Yes, that is easy.", "Good question.", "I am glad to help.", "Here is what works well."];
 
     private static readonly string[] Evasions =
         ["I am not sure.", "It depends.", "That is hard to say.", "Maybe somebody else knows.", "People do that in many ways.",

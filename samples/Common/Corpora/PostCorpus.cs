@@ -28,7 +28,8 @@ internal static class PostCorpus
                 new("I found out that {she} had sold it to a stranger.", "sold it"),
                 new("Now {she} says that it was a gift and keeps it.", "will not give it back")],
             "My {person} borrowed my {thing} and {outcome}",
-            [new("Should I ask {her} to pay?", "should I ask {her} to pay"), new("Should I forget about it?", "should I forget about it"),
+            [new("Should I ask {her} to pay?", "should I ask {her} to pay"),
+                new("Should I forget about it?", "should I forget about it"),
                 new("How do I bring it up without a fight?", "how do I bring it up")]),
         new(["advice", "roommates", "offmychest"], "I cannot stand the {thing} any more",
             "{When} my {person} moved in with me, and the {thing} began.",
@@ -44,7 +45,8 @@ internal static class PostCorpus
             "{When} I promised my {person} to come to the {thing}.",
             ["wedding", "birthday", "concert", "school play", "house party", "football match", "funeral"],
             [new("Now I have to work on that day.", "I have to work"), new("Now I have an exam on that day.", "I have an exam"),
-                new("Now my train has been cancelled.", "my train was cancelled"), new("Now I am ill and have to stay in bed.", "I am ill")],
+                new("Now my train has been cancelled.", "my train was cancelled"),
+                new("Now I am ill and have to stay in bed.", "I am ill")],
             "I promised my {person} to come to the {thing}, but {outcome}",
             [new("Should I tell {her} now?", "should I tell {her} now"), new("Should I go anyway?", "should I go anyway"),
                 new("How do I make it up to {her}?", "how do I make it up to {her}")]),
@@ -83,7 +85,8 @@ internal static class PostCorpus
     {
         var trouble = random.Pick(Troubles);
         return new Story(
-            trouble, random.Pick(People), random.Pick(trouble.Things), random.Pick(trouble.Outcomes), random.Pick(trouble.Questions));
+            trouble, random.Pick(People), random.Pick(trouble.Things), random.Pick(trouble.Outcomes),
+            random.Pick(trouble.Questions));
     }
 
     // The format is SummaryComparisons' own; a test reads rows with these fields and compares.
@@ -124,7 +127,8 @@ internal static class PostCorpus
     private sealed record Wording(string Post, string Summary);
 
     private sealed record Trouble(
-        string[] Subreddits, string Title, string Event, string[] Things, Wording[] Outcomes, string Summary, Wording[] Questions);
+        string[] Subreddits, string Title, string Event, string[] Things, Wording[] Outcomes, string Summary,
+        Wording[] Questions);
 
     private sealed record Story(Trouble Trouble, Person Person, string Thing, Wording Outcome, Wording Question);
 }

@@ -16,24 +16,29 @@ internal static class ReviewCorpus
 {
     private static readonly string[] Genres =
         ["crime drama", "family film", "love story", "spy film", "road movie", "ghost story", "costume drama", "war film"];
-    private static readonly string[] Relatives = ["brother", "sister", "father", "mother", "neighbour", "teacher", "daughter", "cousin"];
+    private static readonly string[] Relatives =
+        ["brother", "sister", "father", "mother", "neighbour", "teacher", "daughter", "cousin"];
     private static readonly string[] Days = ["last week", "on Sunday", "in April", "on Friday", "last night"];
-    private static readonly string[] Places = ["at the cinema", "on the train", "with old friends", "on the sofa", "at my school"];
+    private static readonly string[] Places =
+        ["at the cinema", "on the train", "with old friends", "on the sofa", "at my school"];
     private static readonly string[] Heroes =
         ["young woman", "retired teacher", "tired sailor", "small boy", "country doctor", "travelling baker", "night guard",
             "village girl"];
-    private static readonly string[] Scenes = ["on a train", "in a garden", "by the sea", "at a station", "in a kitchen", "under a bridge"];
+    private static readonly string[] Scenes =
+        ["on a train", "in a garden", "by the sea", "at a station", "in a kitchen", "under a bridge"];
     private static readonly string[] Things = ["dog", "letter", "secret", "house", "map", "boat"];
     private static readonly string[] Pairs = ["two sisters", "two brothers", "three students", "four soldiers", "five friends"];
     private static readonly string[] Times = ["long winter", "single day", "hot summer", "school year", "week abroad"];
 
     private static readonly string[] Aspects =
         ["acting", "plot", "music", "ending", "dialogue", "photography", "script", "humour", "pacing", "direction"];
-    private static readonly string[] Spans = ["from beginning to end", "all through the film", "from the first scene", "in every single scene"];
+    private static readonly string[] Spans =
+        ["from beginning to end", "all through the film", "from the first scene", "in every single scene"];
     private static readonly string[] Adverbs = ["rather", "fairly", "quite", "mostly"];
 
     private static readonly Wording Favourable = new(
-        Strong: ["wonderful", "charming", "brilliant", "lovely", "delightful", "moving", "clever", "superb", "splendid", "thrilling"],
+        Strong: ["wonderful", "charming", "brilliant", "lovely", "delightful", "moving", "clever", "superb", "splendid",
+            "thrilling"],
         Mild: ["nice", "decent", "pleasant", "fine", "likeable", "neat"],
         Verbs: ["loved", "enjoyed", "admired", "adored"],
         Effects: ["made every minute feel fresh, bright and alive", "gave the whole film a warm and gentle heart",

@@ -43,7 +43,8 @@ internal sealed partial class SentimentClassifier
                 reviewsPositive++;
             else
                 reviewsNegative++;
-            foreach (var feature in Features(review.Text, word => words.TryAdd(word, words.Count + 1) ? words.Count : words[word]))
+            foreach (var feature in Features(
+                review.Text, word => words.TryAdd(word, words.Count + 1) ? words.Count : words[word]))
             {
                 ref var count = ref CollectionsMarshal.GetValueRefOrAddDefault(counts, feature, out _);
                 if (review.Positive)

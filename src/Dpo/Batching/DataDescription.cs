@@ -26,7 +26,8 @@ public readonly record struct LengthSummary(int Min, int Median, double Mean, in
             return lengths.First(length => (below += length.Value) >= share * count).Key;
         }
         return new LengthSummary(
-            lengths.Keys.First(), Quantile(0.5), lengths.Sum(length => (double)length.Key * length.Value) / count, Quantile(0.95), lengths.Keys.Last());
+            lengths.Keys.First(), Quantile(0.5), lengths.Sum(length => (double)length.Key * length.Value) / count, Quantile(0.95),
+            lengths.Keys.Last());
     }
 }
 
@@ -78,10 +79,13 @@ public sealed record DataDescription
     public static DataDescription Of(IEnumerable<TokenizedExample> examples, DataReport? report = null)
     {
         ArgumentNullException.ThrowIfNull(examples);
-        var (prompts, seen, pairs) = (new HashSet<UInt128>(), new HashSet<UInt128>(), new Dictionary<(UInt128, UInt128, UInt128), int>());
-        var (promptLengths, chosenLengths, rejectedLengths) = (new SortedDictionary<int, int>(), new SortedDictionary<int, int>(), new SortedDictionary<int, int>());
+        var (prompts, seen, pairs) = (
+            new HashSet<UInt128>(), new HashSet<UInt128>(), new Dictionary<(UInt128, UInt128, UInt128), int>());
+        var (promptLengths, chosenLengths, rejectedLengths) = (
+            new SortedDictionary<int, int>(), new SortedDictionary<int, int>(), new SortedDictionary<int, int>());
         var (count, completions, pairCount, longer, duplicates) = (0, 0, 0, 0, 0);
-        static void Count(SortedDictionary<int, int> lengths, IReadOnlyList<int> ids) => lengths[ids.Count] = lengths.GetValueOrDefault(ids.Count) + 1;
+        static void Count(SortedDictionary<int, int> lengths, IReadOnlyList<int> ids) =>
+            lengths[ids.Count] = lengths.GetValueOrDefault(ids.Count) + 1;
         foreach (var example in examples)
         {
             count++;
@@ -133,7 +137,8 @@ public sealed record DataDescription
             ChosenLonger = pairCount == 0 ? 0 : (double)longer / pairCount,
             Duplicates = duplicates,
             ContradictoryPairs = pairs
-                .Where(pair => pair.Key.Item2 != pair.Key.Item3 && pairs.ContainsKey((pair.Key.Item1, pair.Key.Item3, pair.Key.Item2)))
+                .Where(pair => pair.Key.Item2 != pair.Key.Item3
+                    && pairs.ContainsKey((pair.Key.Item1, pair.Key.Item3, pair.Key.Item2)))
                 .Sum(pair => pair.Value),
         };
     }

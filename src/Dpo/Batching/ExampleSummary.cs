@@ -37,8 +37,8 @@ internal readonly record struct ExampleSummary(
     {
         ReadOnlySpan<int> counts =
         [
-            Counts.Pairs, Counts.ChosenTokens, Counts.Rankings, Counts.Desirable, Counts.Undesirable, Counts.RejectedTokens, Mismatched,
-            LargestId, References,
+            Counts.Pairs, Counts.ChosenTokens, Counts.Rankings, Counts.Desirable, Counts.Undesirable, Counts.RejectedTokens,
+            Mismatched, LargestId, References,
         ];
         return PromptTokens > 0 && Completions > 0 && Mismatched <= Completions && LongestCompletion > 0
             && LongestCompletion <= Counts.CompletionTokens && Completions <= Counts.CompletionTokens

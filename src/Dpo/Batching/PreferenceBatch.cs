@@ -37,7 +37,8 @@ public sealed class PreferenceBatch
     public int CompletionTokenCount => Examples.Sum(example => example.Completions.Sum(ids => ids.Count));
 
     /// <summary>Tokens as TRL's <c>num_tokens</c> counts them: the prompt once for every completion.</summary>
-    public int SequenceTokenCount => CompletionTokenCount + Examples.Sum(example => example.Prompt.Count * example.Completions.Count);
+    public int SequenceTokenCount =>
+        CompletionTokenCount + Examples.Sum(example => example.Prompt.Count * example.Completions.Count);
 
     /// <summary>
     /// Cuts the batch into micro-batches that fit a memory budget, the longest examples first, so that each part's are of
@@ -125,7 +126,8 @@ public sealed class PreferenceBatch
         foreach (var example in Examples)
         {
             // A copy of an example with other completions keeps the values of the old ones.
-            if (!example.ReferenceLogProbs!.Select(values => values.Count).SequenceEqual(example.Completions.Select(ids => ids.Count)))
+            if (!example.ReferenceLogProbs!.Select(values => values.Count)
+                .SequenceEqual(example.Completions.Select(ids => ids.Count)))
                 throw new InvalidOperationException(
                     $"The reference log-probabilities of the example {example.Source ?? "without a source"} belong to other " +
                     "completions; set them to null, or compute them again.");

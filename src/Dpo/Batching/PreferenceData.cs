@@ -28,7 +28,8 @@ public sealed class PreferenceData : IDisposable
         foreach (var example in source)
         {
             if (TokenizedExampleFault.Of(example) is { } fault)
-                throw new InvalidInputException($"The example {example.Source ?? "without a source"} cannot be used, because {fault}.");
+                throw new InvalidInputException(
+                    $"The example {example.Source ?? "without a source"} cannot be used, because {fault}.");
         }
     }
 
@@ -125,7 +126,8 @@ public sealed class PreferenceData : IDisposable
         }
         return count <= int.MaxValue
             ? (int)count
-            : throw new InvalidInputException($"{epochs} epochs are more than {int.MaxValue} steps; give fewer epochs, or a number of steps.");
+            : throw new InvalidInputException(
+                $"{epochs} epochs are more than {int.MaxValue} steps; give fewer epochs, or a number of steps.");
     }
 
     /// <summary>Reads a batch that was planned.</summary>
@@ -180,7 +182,8 @@ public sealed class PreferenceData : IDisposable
         return new(examples.Zip(next, (example, other) =>
         {
             if (examples[other].Prompt.SequenceEqual(example.Prompt))
-                throw new InvalidInputException("All examples have the same prompt, so none has a completion of another; KTO needs several prompts.");
+                throw new InvalidInputException(
+                    "All examples have the same prompt, so none has a completion of another; KTO needs several prompts.");
             IReadOnlyList<int> foreign = [.. examples[other].Completions[0].Take(Math.Max(1, maxLength - example.Prompt.Count))];
             return example with
             {

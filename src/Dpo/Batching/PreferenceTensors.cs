@@ -58,6 +58,7 @@ public sealed record PreferenceTensors(
         Tensor Indices(List<long> indices) => DeviceCopy.Of([.. indices], device);
         return new PreferenceTensors(
             Indices(chosen), Indices(rejected), [.. rankings.Select(same => Indices(same.Value).view(-1, same.Key))],
-            Indices(desirable), Indices(undesirable), Indices(mismatched), scores is null ? null : DeviceCopy.Of([.. scores], device));
+            Indices(desirable), Indices(undesirable), Indices(mismatched),
+            scores is null ? null : DeviceCopy.Of([.. scores], device));
     }
 }

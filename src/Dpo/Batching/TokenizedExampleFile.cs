@@ -195,7 +195,8 @@ internal sealed class TokenizedExampleFile : IExampleSource
 
     private void Check(int index, Entry entry)
     {
-        if (entry.Start < Magic.Length || entry.Length < 1 || entry.Start > length - entry.Length || !entry.Summary.FitsInto(entry.Length))
+        if (entry.Start < Magic.Length || entry.Length < 1 || entry.Start > length - entry.Length
+            || !entry.Summary.FitsInto(entry.Length))
             throw Damaged(index);
     }
 

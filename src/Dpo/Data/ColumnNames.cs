@@ -84,21 +84,25 @@ internal sealed class ColumnNames
     /// them.</summary>
     public IEnumerable<string> Among(IReadOnlyCollection<string> present)
     {
-        var mayHide = fields.Length == 0 || !NamesPrompt && fields.Contains("chosen") && Of("chosen").Any(present.Contains) && PromptAmong(present).Count == 0;
+        var mayHide = fields.Length == 0
+            || !NamesPrompt && fields.Contains("chosen") && Of("chosen").Any(present.Contains) && PromptAmong(present).Count == 0;
         var isRead = FieldsAmong(present);
         return present.Where(column => mayHide || isRead.Contains(column));
     }
 
     /// <summary>Which of a row's or a table's columns no field is read from.</summary>
-    public IEnumerable<string> Ignored(IReadOnlyCollection<string> present) => fields.Length == 0 ? [] : present.Except(FieldsAmong(present));
+    public IEnumerable<string> Ignored(IReadOnlyCollection<string> present) =>
+        fields.Length == 0 ? [] : present.Except(FieldsAmong(present));
 
     private HashSet<string> FieldsAmong(IReadOnlyCollection<string> present) =>
         [.. fields.Where(field => field != Prompt).SelectMany(Of), .. PromptAmong(present), History];
 
-    private IReadOnlyList<string> PromptAmong(IReadOnlyCollection<string> present) => fields.Contains(Prompt) ? OfPrompt(present.Contains) : [];
+    private IReadOnlyList<string> PromptAmong(IReadOnlyCollection<string> present) =>
+        fields.Contains(Prompt) ? OfPrompt(present.Contains) : [];
 
     /// <summary>Whether a column is known by its name.</summary>
-    public bool IsField(string column) => Prompts.Any(columns => columns.Contains(column)) || fields.SelectMany(Of).Contains(column);
+    public bool IsField(string column) =>
+        Prompts.Any(columns => columns.Contains(column)) || fields.SelectMany(Of).Contains(column);
 
     /// <summary>The columns that the user named.</summary>
     public IEnumerable<string> Named => named.Values.SelectMany(columns => columns);
@@ -107,7 +111,8 @@ internal sealed class ColumnNames
     public void RequireIn(string path, IReadOnlyCollection<string> present)
     {
         if (Named.FirstOrDefault(column => !present.Contains(column)) is { } missing)
-            throw new InvalidInputException($"{path}: the file has no column '{missing}', which was named; it has {Quoted(present)}.");
+            throw new InvalidInputException(
+                $"{path}: the file has no column '{missing}', which was named; it has {Quoted(present)}.");
     }
 
     /// <summary>What is said where no row of a file has anything in a column that the user named.</summary>

@@ -12,7 +12,8 @@ internal static class CompletionIndices
         {
             var (chosen, rejected) = pairs[index];
             if (!IsWithin(chosen, completions) || !IsWithin(rejected, completions))
-                throw new ArgumentException($"The example has the pair ({chosen}, {rejected}), but {Has(completions)}.", nameof(pairs));
+                throw new ArgumentException(
+                    $"The example has the pair ({chosen}, {rejected}), but {Has(completions)}.", nameof(pairs));
         }
         return pairs;
     }
@@ -25,7 +26,8 @@ internal static class CompletionIndices
         foreach (var index in ranking ?? [])
         {
             if (!IsWithin(index, completions))
-                throw new ArgumentException($"The example ranks the completion {index}, but {Has(completions)}.", nameof(ranking));
+                throw new ArgumentException(
+                    $"The example ranks the completion {index}, but {Has(completions)}.", nameof(ranking));
             if (!ranked.Add(index))
                 throw new ArgumentException($"The example ranks the completion {index} twice.", nameof(ranking));
         }

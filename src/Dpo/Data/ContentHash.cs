@@ -29,7 +29,8 @@ internal static class ContentHash
             example.Prompt,
             example.Conversation is null ? "text" : "chat",
             .. Enumerable.Range(0, example.Completions.Count)
-                .Select(index => $"{(example.Scores is { } scores ? Number(scores[index]) : "")} {example.Labels?[index]} {Completion(index)}")
+                .Select(index =>
+                    $"{(example.Scores is { } scores ? Number(scores[index]) : "")} {example.Labels?[index]} {Completion(index)}")
                 .Order(StringComparer.Ordinal),
             .. example.Pairs.Select(pair => Of(Completion(pair.Chosen), Completion(pair.Rejected))).Order()
                 .Select(pair => pair.ToString(CultureInfo.InvariantCulture)),

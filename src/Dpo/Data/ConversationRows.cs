@@ -25,7 +25,8 @@ internal static class ConversationRows
             var common = ImplicitPrompt.CommonLength(chosen, rejected);
             prompt = chosen[..common];
             (chosen, rejected) = (chosen[common..], rejected[common..]);
-            if (stated is not null && !prompt.Any(message => message.Role == ChatMessage.User && message.Content == stated.Question))
+            if (stated is not null
+                && !prompt.Any(message => message.Role == ChatMessage.User && message.Content == stated.Question))
                 throw new BadRowException("the conversations do not begin with the prompt");
             if (stated is null && prompt.All(message => message.Role != ChatMessage.User))
                 StrayPrompt.Refuse(row, string.Join('\n', prompt.Select(message => message.Content)));
@@ -65,15 +66,17 @@ internal static class ConversationRows
     /// <summary>The messages of a prompt, behind what the system says.</summary>
     private static List<ChatMessage> Messages(RowPrompt prompt)
     {
-        var messages = (prompt.Messages is { } list ? Messages(list) : null) ?? throw new BadRowException($"'{prompt.Name}' is not a list of messages");
+        var messages = (prompt.Messages is { } list ? Messages(list) : null)
+            ?? throw new BadRowException($"'{prompt.Name}' is not a list of messages");
         return !string.IsNullOrWhiteSpace(prompt.System) && messages.All(message => message.Role != ChatMessage.System)
             ? [new ChatMessage(ChatMessage.System, prompt.System), .. messages]
             : messages;
     }
 
-    private static List<ChatMessage>? Messages(JsonElement list) => list.ValueKind == JsonValueKind.Array && list.GetArrayLength() > 0
-        ? [.. list.EnumerateArray().Select(message => new ChatMessage(message.Text("role"), message.Text("content")))]
-        : null;
+    private static List<ChatMessage>? Messages(JsonElement list) =>
+        list.ValueKind == JsonValueKind.Array && list.GetArrayLength() > 0
+            ? [.. list.EnumerateArray().Select(message => new ChatMessage(message.Text("role"), message.Text("content")))]
+            : null;
 
     private static string Json(List<ChatMessage> messages) =>
         JsonSerializer.Serialize(messages.Select(message => new { role = message.Role, content = message.Content }), Readable);

@@ -29,7 +29,9 @@ internal readonly record struct DataRow(JsonElement Json, ColumnNames Columns, J
 
     /// <summary>The value of a field; one that is missing makes a bad row.</summary>
     public JsonElement Get(string field) =>
-        TryGet(field, out var value) ? value : throw new BadRowException($"no field '{Columns.Of(field).FirstOrDefault() ?? field}'");
+        TryGet(field, out var value)
+            ? value
+            : throw new BadRowException($"no field '{Columns.Of(field).FirstOrDefault() ?? field}'");
 
     /// <summary>The text of a field; a field that is missing or no text makes a bad row.</summary>
     public string Text(string field)

@@ -5,7 +5,8 @@ internal static class FileKind
 {
     private static readonly (byte[] Mark, string Kind, string Remedy)[] Others =
     [
-        ([.. "PAR1"u8], "a Parquet file", "read it by the package Dpo.Parquet, and in the programs under a name that ends in .parquet"),
+        ([.. "PAR1"u8], "a Parquet file",
+            "read it by the package Dpo.Parquet, and in the programs under a name that ends in .parquet"),
         ([.. "ARROW1"u8], "an Arrow file", "write it as JSON Lines or Parquet"),
         ([0x1F, 0x8B], "compressed by gzip", "give it a name that ends in .gz"),
         ([0x28, 0xB5, 0x2F, 0xFD], "compressed by Zstandard", "decompress it, or compress it by gzip"),
@@ -33,7 +34,8 @@ internal static class FileKind
         if (ending.ToLowerInvariant() is ".csv" or ".tsv" && text.TrimStart(" \t\r\n"u8) is [not (byte)'{' and not (byte)'[', ..])
         {
             throw new InvalidInputException(
-                $"{window.Path}: the file is a table of separated values, not JSON; write it as JSON Lines, an object a line, or as Parquet.");
+                $"{window.Path}: the file is a table of separated values, not JSON; write it as JSON Lines, an object a line, " +
+                "or as Parquet.");
         }
     }
 }

@@ -76,7 +76,8 @@ internal sealed class FileWindow : IDisposable
             if (end == largest)
             {
                 throw new InvalidInputException(
-                    $"{Path}:{Number}: the row is longer than {longest:N0} bytes; give a file with one row a line, or an array of rows.");
+                    $"{Path}:{Number}: the row is longer than {longest:N0} bytes; give a file with one row a line, or an array " +
+                    "of rows.");
             }
             Array.Resize(ref buffer, (int)Math.Min(largest, 2L * end));
         }

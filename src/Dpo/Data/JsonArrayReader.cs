@@ -131,5 +131,7 @@ internal sealed class JsonArrayReader(FileWindow window)
     }
 
     private InvalidInputException Broken(string fault) =>
-        new($"{window.Path}:{window.Number}: the rows cannot be read on ({fault}); give one JSON array of objects, or one object a line.");
+        new(
+            $"{window.Path}:{window.Number}: the rows cannot be read on ({fault}); give one JSON array of objects, or one " +
+            "object a line.");
 }

@@ -37,12 +37,14 @@ internal static class JsonRows
             if (first is { Length: > 0 } && IsOpen([.. first, (byte)'\n', .. lines.Line.Span]) is not null)
             {
                 throw new InvalidInputException(
-                    $"{path}:{lines.Number}: the line goes on with the row in front of it; give one JSON object a line, or one array of objects.");
+                    $"{path}:{lines.Number}: the line goes on with the row in front of it; give one JSON object a line, or one " +
+                    "array of objects.");
             }
             if (comma is { } at && lines.Line.Span.TrimStart(" \t"u8) is [(byte)'{', ..])
             {
                 throw new InvalidInputException(
-                    $"{path}:{at}: the row ends with a comma, as in an array without its brackets; put [ and ] around the rows, or leave the commas out.");
+                    $"{path}:{at}: the row ends with a comma, as in an array without its brackets; put [ and ] around the " +
+                    "rows, or leave the commas out.");
             }
             comma = first is null && lines.Line.Span.TrimEnd(" \t"u8) is [.., (byte)'}', (byte)','] ? lines.Number : null;
             first = first is null && IsOpen(lines.Line.Span) == true ? lines.Line.ToArray() : [];
@@ -65,7 +67,8 @@ internal static class JsonRows
     }
 
     private static IEnumerable<T> Read<T>(
-        IEnumerable<JsonRow> rows, ColumnNames columns, DataReport report, BadRows badRows, Func<DataRow, RowMark, T> parse, object reading)
+        IEnumerable<JsonRow> rows, ColumnNames columns, DataReport report, BadRows badRows, Func<DataRow, RowMark, T> parse,
+        object reading)
         where T : class
     {
         const int lookedAt = 1000;
@@ -104,7 +107,8 @@ internal static class JsonRows
 
         void NoteIgnored(DataRow row)
         {
-            string[] present = [.. row.Json.EnumerateObject().Where(field => field.Value.ValueKind != JsonValueKind.Null).Select(field => field.Name)];
+            string[] present = [.. row.Json.EnumerateObject().Where(field => field.Value.ValueKind != JsonValueKind.Null)
+                .Select(field => field.Name)];
             var before = known.Count;
             known.UnionWith(present);
             if (known.Count > before)
@@ -144,7 +148,8 @@ internal static class JsonRows
     public static bool TryField(this JsonElement row, string name, out JsonElement value)
     {
         value = default;
-        return row.ValueKind == JsonValueKind.Object && row.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
+        return row.ValueKind == JsonValueKind.Object && row.TryGetProperty(name, out value)
+            && value.ValueKind != JsonValueKind.Null;
     }
 
     /// <summary>The text of a field; a field that is missing or no text makes a bad row.</summary>

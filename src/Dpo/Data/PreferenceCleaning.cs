@@ -17,7 +17,8 @@ public static class PreferenceCleaning
     /// and labels, in whatever order the completions stand. They are counted as "duplicate".</summary>
     /// <param name="examples">Examples, which are gone through one by one; 16 bytes are kept of each.</param>
     /// <param name="report">Counts those left out.</param>
-    public static IEnumerable<PreferenceExample> WithoutDuplicates(this IEnumerable<PreferenceExample> examples, DataReport report)
+    public static IEnumerable<PreferenceExample> WithoutDuplicates(
+        this IEnumerable<PreferenceExample> examples, DataReport report)
     {
         ArgumentNullException.ThrowIfNull(examples);
         ArgumentNullException.ThrowIfNull(report);
@@ -36,21 +37,24 @@ public static class PreferenceCleaning
     /// </summary>
     /// <param name="examples">Examples, which are all held in memory.</param>
     /// <param name="report">Counts the pairs left out; a ranked or scored example counts once.</param>
-    public static IEnumerable<PreferenceExample> WithoutContradictions(this IEnumerable<PreferenceExample> examples, DataReport report)
+    public static IEnumerable<PreferenceExample> WithoutContradictions(
+        this IEnumerable<PreferenceExample> examples, DataReport report)
     {
         ArgumentNullException.ThrowIfNull(examples);
         ArgumentNullException.ThrowIfNull(report);
         return WithoutContradictions(examples, report, new object());
     }
 
-    private static IEnumerable<PreferenceExample> WithoutContradictions(IEnumerable<PreferenceExample> examples, DataReport report, object cleaning)
+    private static IEnumerable<PreferenceExample> WithoutContradictions(
+        IEnumerable<PreferenceExample> examples, DataReport report, object cleaning)
     {
         PreferenceExample[] all = [.. examples];
         var pairs = all.SelectMany(example => example.Pairs.Select(pair => ContentHash.Of(example, pair))).ToHashSet();
         foreach (var (index, example) in all.Index())
         {
             report.Meet(example);
-            PreferencePair[] kept = [.. example.Pairs.Where(pair => !pairs.Contains(ContentHash.Of(example, new PreferencePair(pair.Rejected, pair.Chosen))))];
+            PreferencePair[] kept = [.. example.Pairs.Where(
+                pair => !pairs.Contains(ContentHash.Of(example, new PreferencePair(pair.Rejected, pair.Chosen))))];
             if (kept.Length == example.Pairs.Count)
             {
                 yield return example;
@@ -82,7 +86,8 @@ public static class PreferenceCleaning
     /// <summary>Keeps the examples for which a condition holds; what it remembers is new at each enumeration, what was counted is
     /// not.</summary>
     private static IEnumerable<PreferenceExample> Kept(
-        IEnumerable<PreferenceExample> examples, Func<Func<PreferenceExample, bool>> begin, string reason, DataReport report, object cleaning)
+        IEnumerable<PreferenceExample> examples, Func<Func<PreferenceExample, bool>> begin, string reason, DataReport report,
+        object cleaning)
     {
         var condition = begin();
         var index = 0L;
@@ -110,7 +115,8 @@ public static class PreferenceCleaning
         ArgumentNullException.ThrowIfNull(examples);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(testShare, 0);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(testShare, 1);
-        var parts = examples.ToLookup(example => Math.ScaleB((double)(ulong)ContentHash.Of($"{seed}", example.Prompt), -64) < testShare);
+        var parts = examples.ToLookup(
+            example => Math.ScaleB((double)(ulong)ContentHash.Of($"{seed}", example.Prompt), -64) < testShare);
         return ([.. parts[false]], [.. parts[true]]);
     }
 }

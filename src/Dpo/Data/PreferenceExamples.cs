@@ -15,7 +15,8 @@ public static class PreferenceExamples
     {
         ArgumentNullException.ThrowIfNull(examples);
         return examples
-            .GroupBy(example => (example.Prompt, IsChat: example.Conversation is not null, Alone: IsMoreThanPairs(example) ? example : null))
+            .GroupBy(example => (
+                example.Prompt, IsChat: example.Conversation is not null, Alone: IsMoreThanPairs(example) ? example : null))
             .Select(group => group.Key.Alone ?? Merge(group));
     }
 

@@ -38,15 +38,17 @@ public static class PreferenceFile
         ArgumentNullException.ThrowIfNull(report);
         var first = new DataReport();
         var format = JsonRows.Read(rows, columns, first, badRows, (row, _) => FormatOf(row, badRows)).FirstOrDefault()
-            ?? throw new InvalidInputException($"{path}: there is no row that can be read{(first.Read > 0 ? $" ({first})" : "")}; {Formats}");
+            ?? throw new InvalidInputException(
+                $"{path}: there is no row that can be read{(first.Read > 0 ? $" ({first})" : "")}; {Formats}");
         var examples = JsonRows.Read(rows, columns, report, badRows, format.Parse);
         return format.Grouped ? examples.GroupByPrompt() : examples;
     }
 
     private const string Formats =
-        "give rows with 'prompt', 'chosen' and 'rejected' (texts or lists of messages; where 'prompt' is missing, it is what both have in common), with " +
-        "'prompt', 'completions' and 'ranking' or 'scores', or with 'prompt', 'completion' and 'label'; HH transcripts with 'chosen' and 'rejected'; or " +
-        "summary comparisons with 'info', 'summaries' and 'choice' or with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
+        "give rows with 'prompt', 'chosen' and 'rejected' (texts or lists of messages; where 'prompt' is missing, it is what " +
+        "both have in common), with 'prompt', 'completions' and 'ranking' or 'scores', or with 'prompt', 'completion' and " +
+        "'label'; HH transcripts with 'chosen' and 'rejected'; or summary comparisons with 'info', 'summaries' and 'choice' or " +
+        "with 'input_text', 'candidate_0', 'candidate_1' and 'choice'.";
 
     private static Format FormatOf(DataRow row, BadRows badRows)
     {
@@ -56,14 +58,17 @@ public static class PreferenceFile
         // Either of them, so that a bad row does not have the good ones read as something else.
         if (prompt is not { IsStated: true } && (IsTranscript("chosen") || IsTranscript("rejected")))
             return new Format(HelpfulHarmlessTranscripts.Parse, Grouped: true);
-        if (prompt is null && row.TryGet("chosen", out var chosen) && chosen.ValueKind is not (JsonValueKind.String or JsonValueKind.Array))
+        if (prompt is null && row.TryGet("chosen", out var chosen)
+            && chosen.ValueKind is not (JsonValueKind.String or JsonValueKind.Array))
             throw new BadRowException("'chosen' is not a text");
         if (prompt is { IsStated: true } || row.Has("chosen") || row.Has("completion") || row.Has("completions"))
             return new Format(PreferenceJsonLines.Parse);
         if (row.Has("summaries") || row.Has("info") || row.Has("input_text"))
             return new Format(SummaryComparisons.Parse);
         const string unknown = "the row has none of the fields of a known format";
-        throw badRows == BadRows.Refuse ? new InvalidInputException($"{row.Origin.Place}: {unknown}; {Formats}") : new BadRowException(unknown);
+        throw badRows == BadRows.Refuse
+            ? new InvalidInputException($"{row.Origin.Place}: {unknown}; {Formats}")
+            : new BadRowException(unknown);
     }
 
     private sealed record Format(Func<DataRow, RowMark, PreferenceExample> Parse, bool Grouped = false);

@@ -105,8 +105,9 @@ public static class PreferenceJsonLines
 
     /// <summary>Whether both texts begin with a prompt that stands beside them under the name that another set gives
     /// it.</summary>
-    private static bool IsWithin(RowPrompt prompt, string chosen, string rejected) => !prompt.IsStated && prompt.Text is { Length: > 0 } text
-        && chosen.StartsWith(text, StringComparison.Ordinal) && rejected.StartsWith(text, StringComparison.Ordinal);
+    private static bool IsWithin(RowPrompt prompt, string chosen, string rejected) =>
+        !prompt.IsStated && prompt.Text is { Length: > 0 } text
+            && chosen.StartsWith(text, StringComparison.Ordinal) && rejected.StartsWith(text, StringComparison.Ordinal);
 
     private static PreferenceExample WithoutPrompt(DataRow row, string chosen, string rejected)
     {

@@ -12,7 +12,8 @@ internal static class RatedRows
     /// <summary>Adds the scores of a row's pair, where it has them.</summary>
     public static PreferenceExample Scored(PreferenceExample pair, DataRow row)
     {
-        var (hasChosen, hasRejected) = (row.TryGet("score_chosen", out var chosen), row.TryGet("score_rejected", out var rejected));
+        var (hasChosen, hasRejected) = (
+            row.TryGet("score_chosen", out var chosen), row.TryGet("score_rejected", out var rejected));
         if (hasChosen != hasRejected)
             throw new BadRowException(hasChosen ? "no field 'score_rejected'" : "no field 'score_chosen'");
         return hasChosen ? pair with { Scores = [Number(chosen, "score_chosen"), Number(rejected, "score_rejected")] } : pair;
@@ -48,7 +49,8 @@ internal static class RatedRows
         bool Better(int one, int two) => ranking is null ? scores![one] > scores[two] : places[one] < places[two];
         var indices = Enumerable.Range(0, completions.Count);
         PreferencePair[] pairs =
-            [.. from chosen in indices from rejected in indices where Better(chosen, rejected) select new PreferencePair(chosen, rejected)];
+            [.. from chosen in indices from rejected in indices
+                where Better(chosen, rejected) select new PreferencePair(chosen, rejected)];
         if (pairs.Length == 0)
             throw new BadRowException("all completions have one score");
         return example with { Pairs = pairs, Ranking = ranking, Scores = scores };
@@ -69,7 +71,9 @@ internal static class RatedRows
         if (prompt.Messages is not null)
             return ConversationRows.Read(row, completions);
         string[] texts = [.. completions.Select(item =>
-            item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new BadRowException("a completion is not a text"))];
+            item.ValueKind == JsonValueKind.String
+                ? item.GetString()!
+                : throw new BadRowException("a completion is not a text"))];
         return texts.Any(string.IsNullOrWhiteSpace)
             ? throw new BadRowException("empty completion")
             : new PreferenceExample(prompt.Text, texts, []) { Source = row.Source };

@@ -32,7 +32,9 @@ public static class ReviewFile
         ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(report);
         var names = ColumnNames.OfReviews(columns);
-        return Directory.Exists(path) ? ReadFolder(path, report, badRows, new object()) : JsonRows.Read(JsonRows.Of(path), names, report, badRows, Parse);
+        return Directory.Exists(path)
+            ? ReadFolder(path, report, badRows, new object())
+            : JsonRows.Read(JsonRows.Of(path), names, report, badRows, Parse);
     }
 
     internal static Review Parse(DataRow row, RowMark mark)

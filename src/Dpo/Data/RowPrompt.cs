@@ -32,9 +32,12 @@ internal sealed class RowPrompt(JsonElement row, ColumnNames names, IReadOnlyLis
     private string Joined(IEnumerable<string> parts)
     {
         // Without them the prompt would be another.
-        var hasTurns = row.TryField(ColumnNames.History, out var turns) && turns.ValueKind == JsonValueKind.Array && turns.GetArrayLength() > 0;
+        var hasTurns = row.TryField(ColumnNames.History, out var turns) && turns.ValueKind == JsonValueKind.Array
+            && turns.GetArrayLength() > 0;
         if (hasTurns && !names.NamesPrompt)
-            throw new BadRowException("'history' holds earlier turns, which are not read (give chats as lists of messages, or name the prompt's column)");
+            throw new BadRowException(
+                "'history' holds earlier turns, which are not read (give chats as lists of messages, or name the prompt's " +
+                "column)");
         string[] present = [.. parts.Where(part => row.TryField(part, out _))];
         if (present.Length == 0 && parts.FirstOrDefault() is { } missing)
             throw new BadRowException($"no field '{missing}'");

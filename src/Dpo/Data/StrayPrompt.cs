@@ -9,18 +9,19 @@ internal static partial class StrayPrompt
 {
     private static readonly HashSet<string> Likely =
     [
-        "prompt", "prompts", "question", "instruction", "instructions", "query", "input", "inputs", "context", "history", "user", "human",
-        "problem", "task", "post", "article", "document", "passage", "dialogue", "dialog", "conversation", "conversations", "message",
-        "messages", "request", "system", "text", "content", "title", "turns",
+        "prompt", "prompts", "question", "instruction", "instructions", "query", "input", "inputs", "context", "history", "user",
+        "human", "problem", "task", "post", "article", "document", "passage", "dialogue", "dialog", "conversation",
+        "conversations", "message", "messages", "request", "system", "text", "content", "title", "turns",
     ];
 
     private static readonly HashSet<string> Unlikely =
     [
-        "id", "ids", "uid", "uuid", "hash", "source", "model", "models", "name", "category", "type", "kind", "rationale", "reason", "reasons",
-        "reasoning", "explanation", "critique", "feedback", "comment", "comments", "note", "notes", "judge", "judgement", "judgment", "rating",
-        "ratings", "score", "scores", "label", "labels", "meta", "metadata", "language", "lang", "date", "time", "timestamp", "split", "dataset",
-        "license", "url", "tag", "tags", "topic", "subset", "annotator", "worker", "margin", "chosen", "rejected", "response", "responses",
-        "completion", "completions", "answer", "answers", "output", "outputs", "generation", "generations", "status", "difficulty",
+        "id", "ids", "uid", "uuid", "hash", "source", "model", "models", "name", "category", "type", "kind", "rationale",
+        "reason", "reasons", "reasoning", "explanation", "critique", "feedback", "comment", "comments", "note", "notes", "judge",
+        "judgement", "judgment", "rating", "ratings", "score", "scores", "label", "labels", "meta", "metadata", "language",
+        "lang", "date", "time", "timestamp", "split", "dataset", "license", "url", "tag", "tags", "topic", "subset", "annotator",
+        "worker", "margin", "chosen", "rejected", "response", "responses", "completion", "completions", "answer", "answers",
+        "output", "outputs", "generation", "generations", "status", "difficulty",
     ];
 
     /// <summary>Makes a bad row of one that has a column that may be the prompt, unless the user said that there is
@@ -43,7 +44,8 @@ internal static partial class StrayPrompt
     }
 
     /// <summary>Whether a column may hold a prompt, or a part of one, by its name alone.</summary>
-    public static bool MayBe(string name) => Words(name) is var words && !(words is [.., var last] && Unlikely.Contains(last)) && words.Any(Likely.Contains);
+    public static bool MayBe(string name) =>
+        Words(name) is var words && !(words is [.., var last] && Unlikely.Contains(last)) && words.Any(Likely.Contains);
 
     /// <summary>Whether a column may hold a prompt, or a part of one.</summary>
     /// <param name="name">The column.</param>
@@ -57,7 +59,8 @@ internal static partial class StrayPrompt
         if (MayBe(name))
             return value.ValueKind is JsonValueKind.Array or JsonValueKind.Object || Says(value, common);
         // A name that says nothing, with a text of several words.
-        return !words.Any(Unlikely.Contains) && Says(value, common) && value.GetString()!.AsSpan().Trim().IndexOfAny(" \t\r\n") >= 0;
+        return !words.Any(Unlikely.Contains) && Says(value, common)
+            && value.GetString()!.AsSpan().Trim().IndexOfAny(" \t\r\n") >= 0;
     }
 
     private static string[] Words(string name) => [.. Word().Matches(name).Select(word => word.Value.ToLowerInvariant())];

@@ -48,7 +48,8 @@ internal static class AtomicFile
         var folder = FolderOf(path);
         if (!Directory.Exists(folder))
             return;
-        foreach (var file in new DirectoryInfo(folder).EnumerateFiles("*" + Suffix).Where(file => IsTemporary(file.Name, Path.GetFileName(path))))
+        foreach (var file in new DirectoryInfo(folder).EnumerateFiles("*" + Suffix)
+            .Where(file => IsTemporary(file.Name, Path.GetFileName(path))))
         {
             try
             {

@@ -25,7 +25,8 @@ internal sealed class CompanionFiles
         string[] more = Directory.Exists(templates) ? Directory.GetFiles(templates, "*.jinja") : [];
         return Read(folder,
         [
-            "chat_template.jinja", "chat_template.json", "tokenizer.model", .. more.Select(file => Path.Combine(TemplatesFolder, Path.GetFileName(file))),
+            "chat_template.jinja", "chat_template.json", "tokenizer.model",
+            .. more.Select(file => Path.Combine(TemplatesFolder, Path.GetFileName(file))),
         ]);
     }
 

@@ -46,7 +46,8 @@ public sealed class FolderLock : IDisposable
         }
         catch (IOException e) when (IsHeld(e))
         {
-            throw new InvalidInputException($"{folder} is being written to by another run; wait for its end, or give another folder.", e);
+            throw new InvalidInputException(
+                $"{folder} is being written to by another run; wait for its end, or give another folder.", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -60,7 +61,8 @@ public sealed class FolderLock : IDisposable
     public void RequireHeld()
     {
         if (!File.Exists(file.Name))
-            throw new IOException($"{folder} was removed or renamed while it was being written to; what it held is no longer there.");
+            throw new IOException(
+                $"{folder} was removed or renamed while it was being written to; what it held is no longer there.");
     }
 
     /// <summary>Whether a file could not be opened because it is open elsewhere, as Linux, macOS and Windows say it.</summary>

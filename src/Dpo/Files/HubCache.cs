@@ -27,12 +27,15 @@ internal static class HubCache
         var cache = Folder(environment ?? Environment.GetEnvironmentVariable);
         var entry = Path.Combine(cache, "models--" + string.Join("--", parts));
         var reference = Path.Combine(entry, "refs", "main");
-        var commit = File.Exists(reference) ? Encoding.UTF8.GetString(RegularFile.ReadAllBytes(reference, LongestReference)).Trim() : null;
-        if (commit is not null && IsName(commit) && Path.Combine(entry, "snapshots", commit) is var snapshot && Directory.Exists(snapshot))
+        var commit = File.Exists(reference)
+            ? Encoding.UTF8.GetString(RegularFile.ReadAllBytes(reference, LongestReference)).Trim()
+            : null;
+        if (commit is not null && IsName(commit) && Path.Combine(entry, "snapshots", commit) is var snapshot
+            && Directory.Exists(snapshot))
             return snapshot;
         throw new InvalidInputException(
-            $"{model}: there is no such folder, and the Hugging Face cache {cache} holds no such model; give a model folder, or " +
-            $"download the model with `hf download {model}`.");
+            $"{model}: there is no such folder, and the Hugging Face cache {cache} holds no such model; give a model folder, " +
+            $"or download the model with `hf download {model}`.");
     }
 
     private static string Folder(Func<string, string?> environment)
@@ -40,10 +43,13 @@ internal static class HubCache
         string? Variable(string name) => environment(name) is { Length: > 0 } value ? value : null;
         var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
         return Variable("HF_HUB_CACHE")
-            ?? Path.Combine(Variable("HF_HOME") ?? Path.Combine(Variable("XDG_CACHE_HOME") ?? Path.Combine(home, ".cache"), "huggingface"), "hub");
+            ?? Path.Combine(
+                Variable("HF_HOME") ?? Path.Combine(Variable("XDG_CACHE_HOME") ?? Path.Combine(home, ".cache"), "huggingface"),
+                "hub");
     }
 
     /// <summary>Whether this can be a part of a name on the hub; no path goes up or down through one.</summary>
     private static bool IsName(string part) =>
-        part.Length is > 0 and <= 96 && part.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') && char.IsAsciiLetterOrDigit(part[0]);
+        part.Length is > 0 and <= 96 && part.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.')
+            && char.IsAsciiLetterOrDigit(part[0]);
 }

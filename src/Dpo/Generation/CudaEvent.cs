@@ -10,7 +10,8 @@ internal sealed unsafe class CudaEvent : IDisposable
 {
     private const uint WithoutTiming = 2;
 
-    private static readonly Lazy<nint> driver = new(() => NativeLibrary.Load(OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1"));
+    private static readonly Lazy<nint> driver = new(
+        () => NativeLibrary.Load(OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1"));
 
     private readonly int gpu;
     private nint handle;

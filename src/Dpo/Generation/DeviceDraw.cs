@@ -17,7 +17,8 @@ internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable)
             return Draw(logits, uniforms, null);
 
         var longest = sequences.Max(sequence => sequence?.Seen.Count() ?? 1);
-        var seen = DeviceCopy.Of([.. sequences.SelectMany(sequence => Padded(sequence, longest))], logits.device).view(-1, longest);
+        var seen = DeviceCopy.Of([.. sequences.SelectMany(sequence => Padded(sequence, longest))], logits.device)
+            .view(-1, longest);
         return Draw(logits, uniforms, last is null ? seen : cat([seen, last.unsqueeze(1)], 1));
 
         // What falls on a token twice falls on it once.
@@ -51,7 +52,8 @@ internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable)
     private Tensor Penalized(Tensor logits, Tensor seen)
     {
         var scores = logits.gather(1, seen).to(float64);
-        var penalized = where(scores.Below(0), scores.Times(options.RepetitionPenalty), scores.DividedBy(options.RepetitionPenalty));
+        var penalized = where(
+            scores.Below(0), scores.Times(options.RepetitionPenalty), scores.DividedBy(options.RepetitionPenalty));
         return logits.scatter(1, seen, penalized.to(float32));
     }
 
@@ -90,7 +92,8 @@ internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable)
     {
         // Neighbours in fp32 differ by more than 2⁻²⁵ of their size, which is 2²⁰ ids; the least of them but 0 is 2⁻¹⁴⁹.
         var keys = scores.to(float64);
-        var less = keys.abs().AtMost(float.MaxValue).MultiplyInPlace(1.0 / (1L << 45)).AddInPlace(Math.ScaleB(1, -200)).mul_(HeldScalars.Range(scores.shape[1], scores.device));
+        var less = keys.abs().AtMost(float.MaxValue).MultiplyInPlace(1.0 / (1L << 45)).AddInPlace(Math.ScaleB(1, -200))
+            .mul_(HeldScalars.Range(scores.shape[1], scores.device));
         return keys.sub_(less);
     }
 

@@ -16,7 +16,8 @@ namespace Dpo.Generation;
 /// <param name="ahead">Prompts are read for so many completions at least.</param>
 /// <param name="cancellationToken">Looked at before prompts are read.</param>
 internal sealed class PromptQueue(
-    TransformerModel model, OutputHead head, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts, int samples, int ahead, CancellationToken cancellationToken)
+    TransformerModel model, OutputHead head, CachedAttention cache, IReadOnlyList<IReadOnlyList<int>> prompts, int samples,
+    int ahead, CancellationToken cancellationToken)
 {
     /// <summary>Prompts are read in parts of about so many tokens, which bounds the memory of activations.</summary>
     private const int PromptTokens = 4096;
@@ -56,7 +57,8 @@ internal sealed class PromptQueue(
             cancellationToken.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var tokens = 0;
-            var part = prompts.Take(readCount..end).TakeWhile((prompt, index) => (tokens += prompt.Count) <= PromptTokens || index == 0).ToArray();
+            var part = prompts.Take(readCount..end)
+                .TakeWhile((prompt, index) => (tokens += prompt.Count) <= PromptTokens || index == 0).ToArray();
             int[] rows = [.. part.Select(prompt => cache.Prompts.Add(prompt.Count))];
             var logits = Logits(part, rows).unbind(0);
             foreach (var (index, prompt) in part.Index())

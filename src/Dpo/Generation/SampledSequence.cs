@@ -18,9 +18,11 @@ internal sealed class SampledSequence
     private int draws;
 
     public SampledSequence(
-        SampledPrompt prompt, int sampleIndex, SamplingOptions options, IReadOnlyList<int> endOfTextIds, TextTokenizer? tokenizer, Action<GeneratedToken>? onToken)
+        SampledPrompt prompt, int sampleIndex, SamplingOptions options, IReadOnlyList<int> endOfTextIds, TextTokenizer? tokenizer,
+        Action<GeneratedToken>? onToken)
     {
-        (this.prompt, this.sampleIndex, this.options, this.endOfTextIds, this.onToken) = (prompt, sampleIndex, options, endOfTextIds, onToken);
+        (this.prompt, this.sampleIndex, this.options, this.endOfTextIds, this.onToken) = (
+            prompt, sampleIndex, options, endOfTextIds, onToken);
         text = tokenizer is null ? null : new CompletionText(tokenizer, options.StopStrings);
     }
 

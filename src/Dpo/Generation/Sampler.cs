@@ -37,8 +37,8 @@ public static class Sampler
     /// <exception cref="ArgumentException">An option is outside its range.</exception>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
     public static IReadOnlyList<SampledCompletion> Sample(
-        CausalLanguageModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null, TextTokenizer? tokenizer = null,
-        Action<GeneratedToken>? onToken = null, CancellationToken cancellationToken = default)
+        CausalLanguageModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions? options = null,
+        TextTokenizer? tokenizer = null, Action<GeneratedToken>? onToken = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
@@ -80,12 +80,14 @@ public static class Sampler
 
     /// <summary>Refuses what cannot be sampled.</summary>
     /// <returns>Entries of the model's vocabulary; 0 where there is no prompt.</returns>
-    internal static int Check(CausalLanguageModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer)
+    internal static int Check(
+        CausalLanguageModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer)
     {
         if (options.StopStrings.Count > 0 && tokenizer is null)
             throw new InvalidInputException("Stop strings are found in text, but no tokenizer was given; give the model's.");
         if (prompts.Index().FirstOrDefault(prompt => prompt.Item.Count == 0, (Index: -1, [])) is { Index: >= 0 } empty)
-            throw new InvalidInputException($"Prompt {empty.Index} has no token to continue from; begin it with one, such as the end-of-text token.");
+            throw new InvalidInputException(
+                $"Prompt {empty.Index} has no token to continue from; begin it with one, such as the end-of-text token.");
         if (prompts.Count == 0)
             return 0;
         var vocabularySize = (int)VocabularyCount.Of(model, () => new ExampleLengths(prompts[0].Count, [1]));
@@ -93,10 +95,12 @@ public static class Sampler
         {
             if (prompt.Where(id => id < 0 || id >= vocabularySize).Take(1).ToArray() is [var outside])
                 throw new InvalidInputException(
-                    $"Prompt {index} holds the token {outside}, but the model's vocabulary has {vocabularySize} entries; use the model's tokenizer.");
+                    $"Prompt {index} holds the token {outside}, but the model's vocabulary has {vocabularySize} entries; use " +
+                    "the model's tokenizer.");
             if ((long)prompt.Count + options.MaxNewTokens > model.MaxPositions)
                 throw new InvalidInputException(
-                    $"Prompt {index} has {prompt.Count} tokens, which with {options.MaxNewTokens} new ones exceed the model's {model.MaxPositions} positions; shorten either.");
+                    $"Prompt {index} has {prompt.Count} tokens, which with {options.MaxNewTokens} new ones exceed the model's " +
+                    $"{model.MaxPositions} positions; shorten either.");
         }
         return vocabularySize;
     }

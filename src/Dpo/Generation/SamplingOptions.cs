@@ -51,15 +51,18 @@ public sealed record SamplingOptions
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxNewTokens, 1);
         if (!(Temperature >= 0 && double.IsFinite(Temperature)))
-            throw new ArgumentOutOfRangeException(nameof(Temperature), Temperature, "The temperature must be a finite number of at least 0.");
+            throw new ArgumentOutOfRangeException(
+                nameof(Temperature), Temperature, "The temperature must be a finite number of at least 0.");
         ArgumentOutOfRangeException.ThrowIfLessThan(TopK ?? 1, 1, nameof(TopK));
         if (!(TopP is > 0 and <= 1))
             throw new ArgumentOutOfRangeException(nameof(TopP), TopP, "The probability of top-p must be above 0 and at most 1.");
         if (!(RepetitionPenalty > 0 && double.IsFinite(RepetitionPenalty)))
-            throw new ArgumentOutOfRangeException(nameof(RepetitionPenalty), RepetitionPenalty, "The repetition penalty must be a finite number above 0.");
+            throw new ArgumentOutOfRangeException(
+                nameof(RepetitionPenalty), RepetitionPenalty, "The repetition penalty must be a finite number above 0.");
         ArgumentOutOfRangeException.ThrowIfLessThan(SamplesPerPrompt, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
         if (StopStrings.Any(string.IsNullOrEmpty))
-            throw new ArgumentException("A stop string is empty, and would end every completion before it begins.", nameof(StopStrings));
+            throw new ArgumentException(
+                "A stop string is empty, and would end every completion before it begins.", nameof(StopStrings));
     }
 }

@@ -41,7 +41,8 @@ internal sealed class SamplingRun : IDisposable
         TransformerModel model, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer,
         Action<GeneratedToken>? onToken, CancellationToken cancellationToken)
     {
-        (this.model, this.options, this.tokenizer, this.onToken, this.cancellationToken) = (model, options, tokenizer, onToken, cancellationToken);
+        (this.model, this.options, this.tokenizer, this.onToken, this.cancellationToken) = (
+            model, options, tokenizer, onToken, cancellationToken);
         onDevice = DeviceStrategies.AreForSampling(model.Device);
         endOfTextIds = options.EndOfTextIds ?? tokenizer?.StopIds ?? [];
         generations = new SampledCompletion[prompts.Count * options.SamplesPerPrompt];
@@ -51,8 +52,10 @@ internal sealed class SamplingRun : IDisposable
         draw = onDevice ? new DeviceDraw(options, drawable) : new HostDraw(options, drawable);
         weights = new HeldWeights(model);
         cache = new CachedAttention(
-            model.LayerCount, count, prompts.Max(prompt => prompt.Count), options.MaxNewTokens - 1, options.SamplesPerPrompt > 1, model.Device);
-        queue = new PromptQueue(model, weights.Head, cache, prompts, options.SamplesPerPrompt, count / PartReadAhead, cancellationToken);
+            model.LayerCount, count, prompts.Max(prompt => prompt.Count), options.MaxNewTokens - 1, options.SamplesPerPrompt > 1,
+            model.Device);
+        queue = new PromptQueue(
+            model, weights.Head, cache, prompts, options.SamplesPerPrompt, count / PartReadAhead, cancellationToken);
     }
 
     /// <summary>Places that were computed, of all steps together. The first token of a completion follows from its prompt, and
@@ -106,7 +109,8 @@ internal sealed class SamplingRun : IDisposable
     {
         var values = tokens.Read();
         var count = values.Length / 2;
-        int[] told = [.. Enumerable.Range(0, count).Where(place => tokens.Sequences[place] is not null).OrderBy(place => tokens.Sequences[place]!.Index)];
+        int[] told = [.. Enumerable.Range(0, count).Where(place => tokens.Sequences[place] is not null)
+            .OrderBy(place => tokens.Sequences[place]!.Index)];
         if (!told.All(place => double.IsFinite(values[count + place])))
             throw Sampler.NotFinite();
         foreach (var place in told)
@@ -132,7 +136,8 @@ internal sealed class SamplingRun : IDisposable
             return false;
 
         using var scope = NewDisposeScope();
-        SampledSequence[] sequences = [.. begun.Select(next => new SampledSequence(next.Prompt, next.Sample, options, endOfTextIds, tokenizer, onToken))];
+        SampledSequence[] sequences =
+            [.. begun.Select(next => new SampledSequence(next.Prompt, next.Sample, options, endOfTextIds, tokenizer, onToken))];
         var (at, moves) = places.CloseRanks(sequences);
         if (moves.Length > 0)
             cache.Move(moves);
@@ -152,7 +157,8 @@ internal sealed class SamplingRun : IDisposable
         foreach (var (index, place) in at.Index())
             from[place] = of.Length + index;
         var all = of.Concat(sequences).ToArray();
-        var arranged = cat(values, 1).index_select(1, DeviceCopy.Of([.. from.Select(place => (long)place)], values[0].device)).MoveToOuterDisposeScope();
+        var arranged = cat(values, 1).index_select(1, DeviceCopy.Of([.. from.Select(place => (long)place)], values[0].device))
+            .MoveToOuterDisposeScope();
         drawn?.Dispose();
         drawn = new DrawnTokens(arranged, from.Select(place => all[place]));
         return begun.Count > 0;

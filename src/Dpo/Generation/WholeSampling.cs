@@ -19,8 +19,8 @@ internal static class WholeSampling
     /// <param name="onToken">Called for every token, or null.</param>
     /// <param name="cancellationToken">Looked at before every step.</param>
     public static SampledCompletion[] Complete(
-        CausalLanguageModel model, int vocabularySize, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options, TextTokenizer? tokenizer,
-        Action<GeneratedToken>? onToken, CancellationToken cancellationToken)
+        CausalLanguageModel model, int vocabularySize, IReadOnlyList<IReadOnlyList<int>> prompts, SamplingOptions options,
+        TextTokenizer? tokenizer, Action<GeneratedToken>? onToken, CancellationToken cancellationToken)
     {
         var endOfTextIds = options.EndOfTextIds ?? tokenizer?.StopIds ?? [];
         var draw = new HostDraw(options, DrawableIds.Of(vocabularySize, tokenizer));
@@ -57,7 +57,8 @@ internal static class WholeSampling
         var sequences = running.ConvertAll(sequence => sequence.Seen.ToArray());
         // A completion of one token, whose prediction is what the next is drawn from.
         var layout = new SequenceLayout([.. sequences.Select(tokens => new ExampleLengths(tokens.Length, [1]))]);
-        var hidden = model.call(DeviceCopy.Of([.. sequences.SelectMany(tokens => tokens.Select(id => (long)id))], model.Device), layout);
+        var hidden = model.call(
+            DeviceCopy.Of([.. sequences.SelectMany(tokens => tokens.Select(id => (long)id))], model.Device), layout);
         var rows = hidden.index_select(0, DeviceCopy.Of(layout.PredictingRows, model.Device));
         var logits = model.Head.Weight is null ? rows.to(float32) : model.Head.Logits(rows);
         return [.. draw.Draw(logits, running, last: null).data<double>()];

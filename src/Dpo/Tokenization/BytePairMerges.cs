@@ -21,7 +21,8 @@ internal sealed class BytePairMerges
     /// <param name="vocabulary">The ids of tokens.</param>
     /// <param name="merges">Pairs of tokens of the vocabulary whose joined spelling it holds too, the first ones first.</param>
     /// <param name="bytes">The ids of the 256 bytes, for characters that are not in the vocabulary.</param>
-    public BytePairMerges(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<(string Left, string Right)> merges, int[] bytes)
+    public BytePairMerges(
+        IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<(string Left, string Right)> merges, int[] bytes)
     {
         ids = new Dictionary<string, int>(vocabulary, StringComparer.Ordinal);
         idsBySpan = ids.GetAlternateLookup<ReadOnlySpan<char>>();

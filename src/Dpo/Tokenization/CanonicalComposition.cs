@@ -24,7 +24,8 @@ internal static class CanonicalComposition
 
     static CanonicalComposition()
     {
-        using var stream = typeof(CanonicalComposition).Assembly.GetManifestResourceStream("Dpo.Tokenization.CanonicalCharacters.txt")!;
+        using var stream =
+            typeof(CanonicalComposition).Assembly.GetManifestResourceStream("Dpo.Tokenization.CanonicalCharacters.txt")!;
         using var lines = new StreamReader(stream);
         while (lines.ReadLine() is { } line)
         {

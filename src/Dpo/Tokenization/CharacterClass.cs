@@ -25,7 +25,8 @@ internal sealed class CharacterClass
     }
 
     /// <summary>White space as Unicode defines it: all separators, and the controls that end or move a line.</summary>
-    public static (uint Categories, (int First, int Last)[] Ranges) WhiteSpace { get; } = (CategoriesOf("Z")!.Value, [(9, 13), (0x85, 0x85)]);
+    public static (uint Categories, (int First, int Last)[] Ranges) WhiteSpace { get; } =
+        (CategoriesOf("Z")!.Value, [(9, 13), (0x85, 0x85)]);
 
     /// <summary>The bits of a category's name, such as <c>L</c> or <c>Lu</c>; null where there is no such category.</summary>
     public static uint? CategoriesOf(string name)

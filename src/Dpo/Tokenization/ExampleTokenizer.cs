@@ -54,7 +54,8 @@ public sealed class ExampleTokenizer
             throw new InvalidInputException(
                 $"The maximum length is {maxLength}, but it must be at least 2: one token of prompt and one of completion.");
         }
-        if (truncation is (Truncation.PaperKeepPromptEnd or Truncation.PaperKeepPromptStart) && (maxPromptLength < 1 || maxPromptLength >= maxLength))
+        if (truncation is (Truncation.PaperKeepPromptEnd or Truncation.PaperKeepPromptStart)
+            && (maxPromptLength < 1 || maxPromptLength >= maxLength))
         {
             throw new InvalidInputException(
                 $"The maximum prompt length is {maxPromptLength}, but it must be from 1 to {maxLength - 1}, one less than the " +
@@ -117,7 +118,8 @@ public sealed class ExampleTokenizer
                 report.Drop(reason, example.Source, example.RowCount);
             return null;
         }
-        if (example.Conversation is { } chat && ChatTemplate?.Knows(chat.Completions.SelectMany(messages => messages).Concat(chat.Prompt)) == false)
+        if (example.Conversation is { } chat
+            && ChatTemplate?.Knows(chat.Completions.SelectMany(messages => messages).Concat(chat.Prompt)) == false)
             return Drop(UnknownRole);
         var (prompt, completions) = Encode(example);
         report.BeginningOfText ??= beginning;
@@ -139,10 +141,13 @@ public sealed class ExampleTokenizer
             completions = [.. completions.Select(ids => ids.Count <= room ? ids : [.. ids.Take(room)])];
         }
         var cut = whole - prompt.Count - completions.Sum(completion => completion.Count);
-        PreferencePair[] pairs = [.. example.Pairs.Where(pair => !completions[pair.Chosen].SequenceEqual(completions[pair.Rejected]))];
+        PreferencePair[] pairs =
+            [.. example.Pairs.Where(pair => !completions[pair.Chosen].SequenceEqual(completions[pair.Rejected]))];
         // Of a ranking or scores nothing can be left out.
         var isWhole = example.Ranking is not null || example.Scores is not null;
-        var lost = pairs.Length == example.Pairs.Count ? 0 : isWhole || pairs.Length == 0 ? example.RowCount : example.Pairs.Count - pairs.Length;
+        var lost = pairs.Length == example.Pairs.Count
+            ? 0
+            : isWhole || pairs.Length == 0 ? example.RowCount : example.Pairs.Count - pairs.Length;
         if (lost > 0 && isFirst)
             report.Drop(cut > 0 ? CutToIdentical : Identical, example.Source, lost);
         if (lost == example.RowCount)
@@ -164,14 +169,17 @@ public sealed class ExampleTokenizer
         {
             return (
                 Tokenizer.EncodePrompt(example.Prompt),
-                [.. example.Completions.Select(text => (int[])[.. Tokenizer.Encode(text, continues: true), Tokenizer.EndOfTextId])]);
+                [.. example.Completions.Select(
+                    text => (int[])[.. Tokenizer.Encode(text, continues: true), Tokenizer.EndOfTextId])]);
         }
         var template = ChatTemplate ?? throw new InvalidInputException(
-            $"{example.Source ?? "An example"}: the example holds the messages of a chat; name the chat template that the model was trained with.");
+            $"{example.Source ?? "An example"}: the example holds the messages of a chat; name the chat template that the " +
+            "model was trained with.");
         int[] end = template.EndsTurns ? [] : [Tokenizer.EndOfTextId];
         return (
             Tokenizer.EncodePrompt(template.Render(conversation.Prompt, generationPrompt: true)),
-            [.. conversation.Completions.Select(messages => (int[])[.. Tokenizer.Encode(template.RenderCompletion(messages), continues: true), .. end])]);
+            [.. conversation.Completions.Select(
+                messages => (int[])[.. Tokenizer.Encode(template.RenderCompletion(messages), continues: true), .. end])]);
     }
 
     private IReadOnlyList<int> CutPrompt(IReadOnlyList<int> ids)

@@ -97,7 +97,8 @@ internal sealed class SplitPatternParser
         var open = at;
         var close = pattern.IndexOf('}', at);
         var numbers = close < 0 ? [] : pattern[(at + 1)..close].Split(',');
-        if (numbers.Length is not (1 or 2) || !int.TryParse(numbers[0], NumberStyles.None, CultureInfo.InvariantCulture, out var least))
+        if (numbers.Length is not (1 or 2)
+            || !int.TryParse(numbers[0], NumberStyles.None, CultureInfo.InvariantCulture, out var least))
             throw Refuse(open);
         var most = least;
         if (numbers.Length == 2 && !int.TryParse(numbers[1], NumberStyles.None, CultureInfo.InvariantCulture, out most))

@@ -65,7 +65,9 @@ public sealed class TextTokenizer
             // A word that is taken whole must not be cut any further, so only where none is.
             seams = new WordSeams(vocabulary, merges);
         }
-        this.merges = new BytePairMerges(vocabulary, merges, [.. Enumerable.Range(0, 256).Select(b => vocabulary.GetValueOrDefault(ByteLevel.Fallback(b), -1))]);
+        this.merges = new BytePairMerges(
+            vocabulary, merges,
+            [.. Enumerable.Range(0, 256).Select(b => vocabulary.GetValueOrDefault(ByteLevel.Fallback(b), -1))]);
         added = Find(definition.AddedTokens);
         ordinaryAdded = Find(definition.AddedTokens.Where(token => !token.Special));
         addedIds = definition.AddedTokens.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
@@ -248,8 +250,8 @@ public sealed class TextTokenizer
     private int Special(string token) => addedIds.TryGetValue(token, out var id)
         ? id
         : throw new InvalidInputException(
-            $"{files.Folder}: the chat template needs the special token '{token}', which the tokenizer does not have; use the template " +
-            "the model was trained with.");
+            $"{files.Folder}: the chat template needs the special token '{token}', which the tokenizer does not have; use the " +
+            "template the model was trained with.");
 
     private void Encode(string text, (AddedTokens Raw, AddedTokens Normalized) added, TextPlace first, List<int> ids)
     {
@@ -295,7 +297,8 @@ public sealed class TextTokenizer
 
     private int[] EncodeWord(ReadOnlySpan<char> word)
     {
-        if (wholeWords.Count > 0 && wholeWords.TryGetValue(library is null ? word.ToString() : ByteLevel.Encode(word), out var whole))
+        if (wholeWords.Count > 0
+            && wholeWords.TryGetValue(library is null ? word.ToString() : ByteLevel.Encode(word), out var whole))
             return [whole];
         if (library is null)
             return merges.Encode(word);

@@ -63,7 +63,9 @@ internal abstract record DecoderStep(string Place)
         /// <summary>The byte that a token spells, or null.</summary>
         public static byte? ByteOf(string token) =>
             token.Length == 6 && token.StartsWith("<0x", StringComparison.Ordinal) && token[5] == '>'
-            && byte.TryParse(token.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value) ? value : null;
+            && byte.TryParse(token.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value)
+                ? value
+                : null;
     }
 
     /// <summary>Makes one text of all tokens.</summary>
@@ -90,6 +92,7 @@ internal abstract record DecoderStep(string Place)
     internal sealed record Metaspace(string Place, char Mark, bool Prepended) : DecoderStep(Place)
     {
         public override List<string> Apply(List<string> tokens) =>
-            [.. tokens.Select((token, index) => token.Replace(Mark.ToString(), index == 0 && Prepended ? "" : " ", StringComparison.Ordinal))];
+            [.. tokens.Select(
+                (token, index) => token.Replace(Mark.ToString(), index == 0 && Prepended ? "" : " ", StringComparison.Ordinal))];
     }
 }

@@ -34,7 +34,9 @@ internal sealed record TokenizerPipeline(
 {
     /// <summary>What the files from before <c>tokenizer.json</c> stand for.</summary>
     public static TokenizerPipeline Gpt2 { get; } =
-        new([], [new PreTokenizerStep.Split(SplitPatternParser.Parse(SplitPattern.Gpt2), SplitBehavior.Isolated)], Decoder: null, IgnoreMerges: false);
+        new(
+            [], [new PreTokenizerStep.Split(SplitPatternParser.Parse(SplitPattern.Gpt2), SplitBehavior.Isolated)], Decoder: null,
+            IgnoreMerges: false);
 
     /// <summary>Whether text is encoded as the bytes of its UTF-8, spelled as GPT-2 spells them; else characters that the
     /// vocabulary lacks are spelled <c>&lt;0xE2&gt;</c>.</summary>

@@ -15,10 +15,12 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
 
     public TokenizerPipeline Read(JsonElement root, JsonElement model)
     {
-        RequireFields(root, "", "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
         RequireFields(
-            model, "model", "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
-            "ignore_merges", "vocab", "merges");
+            root, "", "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+            "decoder", "model");
+        RequireFields(
+            model, "model", "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+            "byte_fallback", "ignore_merges", "vocab", "merges");
         // Early files do not name the type; merges are what only byte pair encoding has.
         if (!IsNull(model.Field("type")) && Text(model, "model", "type") is not "BPE")
             throw Unknown("model.type", model.Field("type"), "BPE");
@@ -31,14 +33,18 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
         }
 
         var preTokenizer = Steps(root.Field("pre_tokenizer"), "pre_tokenizer", "pretokenizers");
-        var byteLevel = preTokenizer.FindIndex(step => step.Step.Field("type") is { ValueKind: JsonValueKind.String } type && type.ValueEquals("ByteLevel"));
+        var byteLevel = preTokenizer.FindIndex(
+            step => step.Step.Field("type") is { ValueKind: JsonValueKind.String } type && type.ValueEquals("ByteLevel"));
         if (byteLevel >= 0 && byteLevel < preTokenizer.Count - 1)
-            throw folder.Error(File, $"{preTokenizer[byteLevel + 1].Path} comes after ByteLevel, which is implemented as the last step only");
+            throw folder.Error(
+                File, $"{preTokenizer[byteLevel + 1].Path} comes after ByteLevel, which is implemented as the last step only");
         var fallback = Flag(model, "model", "byte_fallback", false);
         if (byteLevel < 0 && !fallback)
         {
             throw folder.Error(
-                File, "pre_tokenizer has no ByteLevel and model.byte_fallback is not true, so not every text could be encoded; implemented are tokenizers with either");
+                File,
+                "pre_tokenizer has no ByteLevel and model.byte_fallback is not true, so not every text could be encoded; " +
+                "implemented are tokenizers with either");
         }
         if (byteLevel >= 0 && fallback)
             throw folder.Error(File, "model.byte_fallback is true beside a ByteLevel pre_tokenizer, which is not implemented");
@@ -234,13 +240,15 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
         foreach (var field in parent.EnumerateObject())
         {
             if (!known.Contains(field.Name) && !IsNull(field.Value))
-                throw folder.Error(File, $"{(path.Length == 0 ? "" : path + ".")}{field.Name} is a field that is not implemented");
+                throw folder.Error(
+                    File, $"{(path.Length == 0 ? "" : path + ".")}{field.Name} is a field that is not implemented");
         }
     }
 
-    private string Text(JsonElement parent, string path, string name) => parent.Field(name) is { ValueKind: JsonValueKind.String } text
-        ? text.GetString()!
-        : throw folder.Error(File, $"{path}.{name} is {parent.Field(name).Quote()}, but it must be a text");
+    private string Text(JsonElement parent, string path, string name) =>
+        parent.Field(name) is { ValueKind: JsonValueKind.String } text
+            ? text.GetString()!
+            : throw folder.Error(File, $"{path}.{name} is {parent.Field(name).Quote()}, but it must be a text");
 
     private bool Flag(JsonElement parent, string path, string name, bool? fallback = null) => parent.Field(name) switch
     {
@@ -256,7 +264,9 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
 
     private InvalidInputException Unknown(string field, JsonElement value, params string[] implemented)
     {
-        var list = implemented is [_, .., var last] ? $"{string.Join(", ", implemented[..^1])} and {last} are" : $"only {implemented[0]} is";
+        var list = implemented is [_, .., var last]
+            ? $"{string.Join(", ", implemented[..^1])} and {last} are"
+            : $"only {implemented[0]} is";
         return folder.Error(File, $"{field} is {value.Quote()}, but {list} implemented");
     }
 

@@ -157,7 +157,8 @@ internal sealed class TokenizerReader
             if (ids.TryGetValue(text, out var known) ? known != id : !tokens.TryAdd(id, text))
                 throw folder.Error(file, $"{field} gives '{text}' the id {id}, which contradicts the vocabulary");
             ids[text] = id;
-            if (!added.TryAdd(text, new AddedToken(text, id, Flag("special"), Flag("lstrip"), Flag("rstrip"), Flag("normalized"))))
+            if (!added.TryAdd(
+                text, new AddedToken(text, id, Flag("special"), Flag("lstrip"), Flag("rstrip"), Flag("normalized"))))
                 throw folder.Error(file, $"{field} repeats the token '{text}'");
         }
         return added;
@@ -187,6 +188,7 @@ internal sealed class TokenizerReader
         var value = parent.Field(name);
         return value.ValueKind == kind
             ? value
-            : throw folder.Error(TokenizerFolder.TokenizerJson, $"{path}{name} is {value.Quote()}, but it must be of the kind {kind}");
+            : throw folder.Error(
+                TokenizerFolder.TokenizerJson, $"{path}{name} is {value.Quote()}, but it must be of the kind {kind}");
     }
 }

@@ -153,7 +153,8 @@ internal sealed class ModelWeights : IDisposable
         foreach (var (name, shard) in shardOf)
         {
             if (!fileOf.TryGetValue(name, out var file) || file.Path != shard)
-                throw new InvalidInputException($"{shard} has no tensor \"{name}\", though {Path.GetFileName(source)} places it there.");
+                throw new InvalidInputException(
+                    $"{shard} has no tensor \"{name}\", though {Path.GetFileName(source)} places it there.");
         }
     }
 

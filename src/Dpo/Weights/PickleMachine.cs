@@ -123,8 +123,8 @@ internal sealed class PickleMachine
             case PickleOpcode.GLOBAL:
                 var name = $"{Utf8Text(Line())}.{Utf8Text(Line())}";
                 stack.Add(StateDictGlobals.Find(name) ?? throw Error(
-                    $"names {name}, which a plain state dict has no need of. Dpo reads tensors and executes nothing from a file: " +
-                    "save only the state dict, best as model.safetensors"));
+                    $"names {name}, which a plain state dict has no need of. Dpo reads tensors and executes nothing from a " +
+                    "file: save only the state dict, best as model.safetensors"));
                 break;
             case PickleOpcode.BINPERSID:
                 stack.Add(StateDictGlobals.Storage(Pop()) ?? throw Error("names a storage in a way torch.save does not"));

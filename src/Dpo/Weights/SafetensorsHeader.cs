@@ -52,7 +52,8 @@ internal sealed record SafetensorsHeader(
         var dataLength = fileLength - dataStart;
         if ((long)length > UnpaidLength + dataLength)
             throw new InvalidInputException(
-                $"{path} has a header of {length} bytes for {dataLength} bytes of tensors, which no model needs: it is damaged or means harm.");
+                $"{path} has a header of {length} bytes for {dataLength} bytes of tensors, which no model needs: it is damaged " +
+                "or means harm.");
 
         // Allocated only now that the file is known to hold as much.
         var json = new byte[length];
@@ -93,7 +94,8 @@ internal sealed record SafetensorsHeader(
         }
         catch (JsonException e)
         {
-            throw new InvalidInputException($"{source} is not valid JSON (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}).", e);
+            throw new InvalidInputException(
+                $"{source} is not valid JSON (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}).", e);
         }
         catch (InvalidOperationException e)
         {
@@ -176,7 +178,8 @@ internal sealed record SafetensorsHeader(
         var (count, valid) = (0, true);
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            valid &= count < MaximumDimensions && reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out values[count]) && values[count] >= 0;
+            valid &= count < MaximumDimensions && reader.TokenType == JsonTokenType.Number
+                && reader.TryGetInt64(out values[count]) && values[count] >= 0;
             count += valid ? 1 : 0;
             reader.Skip();
         }

@@ -103,7 +103,8 @@ public sealed class SafetensorsReader : IWeightFile
     private StoredTensor Stored(string name)
     {
         var entry = Entry(name);
-        return new StoredTensor(name, entry.Dtype, entry.Shape, StoredTensor.ContiguousStrides(entry.Shape), header.DataStart + entry.Begin);
+        return new StoredTensor(
+            name, entry.Dtype, entry.Shape, StoredTensor.ContiguousStrides(entry.Shape), header.DataStart + entry.Begin);
     }
 
     private SafetensorsEntry Entry(string name) =>

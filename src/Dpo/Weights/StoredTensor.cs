@@ -57,7 +57,8 @@ internal sealed record StoredTensor(
     {
         part.copy_(values);
         if (part.dtype == ScalarType.Float16 && Dtype.ScalarType != ScalarType.Float16 && part.isinf().any().item<bool>())
-            throw new InvalidInputException($"{path}: tensor \"{Name}\" has values beyond 65504, the largest in fp16; load it as bf16 or fp32.");
+            throw new InvalidInputException(
+                $"{path}: tensor \"{Name}\" has values beyond 65504, the largest in fp16; load it as bf16 or fp32.");
         return true;
     });
 
@@ -89,7 +90,8 @@ internal sealed record StoredTensor(
     }
 
     /// <summary>Visits a part of the target, cut where the file's strides are widest until a chunk holds what it spans.</summary>
-    private bool Visit(SafeFileHandle file, string path, Tensor part, long position, Tensor chunk, Func<Tensor, Tensor, bool> visit)
+    private bool Visit(
+        SafeFileHandle file, string path, Tensor part, long position, Tensor chunk, Func<Tensor, Tensor, bool> visit)
     {
         var shape = part.shape;
         var extent = Extent(shape, Strides)!.Value;
@@ -99,7 +101,8 @@ internal sealed record StoredTensor(
             ReadElements(file, path, elements.bytes, position);
             return visit(part, elements.as_strided(shape, Strides));
         }
-        var widest = Enumerable.Range(0, shape.Length).Where(dimension => shape[dimension] > 1).MaxBy(dimension => Strides[dimension]);
+        var widest = Enumerable.Range(0, shape.Length).Where(dimension => shape[dimension] > 1)
+            .MaxBy(dimension => Strides[dimension]);
         var stride = Strides[widest];
         var rowExtent = extent - (shape[widest] - 1) * stride;
         var step = rowExtent > chunk.shape[0] ? 1 : (chunk.shape[0] - rowExtent) / stride + 1;

@@ -63,7 +63,8 @@ internal sealed class TorchReader : IWeightFile
         var pickles = entries.Keys.Where(name => name.EndsWith(PickleName, StringComparison.Ordinal)).ToList();
         if (pickles is not [var pickle])
             throw new InvalidInputException(
-                $"{Path} is a zip archive with {pickles.Count} entries data.pkl, where a state dict saved by torch.save has one.");
+                $"{Path} is a zip archive with {pickles.Count} entries data.pkl, where a state dict saved by torch.save has " +
+                "one.");
         var folder = pickle[..^PickleName.Length];
         var bigEndian = IsBigEndian(entries, folder);
         if (PickleMachine.Run(Path, Read(entries[pickle], pickle)) is not OrderedDictionary<string, object?> dict)
@@ -71,7 +72,8 @@ internal sealed class TorchReader : IWeightFile
         foreach (var (name, value) in dict)
         {
             var tensor = value as PickledTensor
-                ?? throw new InvalidInputException($"{Path}: \"{name}\" is no tensor; save the model's state dict and nothing else.");
+                ?? throw new InvalidInputException(
+                    $"{Path}: \"{name}\" is no tensor; save the model's state dict and nothing else.");
             tensors.Add(name, Locate(name, tensor, entries, $"{folder}/data/{tensor.Storage.Key}", bigEndian));
         }
         return [.. dict.Keys];
@@ -84,7 +86,8 @@ internal sealed class TorchReader : IWeightFile
         if (start.StartsWith("PK\x3\x4"u8))
             return;
         // The number with which torch's files began before version 1.6, pickled.
-        if (start.SequenceEqual((ReadOnlySpan<byte>)[0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]))
+        if (start.SequenceEqual(
+            (ReadOnlySpan<byte>)[0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]))
             throw new InvalidInputException(
                 $"{Path} has the format that torch.save wrote before version 1.6, which Dpo does not read: " +
                 "load and save it with a newer torch, best as model.safetensors.");
@@ -128,8 +131,8 @@ internal sealed class TorchReader : IWeightFile
         if (shape.Length != strides.Length || offset < 0 || shape.Concat(strides).Any(number => number < 0)
             || StoredTensor.Extent(shape, strides) is not { } extent || extent > count - offset)
             throw new InvalidInputException(
-                $"{Path}: tensor \"{name}\" of the shape [{string.Join(", ", shape)}] with the strides [{string.Join(", ", strides)}] " +
-                $"from {offset} on does not fit the {count} numbers of \"{storageName}\".");
+                $"{Path}: tensor \"{name}\" of the shape [{string.Join(", ", shape)}] with the strides " +
+                $"[{string.Join(", ", strides)}] from {offset} on does not fit the {count} numbers of \"{storageName}\".");
         return new StoredTensor(name, dtype, shape, strides, storage.Position + offset * dtype.Size, bigEndian);
     }
 }

@@ -48,7 +48,8 @@ internal static class ZipDirectory
             var extra = directory.Slice(EntryLength + nameLength, extraLength);
             if ((UInt16(directory, 8) & 1) != 0 || UInt16(directory, 10) != 0)
                 throw new InvalidInputException(
-                    $"{path}: the entry \"{name}\" is compressed or encrypted, which torch.save does not do; save the weights anew.");
+                    $"{path}: the entry \"{name}\" is compressed or encrypted, which torch.save does not do; save the weights " +
+                    "anew.");
             var entry = Locate(file, path, name, fileLength, Sizes(path, directory, extra));
             if (!entries.TryAdd(name, entry))
                 throw Damaged(path, $"it has the entry \"{name}\" twice");
@@ -113,7 +114,8 @@ internal static class ZipDirectory
         }
     }
 
-    private static ZipEntry Locate(SafeFileHandle file, string path, string name, long fileLength, (long Length, long Header) sizes)
+    private static ZipEntry Locate(
+        SafeFileHandle file, string path, string name, long fileLength, (long Length, long Header) sizes)
     {
         if (sizes.Header < 0 || sizes.Header > fileLength - LocalLength)
             throw Damaged(path, $"the entry \"{name}\" is not inside it");

@@ -33,7 +33,8 @@ public readonly record struct ChatSegment
 
     /// <summary>Text that becomes no special token, whatever it spells.</summary>
     /// <param name="text">The text; may be empty.</param>
-    public static ChatSegment OfText(string text) => new(ChatSegmentKind.Text, text ?? throw new ArgumentNullException(nameof(text)));
+    public static ChatSegment OfText(string text) =>
+        new(ChatSegmentKind.Text, text ?? throw new ArgumentNullException(nameof(text)));
 
     /// <summary>A special token; a tokenizer without it refuses the chat by name.</summary>
     /// <param name="token">Its spelling, such as <c>&lt;|im_end|&gt;</c>.</param>

@@ -65,7 +65,8 @@ public sealed class ChatTemplate
     public static ChatTemplate HelpfulHarmless { get; } = new("Helpful-Harmless")
     {
         Roles = ["user", ChatMessage.Assistant],
-        Header = role => [OfText(role == ChatMessage.Assistant ? HelpfulHarmlessTranscripts.AssistantTurn : HelpfulHarmlessTranscripts.HumanTurn)],
+        Header = role => [OfText(
+            role == ChatMessage.Assistant ? HelpfulHarmlessTranscripts.AssistantTurn : HelpfulHarmlessTranscripts.HumanTurn)],
         Content = content => " " + content,
     };
 
@@ -126,7 +127,8 @@ public sealed class ChatTemplate
 
     private IEnumerable<ChatSegment> Turn(ChatMessage message) => Roles.Contains(message.Role)
         ? [.. Header(message.Role), OfText(Content(message.Content)), .. End]
-        : throw new InvalidInputException($"The chat template {Name} has no role '{message.Role}', but only {string.Join(", ", Roles)}.");
+        : throw new InvalidInputException(
+            $"The chat template {Name} has no role '{message.Role}', but only {string.Join(", ", Roles)}.");
 
     /// <summary>Text beside text is one text, so that it is encoded as one.</summary>
     private static List<ChatSegment> Join(List<ChatSegment> segments)
