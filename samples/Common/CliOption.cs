@@ -31,7 +31,9 @@ internal static class CliOption
         var names = string.Join("|", choices);
         var option = new Option<string>(name)
         {
-            Description = description, HelpName = names, DefaultValueFactory = _ => choices[0]
+            Description = description,
+            HelpName = names,
+            DefaultValueFactory = _ => choices[0]
         };
         option.Validators.Add(result =>
         {

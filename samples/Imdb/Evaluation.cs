@@ -50,8 +50,10 @@ internal sealed record Evaluation(
     {
         object Figures(Evaluation result) => new
         {
-            reward = result.Reward, reward_standard_error = result.RewardError,
-            kl = result.Kl, kl_standard_error = result.KlError
+            reward = result.Reward,
+            reward_standard_error = result.RewardError,
+            kl = result.Kl,
+            kl_standard_error = result.KlError
         };
         var summary = new
         {

@@ -34,7 +34,8 @@ internal static class Reviews
             if (Split(review, tokenizer, random) is not var (prefix, rest))
                 continue;
             yield return new TokenizedExample(
-                prefix, [[.. rest.Append(tokenizer.EndOfTextId).Take(settings.MaxNewTokens)]], []) { Source = review.Source };
+                prefix, [[.. rest.Append(tokenizer.EndOfTextId).Take(settings.MaxNewTokens)]], [])
+            { Source = review.Source };
         }
     }
 

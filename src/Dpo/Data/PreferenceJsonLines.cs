@@ -56,7 +56,8 @@ public static class PreferenceJsonLines
     ///     row.GetProperty("votes").GetInt32() &lt; 3
     ///         ? throw new BadRowException("fewer than 3 votes")
     ///         : new PreferenceExample(
-    ///             row.GetProperty("post").GetString()!, row.GetProperty("best").GetString()!, row.GetProperty("worst").GetString()!));
+    ///             row.GetProperty("post").GetString()!, row.GetProperty("best").GetString()!,
+    ///             row.GetProperty("worst").GetString()!));
     /// </code></remarks>
     /// <param name="path">As above.</param>
     /// <param name="report">Counts the rows read and dropped.</param>

@@ -18,7 +18,7 @@ internal readonly struct RowMark(object data, long index) : IEquatable<RowMark>
     /// <summary>The mark of an example that is made in memory.</summary>
     public static RowMark New() => new(Memory, Interlocked.Increment(ref made));
 
-    /// <summary>Marks make no difference between examples that say the same.</summary>
+    /// <summary>Always true, so that the equality of the examples that carry marks ignores them.</summary>
     public bool Equals(RowMark other) => true;
 
     public override bool Equals(object? other) => other is RowMark;

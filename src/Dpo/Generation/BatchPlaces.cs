@@ -17,8 +17,8 @@ internal sealed class BatchPlaces(int capacity)
     /// <summary>Leaves a gap.</summary>
     public void End(int place) => places[place] = null;
 
-    /// <summary>Fills gaps with sequences that begin, behind which those that are more than the gaps are added; gaps that are
-    /// left are filled from the end.</summary>
+    /// <summary>Puts new sequences into the gaps and adds the rest at the end; gaps that are left are filled by moving
+    /// sequences from the end.</summary>
     /// <returns>The places at which they begin, and the moves from one place to another.</returns>
     public (int[] Begun, (int From, int To)[] Moves) CloseRanks(IReadOnlyList<SampledSequence> begin)
     {

@@ -17,9 +17,12 @@ internal sealed class CompletionText(TextTokenizer tokenizer, IReadOnlyList<stri
     private readonly StringBuilder text = new();
     private int given;
 
-    // The text up to the first is settled; it is that of the tokens up to the second. Decoding begins with the third token, and
-    // the first characters of what it gives are settled already.
-    private int settled, settledTokens, from, known;
+    /// <summary>Characters that can no longer change, and the tokens that they came from.</summary>
+    private int settled, settledTokens;
+
+    /// <summary>The token that decoding begins with, and the characters of what it gives that are settled already.</summary>
+    private int from, known;
+
     private bool isSettled;
 
     /// <summary>The text so far, cut off where a stop string begins.</summary>

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Generation;
 
-/// <summary>Draws by operations on the logits' device, from which nothing is read: the tokens of <see cref="TokenDraw"/>, but
-/// where rounding decides.</summary>
+/// <summary>Draws by operations on the logits' device, from which nothing is read: the tokens are those of
+/// <see cref="TokenDraw"/>, except where rounding decides.</summary>
 /// <param name="options">How.</param>
 /// <param name="drawable">The ids that may be drawn; null for all.</param>
 internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable) : ITokenDraw
@@ -73,7 +73,7 @@ internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable)
         var masses = scores.sub(scores.amax([1], keepdim: true));
         if (options.Temperature != 1)
             masses = masses.Times((double)(float)(1 / options.Temperature));
-        return Invert(masses.exp_(), uniforms, share: 1);
+        return FromNucleus(masses.exp_(), uniforms, share: 1);
     }
 
     private Tensor FromTheLikeliest(Tensor scores, Tensor uniforms)
@@ -83,7 +83,7 @@ internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable)
             : scores.sort(1, descending: true, stable: true).Indices;
         var sorted = scores.gather(1, order).to(float64);
         var masses = sorted.sub(sorted.narrow(1, 0, 1)).DivideInPlace(options.Temperature).exp_();
-        return order.gather(1, Invert(masses, uniforms, options.TopP));
+        return order.gather(1, FromNucleus(masses, uniforms, options.TopP));
     }
 
     /// <summary>The scores, in fp64, each less by so little that no two are alike: of equals the one with the smaller id is the
@@ -97,10 +97,10 @@ internal sealed class DeviceDraw(SamplingOptions options, DrawableIds? drawable)
         return keys.sub_(less);
     }
 
-    /// <summary>The first place at which the cumulative mass exceeds a uniform number's part of it, of those before which less
-    /// than a share of the whole lies.</summary>
+    /// <summary>Keeps the places up to the one at which the cumulative mass reaches a share of the total (top-p), and returns the
+    /// first at which it exceeds the uniform number times the kept mass.</summary>
     /// <returns><c>[S, 1]</c>.</returns>
-    private static Tensor Invert(Tensor masses, Tensor uniforms, double share)
+    private static Tensor FromNucleus(Tensor masses, Tensor uniforms, double share)
     {
         var cumulative = masses.cumsum(1, float64);
         // What is no number is found nowhere.

@@ -12,8 +12,8 @@ namespace Dpo.Generation;
 /// completion that has ended is then computed for one step more, whose token nobody takes.</remarks>
 internal sealed class SamplingRun : IDisposable
 {
-    /// <summary>Prompts are read for this part of the places at least.</summary>
-    private const int PartReadAhead = 8;
+    /// <summary>Prompts are read ahead for an eighth of the places at least.</summary>
+    private const int ReadAheadDivisor = 8;
 
     private readonly TransformerModel model;
     private readonly SamplingOptions options;
@@ -55,7 +55,7 @@ internal sealed class SamplingRun : IDisposable
             model.LayerCount, count, prompts.Max(prompt => prompt.Count), options.MaxNewTokens - 1, options.SamplesPerPrompt > 1,
             model.Device);
         queue = new PromptQueue(
-            model, weights.Head, cache, prompts, options.SamplesPerPrompt, count / PartReadAhead, cancellationToken);
+            model, weights.Head, cache, prompts, options.SamplesPerPrompt, count / ReadAheadDivisor, cancellationToken);
     }
 
     /// <summary>Places that were computed, of all steps together. The first token of a completion follows from its prompt, and

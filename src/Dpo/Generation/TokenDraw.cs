@@ -63,7 +63,7 @@ internal static class TokenDraw
         {
             var ids = Likeliest(scores, k);
             var masses = Masses(scores, ids, options.Temperature);
-            return Invert(ids, masses, options.TopP * masses.Sum(), uniform);
+            return FromNucleus(ids, masses, options.TopP * masses.Sum(), uniform);
         }
 
         var enough = options.TopP * new TokenMasses(scores, options.Temperature).Total;
@@ -72,7 +72,7 @@ internal static class TokenDraw
             var ids = Likeliest(scores, count);
             var masses = Masses(scores, ids, options.Temperature);
             if (count >= scores.Length || masses.Sum() >= enough)
-                return Invert(ids, masses, enough, uniform);
+                return FromNucleus(ids, masses, enough, uniform);
         }
     }
 
@@ -118,8 +118,8 @@ internal static class TokenDraw
         return masses;
     }
 
-    /// <summary>Keeps each token before which less than enough mass lies, and draws from those.</summary>
-    private static int Invert(int[] ids, double[] masses, double enough, float uniform)
+    /// <summary>Keeps the likeliest tokens until their mass is enough (top-p), and draws from those.</summary>
+    private static int FromNucleus(int[] ids, double[] masses, double enough, float uniform)
     {
         var (kept, total) = (0, 0.0);
         while (kept < ids.Length && masses[kept] > 0 && (kept == 0 || total < enough))

@@ -33,8 +33,8 @@ internal readonly ref struct TokenMasses
     /// <summary>The sum of all masses, where the likeliest token's is 1.</summary>
     public double Total { get; }
 
-    /// <summary>log Σ exp(score / temperature): what a scaled score is less to be a log-probability. Not a finite number where
-    /// some score is none, or all are −∞.</summary>
+    /// <summary>log Σ exp(score / temperature): subtract it from a scaled score to get a log-probability. Not finite where a
+    /// score is NaN or +∞, or all are −∞.</summary>
     public double LogSumExp => (double)largest * scale + Math.Log(Total);
 
     /// <summary>The first token, in the order of ids, at which the cumulative mass exceeds a share of the total: never one

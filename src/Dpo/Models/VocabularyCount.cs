@@ -6,8 +6,8 @@ namespace Dpo.Models;
 /// <summary>How many entries a model's vocabulary has.</summary>
 internal static class VocabularyCount
 {
-    /// <summary>The width of the head. A module without a head of ours is asked by a sequence, all of token 0; what it draws at
-    /// random on the CPU is drawn again by who calls it next.</summary>
+    /// <summary>The width of the head. A module without our head is run once, on a sequence of token 0, to see; the CPU's
+    /// random generator is as it was afterwards.</summary>
     /// <param name="model">The model.</param>
     /// <param name="sequence">The size of a sequence that the model will be given; asked where it is needed.</param>
     public static long Of(CausalLanguageModel model, Func<ExampleLengths> sequence)

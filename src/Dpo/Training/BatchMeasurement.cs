@@ -17,7 +17,7 @@ internal sealed class BatchMeasurement(Objective objective, TrainingOptions opti
     public TrainingOptions Options => options;
 
     /// <summary>Refuses data that cannot be trained or evaluated on, before a run begins.</summary>
-    /// <param name="data">The data. None is read that is not refused, but their first batch.</param>
+    /// <param name="data">The data. Only the first batch is read, and an example that is refused.</param>
     /// <param name="seed">What orders them; null for their own order.</param>
     /// <param name="whole">What averages are over; null for the first batch.</param>
     public void Require(PreferenceData data, int? seed, PreferenceCounts? whole)

@@ -10,7 +10,7 @@ public static class EarlyStopping
     /// <remarks>Steps that do not measure the metric do not count. What it has seen is not part of a checkpoint: a run that is
     /// resumed is given as much patience as one that begins.</remarks>
     /// <param name="metric">The metric, and which way it is better.</param>
-    /// <param name="patience">After how many evaluations in a row that are no better than the best; 1 or more.</param>
+    /// <param name="patience">How many evaluations in a row without improvement end the run; 1 or more.</param>
     /// <returns>A condition for one run.</returns>
     public static Func<TrainingMetrics, bool> On(BestMetric metric, int patience)
     {

@@ -38,8 +38,8 @@ internal sealed class HeldOutSets
         return values;
     }
 
-    /// <summary>Refuses, before a run, data that cannot be evaluated on, and to keep the best checkpoint by what no evaluation
-    /// measures.</summary>
+    /// <summary>Refuses, before a run, data that cannot be evaluated on, and a metric to keep the best checkpoint by that no
+    /// evaluation measures.</summary>
     public void Require(BatchMeasurement measurement)
     {
         foreach (var (_, data) in sets)

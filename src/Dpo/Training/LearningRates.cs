@@ -9,8 +9,8 @@ namespace Dpo.Training;
 /// <param name="optimizer">Whose rates are set. What they are when this is made is what it came with.</param>
 internal sealed class LearningRates(TrainingOptions options, optim.Optimizer optimizer)
 {
-    /// <summary>How many steps' factors are looked at before a run; no run that ends has more.</summary>
-    private const int Foreseen = 1 << 20;
+    /// <summary>At most so many steps of the schedule are checked before a run; no run that ends has more.</summary>
+    private const int MostStepsChecked = 1 << 20;
 
     private readonly double[] own = [.. optimizer.ParamGroups.Select(group => group.LearningRate)];
 
@@ -33,7 +33,7 @@ internal sealed class LearningRates(TrainingOptions options, optim.Optimizer opt
     /// run.</summary>
     public void Require(int totalSteps, ILogger logger)
     {
-        for (var step = 0; step < Math.Min(totalSteps, Foreseen); step++)
+        for (var step = 0; step < Math.Min(totalSteps, MostStepsChecked); step++)
             Factor(step, totalSteps);
         var last = Factor(totalSteps - 1, totalSteps);
         if (last >= 1 || (totalSteps > 1 && last <= Factor(totalSteps - 2, totalSteps)))

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 namespace Dpo.Training;
 
 /// <summary>What follows a step's update: the checkpoint where one is due, the evaluation where one is due, and the report. The
-/// checkpoint comes first and knows what it was not told about yet: a run that goes on from it evaluates and reports that
+/// checkpoint is written first, and marks the step as not yet reported; a run resumed from it evaluates and reports that
 /// step.</summary>
 internal sealed class StepTelling(
     BatchMeasurement measurement, HeldOutSets heldOut, CheckpointedRun run, IProgress<TrainingMetrics>? progress, int totalSteps,
@@ -26,7 +26,7 @@ internal sealed class StepTelling(
         Guard(new RunPosition(), () => Report(new TrainingMetrics(0, totalSteps, Evaluate(0), clock.Elapsed)));
     }
 
-    /// <summary>Does so for a step.</summary>
+    /// <summary>Writes the checkpoint, evaluates and reports after a step.</summary>
     /// <param name="at">The position after it, with what it measured and took.</param>
     /// <param name="pace">How fast the run goes by then; null where nobody took the time.</param>
     /// <returns>The position when all is told.</returns>

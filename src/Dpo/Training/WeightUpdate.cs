@@ -8,8 +8,8 @@ namespace Dpo.Training;
 /// <summary>One update of the weights: gradients, clipping, learning rate, the optimizer's step; and a look at what came of
 /// it.</summary>
 /// <remarks>The device is waited for once in a step, when the gradient is there: for its norm, for the metrics, and on a GPU for
-/// what the update before left of the weights (<see cref="WeightCheck"/>). On the CPU there is nothing to wait for, and weights
-/// are looked at behind their update.</remarks>
+/// whether the previous update left the weights finite (<see cref="WeightCheck"/>). On the CPU there is nothing to wait for, and
+/// weights are checked right after their update.</remarks>
 internal sealed class WeightUpdate(
     BatchMeasurement measurement, TrainedParameters trained, optim.Optimizer optimizer, LearningRates rates) : IDisposable
 {

@@ -6,7 +6,8 @@ namespace Dpo.Models.Attentions;
 /// <summary>Keys and values of prompts, each kept once for all sequences that continue it.</summary>
 /// <param name="layers">Blocks of the model.</param>
 /// <param name="width">The most tokens of a prompt.</param>
-/// <param name="mayBeEmpty">Whether memory that no prompt has written need not be numbers, where vectors read it.</param>
+/// <param name="mayBeEmpty">Whether memory that no prompt has written may stay as it is, since
+/// <see cref="VectorAttention{T}"/> reads the cache; otherwise it is zeroed.</param>
 internal sealed class CachedPrompts(int layers, int width, bool mayBeEmpty) : IDisposable
 {
     private readonly Tensor?[] keys = new Tensor?[layers];

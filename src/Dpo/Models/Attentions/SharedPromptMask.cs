@@ -12,8 +12,8 @@ internal static class SharedPromptMask
 
     /// <summary>What attention adds to the scores of examples that are padded to one width, of the current dispose
     /// scope.</summary>
-    /// <param name="owner">Whose every cell is, <c>[E, W]</c>, int64: 0 of its prompt, which is visible to all that come later; a
-    /// completion's share a number, padding, which comes last, another.</param>
+    /// <param name="owner">The owner of each cell, <c>[E, W]</c>, int64: 0 for the prompt, which every later cell sees; the cells
+    /// of one completion have the same number; padding, which comes last, has its own.</param>
     /// <param name="position">The position of every cell in its sequence, <c>[E, W]</c>, int64.</param>
     /// <param name="window">How many positions a row sees, itself included; <see cref="NoWindow"/> for all.</param>
     /// <param name="dtype">The data type of the scores.</param>

@@ -50,7 +50,8 @@ internal sealed record LoraLayer(LinearLayer A, LinearLayer B, double Scale, Lor
         return A.call(Dropped(x, training)).mul(scale);
     }
 
-    /// <summary>Without gradients a pass measures, samples or is the reference's: none of them is to be disturbed.</summary>
+    /// <summary>Dropout applies only while gradients are recorded: evaluation, sampling and the reference run without
+    /// it.</summary>
     private Tensor Dropped(Tensor x, bool training) =>
         Dropout is not null && training && Recomputation.RecordsGradients ? Dropout.Apply(x) : x;
 }

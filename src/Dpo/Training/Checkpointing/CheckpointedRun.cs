@@ -171,8 +171,8 @@ internal sealed class CheckpointedRun : IDisposable
         logger.LogInformation("Saved {Path}.", LastGood);
     }
 
-    /// <summary>Has the checkpoint of a step say that all of it is told. Where a report drew random numbers it is written anew,
-    /// since they would be drawn again otherwise.</summary>
+    /// <summary>Marks a step's checkpoint as reported. Where reporting drew random numbers the whole checkpoint is written again,
+    /// so that a resumed run does not draw them a second time.</summary>
     private void SaveTold(RunPosition position)
     {
         if (!TrainedState.RandomState.AsSpan().SequenceEqual(saved!.Value.RandomState))
@@ -207,7 +207,8 @@ internal sealed class CheckpointedRun : IDisposable
         }
     }
 
-    /// <summary>Deletes what is not to be kept. Steps after this one are of a course that the run was taken back from.</summary>
+    /// <summary>Deletes what is not to be kept. Later steps belong to a continuation that this run gave up
+    /// by resuming from an earlier checkpoint.</summary>
     private void Prune(RunPosition position)
     {
         var all = CheckpointFolder.List(options!.Folder);

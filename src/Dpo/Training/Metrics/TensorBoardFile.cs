@@ -89,7 +89,8 @@ public sealed class TensorBoardFile : IProgress<TrainingMetrics>, IDisposable
 
     private static long NumberOf(string path) =>
         long.TryParse(
-            Path.GetFileName(path)[Prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            Path.GetFileName(path)[Prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture,
+            out var number)
         && number < MostNumber ? number : 0;
 
     private static string Tag(string metric) =>
