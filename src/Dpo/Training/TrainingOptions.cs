@@ -92,9 +92,9 @@ public sealed record TrainingOptions
     /// fall.</remarks>
     public double WarnOfChosenFall { get; init; } = 100;
 
-    /// <summary>Ends the run after a step for which this returns true, as if it had been the last: the step is evaluated where that
-    /// is due, and reported, and where there are checkpoints one is written, from which the run can go on. Null for never. It is
-    /// asked after every report, that of <see cref="EvaluateFirst"/> among them, on the calling thread;
+    /// <summary>Ends the run after a step for which this returns true, as if it had been the last: the step is evaluated where
+    /// that is due, and reported, and where there are checkpoints one is written, from which the run can go on. Null for never.
+    /// It is asked after every report, that of <see cref="EvaluateFirst"/> among them, on the calling thread;
     /// <see cref="EarlyStopping.On"/> makes one that looks at a held-out metric.</summary>
     public Func<TrainingMetrics, bool>? StopWhen { get; init; }
 
