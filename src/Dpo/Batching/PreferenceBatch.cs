@@ -119,6 +119,14 @@ public sealed class PreferenceBatch
             ReferencePerToken() is { } perToken ? DeviceCopy.Of(perToken, device) : null);
     }
 
+    /// <summary>Cuts the values of all completions' tokens, in the order of the batch, by example and completion.</summary>
+    internal IEnumerable<IReadOnlyList<IReadOnlyList<float>>> ByCompletion(float[] values)
+    {
+        var offset = 0;
+        foreach (var example in Examples)
+            yield return [.. example.Completions.Select(completion => values[offset..(offset += completion.Count)])];
+    }
+
     private float[]? ReferencePerToken()
     {
         if (Examples.Any(example => example.ReferenceLogProbs is null))

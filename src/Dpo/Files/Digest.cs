@@ -15,6 +15,12 @@ internal sealed class Digest : IDisposable
     /// <summary>The digest of bytes, as lower-case hexadecimal digits.</summary>
     public static string Of(ReadOnlySpan<byte> bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
 
+    /// <summary>The same of what a stream gives up to its end.</summary>
+    public static string Of(Stream stream) => Convert.ToHexStringLower(SHA256.HashData(stream));
+
+    /// <summary>The same of a text as UTF-8.</summary>
+    public static string Of(string text) => Of(Encoding.UTF8.GetBytes(text));
+
     /// <summary>Adds numbers. No list is another than an empty one.</summary>
     public void Append<T>(IEnumerable<T>? values)
         where T : unmanaged
@@ -23,6 +29,9 @@ internal sealed class Digest : IDisposable
         hash.AppendData(BitConverter.GetBytes(values is null ? -1 : array.Length));
         hash.AppendData(MemoryMarshal.AsBytes<T>(array));
     }
+
+    /// <summary>Adds bytes without a length.</summary>
+    public void Append(ReadOnlySpan<byte> bytes) => hash.AppendData(bytes);
 
     /// <summary>Adds a number without a length.</summary>
     public void Append(int value) => hash.AppendData(BitConverter.GetBytes(value));

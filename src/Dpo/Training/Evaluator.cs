@@ -191,14 +191,6 @@ public static class Evaluator
         using var noGrad = no_grad();
         float[] values = [.. part.Slices(maxTokens).SelectMany(
             slice => Numbers(CompletionLogProbs.Compute(model, slice.To(model.Device)).PerToken))];
-        var (examples, offset) = (new List<IReadOnlyList<IReadOnlyList<float>>>(), 0);
-        foreach (var example in part.Examples)
-        {
-            var own = new List<IReadOnlyList<float>>(example.Completions.Count);
-            foreach (var completion in example.Completions)
-                own.Add(values[offset..(offset += completion.Count)]);
-            examples.Add(own);
-        }
-        return examples;
+        return [.. part.ByCompletion(values)];
     }
 }

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using Dpo.Batching;
+using Dpo.Files;
 using Dpo.Optimizers;
 using Dpo.Training.Checkpointing;
 
@@ -51,6 +51,6 @@ internal static class TrainingFacts
         var factors = new float[steps];
         for (var step = 0; step < steps; step++)
             factors[step] = (float)schedule(step, steps);
-        return Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes<float>(factors)));
+        return Digest.Of(MemoryMarshal.AsBytes<float>(factors));
     }
 }

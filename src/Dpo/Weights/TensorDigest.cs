@@ -1,5 +1,5 @@
-using System.Security.Cryptography;
 using System.Text;
+using Dpo.Files;
 using static TorchSharp.torch;
 
 namespace Dpo.Weights;
@@ -13,14 +13,14 @@ public static class TensorDigest
     public static string Of(IEnumerable<(string Name, Tensor Tensor)> tensors)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using var digest = new Digest();
         using var noGradients = no_grad();
         foreach (var (name, tensor) in tensors.OrderBy(item => item.Name, StringComparer.Ordinal))
         {
-            hash.AppendData(Encoding.UTF8.GetBytes($"{name} {tensor.dtype} [{string.Join(", ", tensor.shape)}]\n"));
+            digest.Append(Encoding.UTF8.GetBytes($"{name} {tensor.dtype} [{string.Join(", ", tensor.shape)}]\n").AsSpan());
             TensorPieces.ForEach(
-                tensor, TensorPieces.MaximumBytes / tensor.ElementSize, piece => hash.AppendData(piece.cpu().contiguous().bytes));
+                tensor, TensorPieces.MaximumBytes / tensor.ElementSize, piece => digest.Append(piece.cpu().contiguous().bytes));
         }
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
+        return digest.EndAsText();
     }
 }

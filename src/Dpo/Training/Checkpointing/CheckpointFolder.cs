@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Dpo.Files;
 
 namespace Dpo.Training.Checkpointing;
@@ -116,6 +115,6 @@ internal static class CheckpointFolder
     private static string HashOf(string path)
     {
         using var stream = File.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(stream));
+        return Digest.Of(stream);
     }
 }

@@ -87,7 +87,7 @@ internal sealed record CheckpointState(
     private static string DigestOf(ReadOnlySpan<byte> file)
     {
         var length = file.Length - Seal("").Length - (2 * SHA256.HashSizeInBytes);
-        return Convert.ToHexStringLower(SHA256.HashData(file[..Math.Max(0, length)]));
+        return Digest.Of(file[..Math.Max(0, length)]);
     }
 
     /// <summary>How the file ends.</summary>

@@ -1,8 +1,7 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
-using System.Text;
 using Dpo.Batching;
+using Dpo.Files;
 using Dpo.Models;
 using Dpo.Optimizers;
 using Dpo.Weights;
@@ -91,7 +90,7 @@ internal sealed class RunFacts
         yield return new("the frozen weights", TensorDigest.Of(frozen.Concat(buffers)), OnChange.Refuse);
         if (model.Description is not { } described)
             yield break;
-        var configuration = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(described.Configuration)));
+        var configuration = Digest.Of(described.Configuration);
         yield return new("the model's configuration", configuration, OnChange.Refuse);
         yield return new("Precision", described.Precision, OnChange.RefuseUnlessAllowed);
         if (described.Adapter is { } adapter)

@@ -45,8 +45,8 @@ public static class ReferenceLogProbs
         var examples = new TokenizedExample[order.Length];
         void Take(int done, PreferenceBatch batch, float[] values)
         {
-            foreach (var (index, example) in WithValues(batch.Examples, values).Index())
-                examples[order[done + index]] = example;
+            foreach (var (index, ofCompletions) in batch.ByCompletion(values).Index())
+                examples[order[done + index]] = batch.Examples[index] with { ReferenceLogProbs = ofCompletions };
         }
         Run(pair, data, order, done: 0, maxTokens, Take, progress, cancellationToken);
         return new PreferenceData(examples);
@@ -224,18 +224,5 @@ public static class ReferenceLogProbs
     {
         using var scope = NewDisposeScope();
         return pair.LogProbsOfReference(batch.To(pair.Policy.Device)).PerToken.cpu().data<float>().ToArray();
-    }
-
-    /// <summary>Gives every example its part of the values of all.</summary>
-    private static IEnumerable<TokenizedExample> WithValues(IEnumerable<TokenizedExample> examples, float[] values)
-    {
-        var offset = 0;
-        foreach (var example in examples)
-        {
-            var own = new List<IReadOnlyList<float>>(example.Completions.Count);
-            foreach (var completion in example.Completions)
-                own.Add(values[offset..(offset += completion.Count)]);
-            yield return example with { ReferenceLogProbs = own };
-        }
     }
 }

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using System.Text;
 using Dpo.Files;
 using Dpo.Weights;
@@ -142,10 +141,10 @@ internal sealed class ReferenceLogProbsFile : IDisposable
 
     private static string Checksum(ReferenceLogProbsKey key, IEnumerable<float[]> values)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(Encoding.UTF8.GetBytes(key.ToString()));
+        using var digest = new Digest();
+        digest.Append(Encoding.UTF8.GetBytes(key.ToString()).AsSpan());
         foreach (var piece in values)
-            hash.AppendData(MemoryMarshal.AsBytes<float>(piece));
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
+            digest.Append(MemoryMarshal.AsBytes<float>(piece));
+        return digest.EndAsText();
     }
 }

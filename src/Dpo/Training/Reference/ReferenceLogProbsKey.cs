@@ -1,6 +1,5 @@
-using System.Security.Cryptography;
-using System.Text;
 using Dpo.Batching;
+using Dpo.Files;
 using Dpo.Weights;
 
 namespace Dpo.Training.Reference;
@@ -22,7 +21,7 @@ internal sealed record ReferenceLogProbsKey(string Weights, string Config, strin
             config = $"{config}\nlora scale: {adapter.Scale}";
         return new(
             TensorDigest.Of(pair.ReferenceState()),
-            Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(config))),
+            Digest.Of(config),
             data.Source.Digest.Tokens,
             (described?.Precision ?? Models.Precision.Float32).ToString());
     }
