@@ -27,10 +27,10 @@ public sealed class IrregularFilesTests : IDisposable
         if (regular.Length > 0)
             File.Copy(Fixture.Path("models", "gpt2", regular), folder.File(regular));
         RegularFileTests.MakePipe(folder.File(name));
-        Assert.Equal($"{folder.File(name)} {Problem}", await RefusalOf(() => CausalLanguageModel.Load(folder.Path)));
+        Assert.Equal($"{folder.File(name)} {Problem}", await RegularFileTests.RefusalOf(() => CausalLanguageModel.Load(folder.Path)));
         File.Delete(folder.File(name));
         File.CreateSymbolicLink(folder.File(name), "/dev/zero");
-        Assert.Equal($"{folder.File(name)} {Problem}", await RefusalOf(() => CausalLanguageModel.Load(folder.Path)));
+        Assert.Equal($"{folder.File(name)} {Problem}", await RegularFileTests.RefusalOf(() => CausalLanguageModel.Load(folder.Path)));
     }
 
     [Fact]
@@ -41,16 +41,16 @@ public sealed class IrregularFilesTests : IDisposable
         File.Copy(Fixture.Path("models", "gpt2", "config.json"), folder.File("config.json"));
         folder.Write("model.safetensors.index.json", """{"weight_map": {"a": "a.safetensors"}}""");
         RegularFileTests.MakePipe(folder.File("a.safetensors"));
-        Assert.Equal($"{folder.File("a.safetensors")} {Problem}", await RefusalOf(() => CausalLanguageModel.Load(folder.Path)));
+        Assert.Equal($"{folder.File("a.safetensors")} {Problem}", await RegularFileTests.RefusalOf(() => CausalLanguageModel.Load(folder.Path)));
 
         using var model = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"));
         File.Copy(Fixture.Path("adapters", "gpt2", "adapter_config.json"), folder.File("adapter_config.json"));
         RegularFileTests.MakePipe(folder.File("adapter_model.safetensors"));
-        Assert.Equal($"{folder.File("adapter_model.safetensors")} {Problem}", await RefusalOf(() => model.LoadAdapter(folder.Path)));
+        Assert.Equal($"{folder.File("adapter_model.safetensors")} {Problem}", await RegularFileTests.RefusalOf(() => model.LoadAdapter(folder.Path)));
 
         Directory.CreateDirectory(folder.File("models--gpt2/refs"));
         RegularFileTests.MakePipe(folder.File("models--gpt2/refs/main"));
-        Assert.Equal($"{folder.File("models--gpt2/refs/main")} {Problem}", await RefusalOf(() => HubCache.Resolve("gpt2", _ => folder.Path)));
+        Assert.Equal($"{folder.File("models--gpt2/refs/main")} {Problem}", await RegularFileTests.RefusalOf(() => HubCache.Resolve("gpt2", _ => folder.Path)));
     }
 
     [Fact]
@@ -76,7 +76,4 @@ public sealed class IrregularFilesTests : IDisposable
             $"{folder.File(name)} has {most + 1} bytes; at most {most} are read of such a file.", Assert.Throws<InvalidInputException>(read).Message);
         File.Delete(folder.File(name));
     }
-
-    private static async Task<string> RefusalOf(Action read) =>
-        (await Assert.ThrowsAsync<InvalidInputException>(() => Task.Run(read)).WaitAsync(TimeSpan.FromSeconds(30))).Message;
 }
