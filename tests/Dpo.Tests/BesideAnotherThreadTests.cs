@@ -9,7 +9,7 @@ namespace Dpo.Tests;
 public class BesideAnotherThreadTests
 {
     /// <summary>Each of these takes about 5 s alone, and took many minutes behind most other tests.</summary>
-    private static readonly TimeSpan WithoutPause = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan WithoutPause = TimeSpan.FromSeconds(8);
 
     private static readonly TrainingOptions Options = TrainerTests.Options with { Steps = 80, MicroBatchSize = 8, DetailedMetrics = true };
 
