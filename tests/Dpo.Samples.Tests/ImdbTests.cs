@@ -72,7 +72,7 @@ public partial class ImdbTests
     {
         var (exitCode, _, error) = SampleRun.Run("Imdb", "--data", "/no/such.jsonl");
         Assert.Equal(2, exitCode);
-        Assert.StartsWith("/no/such.jsonl: ", error, StringComparison.Ordinal);
+        Assert.StartsWith("/no/such.jsonl cannot be read: ", error, StringComparison.Ordinal);
         Assert.Single(error.TrimEnd().Split('\n'));
     }
 }

@@ -38,7 +38,7 @@ public sealed class OutputFolderTests : IDisposable
         foreach (var (more, message) in new (string[], string)[]
         {
             ([], $"--output {output}: {output} holds an earlier run; add --resume to go on with it, add --overwrite to replace it, or give another folder."),
-            (["--overwrite", "--train", "/no/such.jsonl"], "/no/such.jsonl: "),
+            (["--overwrite", "--train", "/no/such.jsonl"], "/no/such.jsonl cannot be read: "),
             (["--overwrite", "--loss", "plackett_luce", "--skip-sft"], "A batch holds no ranking"),
             (["--resume", "--checkpoint-every", "2", "--learning-rate", "1e-2", .. eval], $"{Path.Combine(output, "sft/checkpoints/step-000003")} was written under other options: "),
         })
