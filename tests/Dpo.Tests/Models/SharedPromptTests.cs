@@ -12,6 +12,11 @@ public class SharedPromptTests
         from completions in Gen.Int[1, 7].SelectMany(length => Gen.Int[0, 49].Array[length]).Array[2, 6]
         select new TokenizedExample(prompt, completions, [.. Enumerable.Range(1, completions.Length - 1).Select(other => new PreferencePair(0, other))]);
 
+    /// <summary>In one of them at least a token sees another: where none does, the gradient of queries and keys is zero but for
+    /// rounding.</summary>
+    private static readonly Gen<TokenizedExample[]> Batch =
+        Example.Array[1, 4].Where(batch => batch.Any(example => example.Prompt.Count + example.Completions.Max(ids => ids.Count) > 2));
+
     /// <summary>A module that knows nothing of layouts: ids <c>[B, T]</c> to logits <c>[B, T, V]</c>.</summary>
     internal sealed class Plain : nn.Module<Tensor, Tensor>
     {
@@ -52,7 +57,7 @@ public class SharedPromptTests
         using var plain = new LogitsModel(new Plain(shared));
         using var buckets = new InBuckets(shared);
         using var loss = new DpoLoss(beta: 1);
-        Example.Array[1, 4].Sample(examples =>
+        Batch.Sample(examples =>
         {
             using var scope = NewDisposeScope();
             var batch = new PreferenceBatch(examples).To(device);
@@ -77,8 +82,6 @@ public class SharedPromptTests
             {
                 var (actual, gradients) = Run(model);
                 Numbers.AssertClose(expected, actual, 1e-4, $"{path}, log-probabilities");
-                // Some gradients are zero but for rounding (that of queries where there is one key), which is of the whole gradient's size.
-                var rounding = 3e-7 * Math.Sqrt(expectedGradients.Values.Sum(gradient => Math.Pow(gradient.norm().item<float>(), 2)));
                 foreach (var (name, gradient) in gradients)
                 {
                     // The gradient of the key part of GPT-2's bias is zero but for rounding.
@@ -86,7 +89,7 @@ public class SharedPromptTests
                     var rows = name.EndsWith("c_attn.bias", StringComparison.Ordinal) ? 3 : gradient.shape[0];
                     var difference = (gradient - expectedGradients[name]).view(rows, -1).index_select(0, kept).norm().item<float>();
                     var norm = expectedGradients[name].view(rows, -1).index_select(0, kept).norm().item<float>();
-                    Assert.True(difference <= 1e-4 * norm + rounding, $"{path}, {name}: {difference} of {norm}");
+                    Assert.True(difference <= 1e-4 * norm + 1e-6, $"{path}, {name}: {difference} of {norm}");
                 }
             }
         }, iter: 20, threads: 1);
