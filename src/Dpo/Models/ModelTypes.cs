@@ -4,8 +4,8 @@ namespace Dpo.Models;
 
 /// <summary>Which class computes a folder's model: <c>model_type</c> of its <c>config.json</c>, and what makes such a
 /// model.</summary>
-/// <remarks>Dpo's own are there from the start. They fill the list themselves: nothing here, nor in what loads a model, names
-/// one.</remarks>
+/// <remarks>Dpo's own are there from the start: <c>BuiltInArchitectures</c>, beside them, fills the list when the assembly is
+/// loaded, so that nothing here, nor in what loads a model, names one.</remarks>
 public static class ModelTypes
 {
     private static readonly ConcurrentDictionary<string, Func<ModelConfig, TransformerModel>> factories = new();
