@@ -109,12 +109,12 @@ public class TokenizerFilesTests
     }
 
     [Theory]
-    [InlineData("tokenizer_config.json", "{\"eos_token\": {\"content\": \"!\"}}", "the vocabulary has no ordinary token '!', so the byte it spells could not be encoded.")]
-    [InlineData("tokenizer_config.json", "{\"eos_token\": \"</s>\"}", "eos_token is \"</s>\", which is no token of the vocabulary.")]
-    [InlineData("special_tokens_map.json", "{\"eos_token\": 3}", "eos_token is 3, which is no token of the vocabulary.")]
-    [InlineData("config.json", "{\"eos_token_id\": 4000}", "eos_token_id is 4000, which is no id of the vocabulary.")]
-    [InlineData("generation_config.json", "[]", "generation_config.json is not a JSON object.")]
-    [InlineData("config.json", "{}", "eos_token is missing; name the token that ends a text.")]
+    [InlineData("tokenizer_config.json", "{\"eos_token\": {\"content\": \"!\"}}", ": the vocabulary has no ordinary token '!', so the byte it spells could not be encoded.")]
+    [InlineData("tokenizer_config.json", "{\"eos_token\": \"</s>\"}", ": eos_token is \"</s>\", which is no token of the vocabulary.")]
+    [InlineData("special_tokens_map.json", "{\"eos_token\": 3}", ": eos_token is 3, which is no token of the vocabulary.")]
+    [InlineData("config.json", "{\"eos_token_id\": 4000}", ": eos_token_id is 4000, which is no id of the vocabulary.")]
+    [InlineData("generation_config.json", "[]", "/generation_config.json is not a JSON object.")]
+    [InlineData("config.json", "{}", ": eos_token is missing; name the token that ends a text.")]
     public void A_bad_end_of_text_is_refused(string file, string json, string expected)
     {
         using var folder = Folder(Tokenizer().ToJsonString(), (file, json));
