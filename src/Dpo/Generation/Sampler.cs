@@ -48,6 +48,7 @@ public static class Sampler
         if (prompts.Count == 0)
             return [];
         using var noGrad = no_grad();
+        using var mode = new EvaluationMode(model);
         if (model is not TransformerModel transformer)
             return WholeSampling.Complete(model, vocabularySize, prompts, options, tokenizer, onToken, cancellationToken);
         using var run = new SamplingRun(transformer, prompts, options, tokenizer, onToken, cancellationToken);

@@ -20,7 +20,8 @@ namespace Dpo.Models;
 /// <see cref="CausalLanguageModel.Load"/> make it of a folder. Every <see cref="LinearLayer"/> takes a LoRA adapter, and weights
 /// are kept in half the memory where they are those of <see cref="LinearLayer"/> and <see cref="EmbeddingTable"/>; other modules
 /// are trained and saved as they are.</para>
-/// <para>Parameters are saved under the names of the fields that hold them.</para>
+/// <para>Parameters are saved under the names of the fields that hold them. A module with a mode, such as a dropout, is in evaluation
+/// mode but where an adapter with dropout is trained.</para>
 /// </remarks>
 public abstract partial class TransformerModel : CausalLanguageModel
 {

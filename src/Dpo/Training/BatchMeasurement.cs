@@ -1,4 +1,5 @@
 using Dpo.Batching;
+using Dpo.Models;
 using Dpo.Native;
 using static TorchSharp.torch;
 
@@ -33,13 +34,14 @@ internal sealed class BatchMeasurement(Objective objective, TrainingOptions opti
     /// scope.</returns>
     public Tensor Train(PreferenceBatch batch) => Run(batch, batch.Counts, train: true, CancellationToken.None);
 
-    /// <summary>Measures data, without gradients. The device is waited for once, at the end.</summary>
+    /// <summary>Measures data in evaluation mode, without gradients. The device is waited for once, at the end.</summary>
     /// <param name="data">The data.</param>
     /// <param name="cancellationToken">Ends it between two micro-batches.</param>
     /// <returns>The averages over all of it.</returns>
     public Dictionary<string, double> Evaluate(PreferenceData data, CancellationToken cancellationToken)
     {
         using var noGrad = no_grad();
+        using var mode = new EvaluationMode(objective.Model);
         using var scope = NewDisposeScope();
         var whole = data.Counts;
         var batches = data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellationToken));

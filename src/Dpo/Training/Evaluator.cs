@@ -8,6 +8,7 @@ namespace Dpo.Training;
 
 /// <summary>Measures models on data without a trainer: nothing is trained, and nothing changes.</summary>
 /// <remarks>
+/// <para>The model is in evaluation mode meanwhile.</para>
 /// <para>Models may have adapters, merged or not; but the reference of a pair that was made of the policy alone needs the adapter
 /// unmerged.</para>
 /// <para><c>maxTokens</c>, everywhere, is the most tokens computed at once, each prompt counted once; it bounds memory, and no
@@ -150,6 +151,7 @@ public static class Evaluator
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
+        using var mode = new EvaluationMode(objective.Model);
         var device = objective.Model.Device;
         var slices = part.Slices(maxTokens).Select(slice => slice.To(device)).ToArray();
         CompletionLogProbs? reference = objective.ReferenceOf(slices[0]) is null ? null
@@ -189,6 +191,7 @@ public static class Evaluator
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
+        using var mode = new EvaluationMode(model);
         float[] values = [.. part.Slices(maxTokens).SelectMany(
             slice => Numbers(CompletionLogProbs.Compute(model, slice.To(model.Device)).PerToken))];
         return [.. part.ByCompletion(values)];

@@ -122,6 +122,28 @@ public class EvaluatorTests
         Assert.All(model.parameters(), parameter => Assert.Null(parameter.grad));
     }
 
+    /// <summary>A module that drops whatever it is given, in a model with a part that is not trained.</summary>
+    [Fact]
+    public void A_model_is_measured_and_sampled_in_evaluation_mode_and_gets_its_own_back()
+    {
+        var data = TrainerTests.Data(8);
+        var (drops, rests) = (nn.Dropout(0.9), nn.Dropout(0.9));
+        using var model = new LogitsModel(nn.Sequential(
+            ("tokens", nn.Embedding(40, 16)), ("drops", drops), ("rests", rests), ("head", nn.Linear(16, 40))));
+        model.train();
+        rests.eval();
+        double Loss() => Evaluator.Evaluate(model, data, new SimPoLoss())["loss"];
+        Assert.Equal(Loss(), Loss());
+        double[] LogProbs() =>
+            [.. Evaluator.LogProbs(model, data).SelectMany(example => example).SelectMany(values => values).Select(value => (double)value)];
+        Assert.Equal(LogProbs(), LogProbs());
+        using (var trainer = new SftTrainer(model))
+            Assert.Equal(trainer.Evaluate(data.ChosenOnly()), trainer.Evaluate(data.ChosenOnly()));
+        int[] Sampled() => [.. Sampler.Sample(model, [[1, 2]], new() { MaxNewTokens = 20, Temperature = 0 }).Single().Tokens];
+        Assert.Equal(Sampled(), Sampled());
+        Assert.Equal((true, true, false), (model.training, drops.training, rests.training));
+    }
+
     [Fact]
     public void Rewards_are_a_table()
     {
