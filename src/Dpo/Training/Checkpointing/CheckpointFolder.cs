@@ -69,14 +69,12 @@ internal static class CheckpointFolder
         foreach (var (name, expected) in state.Files)
         {
             var path = Path.Combine(checkpoint, name);
+            if (!File.Exists(path))
+                throw new InvalidInputException($"{checkpoint} lacks {name}, which belongs to it.");
             string actual;
             try
             {
                 actual = HashOf(path);
-            }
-            catch (FileNotFoundException e)
-            {
-                throw new InvalidInputException($"{checkpoint} lacks {name}, which belongs to it.", e);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
@@ -114,7 +112,7 @@ internal static class CheckpointFolder
 
     private static string HashOf(string path)
     {
-        using var stream = File.OpenRead(path);
+        using var stream = RegularFile.OpenRead(path);
         return Digest.Of(stream);
     }
 }

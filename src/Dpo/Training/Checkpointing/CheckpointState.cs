@@ -22,6 +22,9 @@ internal sealed record CheckpointState(
     public const string FileName = "state.json";
     public const int CurrentVersion = 1;
 
+    /// <summary>The longest file that is read, in bytes; one of ours has some thousand.</summary>
+    private const int MaximumLength = 16 << 20;
+
     private static readonly JsonSerializerOptions json = new()
     {
         WriteIndented = true,
@@ -54,15 +57,7 @@ internal sealed record CheckpointState(
             throw new InvalidInputException(Directory.Exists(folder)
                 ? $"{folder} is no checkpoint: it has no {FileName}."
                 : $"{folder}: there is no such checkpoint.");
-        byte[] bytes;
-        try
-        {
-            bytes = File.ReadAllBytes(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{path} cannot be read: {e.Message}", e);
-        }
+        var bytes = RegularFile.ReadAllBytes(path, MaximumLength);
         if (!bytes.AsSpan().EndsWith(Seal(DigestOf(bytes))))
             throw new InvalidInputException($"{path} is damaged or was edited: its checksum is not that of what it holds.");
         try

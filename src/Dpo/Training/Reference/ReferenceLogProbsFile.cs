@@ -30,14 +30,7 @@ internal sealed class ReferenceLogProbsFile : IDisposable
     public ReferenceLogProbsFile(string path, ReferenceLogProbsKey key)
     {
         this.path = path;
-        try
-        {
-            file = RegularFile.OpenHandle(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{path} cannot be read: {e.Message}", e);
-        }
+        file = RegularFile.OpenHandle(path);
         try
         {
             var header = SafetensorsHeader.Read(file, path);
@@ -111,15 +104,8 @@ internal sealed class ReferenceLogProbsFile : IDisposable
     public static void RequireReplaceable(string path)
     {
         var beginning = new byte[1024]; // the texts lie in front of everything else
-        try
-        {
-            using var stream = RegularFile.OpenRead(path);
-            stream.ReadAtLeast(beginning, beginning.Length, throwOnEndOfStream: false);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InvalidInputException($"{path} cannot be read: {e.Message}", e);
-        }
+        using (var file = RegularFile.OpenHandle(path))
+            file.ReadUpTo(beginning, 0);
         if (beginning.AsSpan().IndexOf(Encoding.ASCII.GetBytes(VersionName)) < 0)
             throw new InvalidInputException(
                 $"{path} is no file of reference log-probabilities, so it is not replaced by one; " +

@@ -73,6 +73,23 @@ public class CheckpointFaultTests
         CheckpointFolder.Verify(checkpoint); // whole again
     }
 
+    [Theory]
+    [InlineData("state.json")]
+    [InlineData("optimizer.safetensors")]
+    public async Task A_pipe_in_the_place_of_a_file_is_refused_without_waiting(string name)
+    {
+        if (OperatingSystem.IsWindows())
+            return; // has none in folders
+        using var folder = new TemporaryFolder();
+        Train(Options(folder.Path));
+        var path = Path.Combine(Checkpoints.Latest(folder.Path)!, name);
+        File.Delete(path);
+        RegularFileTests.MakePipe(path);
+        Assert.StartsWith(
+            $"{path} is a pipe or a device, which has no length; give a regular file.",
+            await RegularFileTests.RefusalOf(() => Checkpoints.Latest(folder.Path)), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_file_of_another_checkpoint_is_refused()
     {
