@@ -62,6 +62,10 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
     public bool IsBatchCoupled => false;
 
     /// <inheritdoc/>
+    public string Description => LossDescription.Of(this,
+        ("Beta", Beta), ("LabelSmoothing", LabelSmoothing), ("ReferenceFree", ReferenceFree), ("divergence", divergence));
+
+    /// <inheritdoc/>
     public LogProbsRequest Needs => LogProbsRequest.None;
 
     /// <summary>The losses of pairs given by index.</summary>

@@ -17,6 +17,9 @@ public sealed class HingeLoss(double beta = 0.1, FDivergence? divergence = null)
     public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
+    public override string Description => LossDescription.Of(this, ("Beta", Beta), ("divergence", divergence));
+
+    /// <inheritdoc/>
     public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);

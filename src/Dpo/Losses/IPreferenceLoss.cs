@@ -36,6 +36,13 @@ public interface IPreferenceLoss
     /// <summary>What it is to be given of the policy beside log-probabilities.</summary>
     public LogProbsRequest Needs { get; }
 
+    /// <summary>
+    /// The loss as a text that is another wherever its class or one of its numbers is: <c>SimPoLoss(Beta=2, Gamma=0.5)</c>. A
+    /// checkpoint records it, and a run that goes on with another is refused; so it is the same on every machine and in every
+    /// culture, and stays as it is while the loss does.
+    /// </summary>
+    public string Description { get; }
+
     /// <summary>A part's share of the batch's loss.</summary>
     /// <param name="part">The part's log-probabilities.</param>
     /// <param name="batch">What the whole batch holds.</param>

@@ -17,6 +17,9 @@ public sealed class IpoSumLoss(double beta = 0.1, bool referenceFree = false) : 
     public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <inheritdoc/>
+    public override string Description => LossDescription.Of(this, ("Beta", Beta), ("referenceFree", referenceFree));
+
+    /// <inheritdoc/>
     public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);

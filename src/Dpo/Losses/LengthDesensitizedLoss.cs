@@ -33,6 +33,9 @@ public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : PairL
     public override LogProbsRequest Needs => loss.Needs;
 
     /// <inheritdoc/>
+    public override string Description => LossDescription.Of(this, ("Alpha", Alpha), ("loss", loss));
+
+    /// <inheritdoc/>
     public override Tensor Losses(PairLogProbs pairs) => loss.Losses(pairs);
 
     /// <inheritdoc/>

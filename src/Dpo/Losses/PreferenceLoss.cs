@@ -18,6 +18,11 @@ public abstract class PreferenceLoss : IPreferenceLoss
     /// <inheritdoc/>
     public virtual LogProbsRequest Needs => LogProbsRequest.None;
 
+    /// <summary>The class's name with its public properties that are numbers, texts, divergences, losses, or lists of them:
+    /// <c>SquaredHinge(Beta=0.1)</c>. A loss with a number that no public property tells, or with properties that are none of
+    /// its numbers, says itself what it is.</summary>
+    public virtual string Description => LossDescription.OfProperties(this);
+
     /// <inheritdoc/>
     public abstract Tensor Share(PreferenceLogProbs part, PreferenceCounts batch);
 

@@ -34,6 +34,9 @@ public sealed class RpoLoss(double beta = 0.1, double scale = 1, RpoDistance dis
         : throw new ArgumentOutOfRangeException(nameof(scale), scale, "The scale of scores must be a number above 0.");
 
     /// <inheritdoc/>
+    public override string Description => LossDescription.Of(this, ("Beta", Beta), ("Scale", Scale), ("distance", distance));
+
+    /// <inheritdoc/>
     /// <exception cref="InvalidInputException">The completions have no scores.</exception>
     public override Tensor Losses(PairLogProbs pairs)
     {

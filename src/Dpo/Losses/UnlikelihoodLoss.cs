@@ -24,6 +24,9 @@ public sealed class UnlikelihoodLoss(double alpha = 0.5) : PairLoss
     public override bool UsesReference => false;
 
     /// <inheritdoc/>
+    public override string Description => LossDescription.Of(this, ("Alpha", Alpha));
+
+    /// <inheritdoc/>
     public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);

@@ -31,6 +31,9 @@ public sealed class WpoLoss(IPairLoss loss) : PairLoss
     public override LogProbsRequest Needs => loss.Needs.And(new() { LogSquaredProbs = true });
 
     /// <inheritdoc/>
+    public override string Description => LossDescription.Of(this, ("loss", loss));
+
+    /// <inheritdoc/>
     public override Tensor Losses(PairLogProbs pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);

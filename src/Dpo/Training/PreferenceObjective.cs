@@ -36,7 +36,7 @@ internal sealed class PreferenceObjective(
 
     public override IEnumerable<RunFact> Facts() =>
     [
-        new("the loss", LossDescription.Of(loss), OnChange.RefuseUnlessAllowed),
+        new("the loss", loss.Description, OnChange.RefuseUnlessAllowed),
         .. pair?.ReferenceDigest() is { } digest ? [new("the reference", digest, OnChange.Refuse)] : (RunFact[])[],
     ];
 

@@ -82,10 +82,10 @@ public class LossOptionsTests
     public void Without_numbers_a_loss_by_name_is_that_of_its_constructor()
     {
         Assert.Equal(
-            WithoutNumbers.Select(LossDescription.Of),
-            LossOptions.AllNames.Select(name => LossDescription.Of(new LossOptions { Names = [name] }.Create())));
-        Assert.Equal("SimPoLoss(Beta=2, Gamma=0.5)", LossDescription.Of(new LossOptions { Names = ["simpo"] }.Create()));
-        Assert.Equal("SimPoLoss(Beta=0.1, Gamma=0.5)", LossDescription.Of(new LossOptions { Names = ["simpo"], Beta = 0.1 }.Create()));
+            WithoutNumbers.Select(loss => loss.Description),
+            LossOptions.AllNames.Select(name => new LossOptions { Names = [name] }.Create().Description));
+        Assert.Equal("SimPoLoss(Beta=2, Gamma=0.5)", new LossOptions { Names = ["simpo"] }.Create().Description);
+        Assert.Equal("SimPoLoss(Beta=0.1, Gamma=0.5)", new LossOptions { Names = ["simpo"], Beta = 0.1 }.Create().Description);
         Assert.Equal(0, Assert.IsType<RobustLoss>(new LossOptions { Names = ["robust"], LabelSmoothing = 0 }.Create()).LabelSmoothing);
     }
 }
