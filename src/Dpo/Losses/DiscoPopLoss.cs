@@ -23,7 +23,8 @@ public sealed class DiscoPopLoss(double beta = 0.1, double temperature = 0.05, F
         : throw new ArgumentOutOfRangeException(nameof(temperature), temperature, "τ must be a number above 0.");
 
     /// <inheritdoc/>
-    public override string Description => LossDescription.Of(this, ("Beta", Beta), ("Temperature", Temperature), ("divergence", divergence));
+    public override string Description => LossDescription.Of(
+        this, ("Beta", Beta), ("Temperature", Temperature), ("divergence", divergence));
 
     /// <inheritdoc/>
     public override Tensor Losses(PairLogProbs pairs)

@@ -26,7 +26,8 @@ public sealed class ExoPairLoss(double beta = 0.1, double labelSmoothing = 1e-3,
             "Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3.");
 
     /// <inheritdoc/>
-    public override string Description => LossDescription.Of(this, ("Beta", Beta), ("LabelSmoothing", LabelSmoothing), ("divergence", divergence));
+    public override string Description => LossDescription.Of(
+        this, ("Beta", Beta), ("LabelSmoothing", LabelSmoothing), ("divergence", divergence));
 
     /// <inheritdoc/>
     public override Tensor Losses(PairLogProbs pairs)

@@ -38,7 +38,8 @@ internal static class LossDescription
         IFormattable number when value.GetType().IsPrimitive => number.ToString(null, CultureInfo.InvariantCulture),
         IPreferenceLoss loss => loss.Description,
         FDivergence divergence => Probed(divergence),
-        ITuple tuple => TextOf(Enumerable.Range(0, tuple.Length).Select(index => tuple[index])) is { } items ? $"({items})" : null,
+        ITuple tuple =>
+            TextOf(Enumerable.Range(0, tuple.Length).Select(index => tuple[index])) is { } items ? $"({items})" : null,
         IEnumerable values => TextOf(values.Cast<object?>()) is { } items ? $"[{items}]" : null,
         _ => null,
     };

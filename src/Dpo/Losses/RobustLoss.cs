@@ -22,7 +22,8 @@ public sealed class RobustLoss(double beta = 0.1, double labelSmoothing = 0.1, F
     public double LabelSmoothing { get; } = LossArgument.LabelSmoothing(labelSmoothing);
 
     /// <inheritdoc/>
-    public override string Description => LossDescription.Of(this, ("Beta", Beta), ("LabelSmoothing", LabelSmoothing), ("divergence", divergence));
+    public override string Description => LossDescription.Of(
+        this, ("Beta", Beta), ("LabelSmoothing", LabelSmoothing), ("divergence", divergence));
 
     /// <inheritdoc/>
     public override Tensor Losses(PairLogProbs pairs)

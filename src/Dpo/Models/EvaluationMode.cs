@@ -1,7 +1,7 @@
 namespace Dpo.Models;
 
-/// <summary>Has a model compute as it is evaluated, without dropout of its modules, until it is disposed: every module is then in the
-/// mode that it was in.</summary>
+/// <summary>Has a model compute as it is evaluated, without dropout of its modules, until it is disposed: every module is then in
+/// the mode that it was in.</summary>
 internal sealed class EvaluationMode : IDisposable
 {
     private readonly (TorchSharp.torch.nn.Module Module, bool IsTraining)[] modules;
