@@ -44,6 +44,9 @@ public static class Sampler
         ArgumentNullException.ThrowIfNull(prompts);
         options ??= new SamplingOptions();
         options.Validate();
+        if (model is TransformerModel { IsScalar: true })
+            throw new InvalidOperationException(
+                "The model gives one number for a hidden state, and no logits to draw tokens by.");
         var vocabularySize = Check(model, prompts, options, tokenizer);
         if (prompts.Count == 0)
             return [];

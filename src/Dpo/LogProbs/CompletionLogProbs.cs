@@ -67,16 +67,32 @@ public sealed class CompletionLogProbs
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
+        if (model is TransformerModel { IsScalar: true })
+            throw new InvalidOperationException(
+                "The model gives one number for a hidden state, and no logits to predict tokens by.");
         // A loop that is not the trainer's asks for failures of its last backward pass here.
         BackwardFailure.Rethrow();
         using var pass = new BackwardPass();
+        return OfHidden(model.Head, model.call(batch.Ids, batch.Layout), batch, model.LogitsMemory, request, pass);
+    }
+
+    /// <summary>Computes them of hidden states that are there already.</summary>
+    /// <param name="head">What turns them into logits.</param>
+    /// <param name="hidden">Those of the batch's rows.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="logitsMemory">See <see cref="CausalLanguageModel.LogitsMemory"/>.</param>
+    /// <param name="request">What is computed beside.</param>
+    /// <param name="pass">The passes that this computation is the end of; null where the caller goes on with it.</param>
+    internal static CompletionLogProbs OfHidden(
+        OutputHead head, Tensor hidden, BatchTensors batch, long logitsMemory, LogProbsRequest? request = null,
+        BackwardPass? pass = null)
+    {
         var layout = batch.Layout;
-        var hidden = model.call(batch.Ids, layout);
         var predicting = DeviceCopy.Of(layout.PredictingRows, batch.Ids.device);
         var rows = DeviceCopy.Of(layout.PredictionOfToken, batch.Ids.device);
         Tensor perToken;
         RowStatistics? ofRows = null;
-        if (model.Head.Weight is null)
+        if (head.Weight is null)
         {
             var logits = hidden.index_select(0, predicting).to(float32);
             perToken = PlainLogProbs(logits, rows, batch.Targets);
@@ -87,11 +103,10 @@ public sealed class CompletionLogProbs
         {
             if (request is { LogSquaredProbs: true } or { Statistics: true })
                 ofRows = new RowStatistics(predicting.shape[0], hidden.device, request);
-            var head = model.Head;
-            var blocks = HeadBlocks.Of(hidden.device, head.Weight, model.LogitsMemory);
+            var blocks = HeadBlocks.Of(hidden.device, head.Weight, logitsMemory);
             perToken = ChunkedHead.LogProbs(head, hidden, predicting, rows, batch.Targets, blocks, ofRows);
         }
-        return new(pass.Over(perToken), layout.CompletionOffsets)
+        return new(pass?.Over(perToken) ?? perToken, layout.CompletionOffsets)
         {
             LogSquaredProbs = ofRows?.LogSquaredProbs?.index_select(0, rows),
             Statistics = request is { Statistics: true }

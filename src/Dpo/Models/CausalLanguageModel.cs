@@ -67,6 +67,19 @@ public abstract class CausalLanguageModel : nn.Module<Tensor, SequenceLayout, Te
     public static TransformerModel Load(string folder, Device? device = null, ScalarType dtype = ScalarType.Float32) =>
         ModelFolder.Load(folder, device ?? CPU, dtype);
 
+    /// <summary>Loads a folder as a model whose head gives one number for a hidden state in the place of logits: one that
+    /// transformers saved as <c>…ForSequenceClassification</c> with one label, or a language model, whose head is left out for a
+    /// new one.</summary>
+    /// <param name="folder">As for <see cref="Load"/>.</param>
+    /// <param name="device">As for <see cref="Load"/>.</param>
+    /// <param name="dtype">As for <see cref="Load"/>, and so are the exceptions.</param>
+    /// <param name="seed">Seeds a new head's weights, which are drawn normally with deviation 0.02 as transformers draws
+    /// them.</param>
+    /// <returns>The model, in evaluation mode; the caller disposes it.</returns>
+    public static TransformerModel LoadScalar(
+        string folder, Device? device = null, ScalarType dtype = ScalarType.Float32, int seed = 0) =>
+        ModelFolder.Load(folder, device ?? CPU, dtype, scalarSeed: seed);
+
     /// <summary>The parameters, each once: a weight that is tied, and so has several names, goes by the first of them, as in
     /// PyTorch. <c>parameters()</c> follows.</summary>
     /// <returns>Those that there are now. An optimizer keeps what it is given: what an adapter adds later is not to slip

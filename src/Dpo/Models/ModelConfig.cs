@@ -17,6 +17,8 @@ public sealed class ModelConfig
     public const int Largest = 1 << 24;
 
     private const string FileName = "config.json";
+    private const string Architectures = "architectures";
+    private const string Scalar = "ForSequenceClassification";
 
     private readonly JsonElement fields;
     private readonly string source;
@@ -144,6 +146,24 @@ public sealed class ModelConfig
     {
         if (Bool(field, implemented) != implemented)
             throw Unsupported(field, implemented ? "true" : "false");
+    }
+
+    /// <summary>Whether it describes a model that gives a text one number, as transformers' classes for sequence classification
+    /// do.</summary>
+    internal bool IsScalar =>
+        Has(Architectures) && Strings(Architectures) is [var name] && name.EndsWith(Scalar, StringComparison.Ordinal);
+
+    /// <summary>The same model with one number in the place of logits, as transformers writes such a
+    /// <c>config.json</c>.</summary>
+    internal ModelConfig AsScalar()
+    {
+        var name = Has(Architectures) && Strings(Architectures) is [var given] ? given : ModelType;
+        foreach (var end in (string[])["ForCausalLM", "LMHeadModel"])
+            name = name.EndsWith(end, StringComparison.Ordinal) ? name[..^end.Length] : name;
+        // transformers has two labels unless these fields name fewer.
+        return With(Architectures, new JsonArray(name + Scalar))
+            .With("id2label", new JsonObject { ["0"] = "LABEL_0" })
+            .With("label2id", new JsonObject { ["LABEL_0"] = 0 });
     }
 
     /// <summary>The same with another value of a field.</summary>

@@ -14,7 +14,9 @@ internal static class ModelFolder
     /// <param name="name">The folder, or a name on the hub.</param>
     /// <param name="device">Where it goes.</param>
     /// <param name="dtype">The type of its matrices.</param>
-    public static TransformerModel Load(string name, Device device, ScalarType dtype)
+    /// <param name="scalarSeed">Where it is to have a scalar head, what seeds one that the folder does not hold; null for a
+    /// language model.</param>
+    public static TransformerModel Load(string name, Device device, ScalarType dtype, int? scalarSeed = null)
     {
         if (dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
             throw new ArgumentException(
@@ -24,7 +26,7 @@ internal static class ModelFolder
         if (!Directory.Exists(folder))
             throw new InvalidInputException(
                 $"{folder}: there is no such model folder; give one that holds config.json and the weights.");
-        var config = ModelConfig.Read(folder);
+        var config = ScalarHead.Config(ModelConfig.Read(folder), isScalar: scalarSeed is not null);
         var model = Create(config);
         try
         {
@@ -38,9 +40,13 @@ internal static class ModelFolder
             if (model.IsTied
                 && weights.Differ(model.HeadName + ".weight", NameInFile(model.TokenVectorsName), model.Head.Weight!))
                 model.Untie();
+            var isNew = scalarSeed is not null && !weights.Has(ScalarHead.WeightName);
             weights.LoadInto(
-                [.. model.named_parameters().Select(named => (NameInFile(named.name), (Tensor)named.parameter))],
+                [.. model.named_parameters().Where(named => !isNew || named.name != ScalarHead.WeightName)
+                    .Select(named => (NameInFile(named.name), (Tensor)named.parameter))],
                 model.IsDerived);
+            if (isNew)
+                ScalarHead.Draw(model, scalarSeed!.Value, ScalarHead.Deviation);
             return model.to(device);
 
             string NameInFile(string name) =>
@@ -53,7 +59,8 @@ internal static class ModelFolder
         }
     }
 
-    private static TransformerModel Create(ModelConfig config)
+    /// <summary>Makes a model with weights that are still to be filled.</summary>
+    public static TransformerModel Create(ModelConfig config)
     {
         try
         {

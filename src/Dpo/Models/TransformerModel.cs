@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Dpo.Files;
 using Dpo.Layout;
 using Dpo.Models.Attentions;
@@ -20,8 +21,8 @@ namespace Dpo.Models;
 /// <see cref="CausalLanguageModel.Load"/> make it of a folder. Every <see cref="LinearLayer"/> takes a LoRA adapter, and weights
 /// are kept in half the memory where they are those of <see cref="LinearLayer"/> and <see cref="EmbeddingTable"/>; other modules
 /// are trained and saved as they are.</para>
-/// <para>Parameters are saved under the names of the fields that hold them. A module with a mode, such as a dropout, is in evaluation
-/// mode but where an adapter with dropout is trained.</para>
+/// <para>Parameters are saved under the names of the fields that hold them. A module with a mode, such as a dropout, is in
+/// evaluation mode but where an adapter with dropout is trained.</para>
 /// </remarks>
 public abstract partial class TransformerModel : CausalLanguageModel
 {
@@ -29,6 +30,10 @@ public abstract partial class TransformerModel : CausalLanguageModel
     private LinearLayer? head;
     private double? headSoftCap;
     private int? vocabularySize;
+
+    /// <summary>What the names of the output head's tensors begin with in the files of a language model, where this one has a
+    /// scalar head instead.</summary>
+    private string? languageHead;
 
     /// <summary>Names the model, as <see cref="nn.Module"/> asks for.</summary>
     /// <param name="name">The architecture's name.</param>
@@ -73,7 +78,11 @@ public abstract partial class TransformerModel : CausalLanguageModel
     public ScalarType ComputeType => Precision == Precision.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
 
     /// <summary>Entries of the vocabulary: V.</summary>
-    public int VocabularySize => vocabularySize ??= (int)PlainHead.Weight!.shape[0];
+    public int VocabularySize => vocabularySize ??= (int)(IsScalar ? tokens!.Weight : PlainHead.Weight!).shape[0];
+
+    /// <summary>Whether the head gives one number for a hidden state, a reward or a value, in the place of logits: a model that
+    /// <see cref="CausalLanguageModel.LoadScalar"/> or <see cref="WithScalarHead"/> made.</summary>
+    public bool IsScalar => Config.IsScalar;
 
     /// <inheritdoc/>
     public sealed override OutputHead Head => head switch
@@ -137,6 +146,13 @@ public abstract partial class TransformerModel : CausalLanguageModel
             ?? throw new ArgumentException(
                 $"The token embedding is in no field of {GetType().Name}, nor of its modules.", nameof(tokens));
         (this.tokens, TokenVectorsName, HeadName, this.headSoftCap) = (tokens, table + ".weight", headName, headSoftCap);
+        if (IsScalar)
+        {
+            languageHead = headName + ".";
+            (HeadName, this.headSoftCap) = (ScalarHead.Name, null);
+            head?.Dispose();
+            head = new LinearLayer((int)tokens.Weight.shape[1], 1, hasBias: false);
+        }
         if (head is not null)
             SetHead(head);
         eval();
@@ -164,7 +180,9 @@ public abstract partial class TransformerModel : CausalLanguageModel
 
     /// <summary>Whether a stored tensor holds nothing a parameter needs: a constant, or a copy of a tied weight.</summary>
     internal bool IsDerived(string tensor) =>
-        (IsTied && tensor == HeadName + ".weight") || ConstantTensors.Any(end => tensor.EndsWith(end, StringComparison.Ordinal));
+        (IsTied && tensor == HeadName + ".weight")
+        || (languageHead is not null && tensor.StartsWith(languageHead, StringComparison.Ordinal))
+        || ConstantTensors.Any(end => tensor.EndsWith(end, StringComparison.Ordinal));
 
     /// <summary>What <see cref="Head"/> is applied to: the hidden states, and behind them what an adapter of the head multiplies
     /// its <see cref="OutputHead.LowRank"/> with.</summary>
@@ -204,17 +222,30 @@ public abstract partial class TransformerModel : CausalLanguageModel
     /// <exception cref="NotFiniteNumberException">A weight is not finite; nothing was written.</exception>
     public void Save(string folder) => ModelFolder.Save(this, folder);
 
+    /// <summary>A copy, whole and in fp32, whose head gives one number for a hidden state in the place of logits, to be trained
+    /// as a reward or a value model (Ziegler et al. 2019 begin theirs at the language model too).</summary>
+    /// <param name="seed">Seeds the head's weights, by a generator of its own.</param>
+    /// <param name="deviation">The standard deviation of the head's weights, 0 or more; 0.02 is what transformers draws.</param>
+    /// <returns>The model, on the same device and in the same precision; the caller disposes it. An adapter is added to its
+    /// weights.</returns>
+    /// <exception cref="InvalidInputException">The architecture is one of your own that <see cref="ModelTypes.Register"/> was not
+    /// told of.</exception>
+    public TransformerModel WithScalarHead(int seed = 0, double deviation = 0.02) => ScalarHead.Over(this, seed, deviation);
+
     internal override ModelDescription Description => new(Config.Description(), Precision, Adapter?.Description);
 
     /// <summary>It knows no dropout but that of an adapter, which was asked for by name.</summary>
     internal override bool TrainsInEvaluationMode => false;
+
+    /// <summary>Notes a field in the configuration that the model is saved with.</summary>
+    internal void SetConfig(string field, JsonNode value) => Config = Config.With(field, value);
 
     /// <summary>Has the configuration say how many rows the embeddings have, where they were exchanged for others.</summary>
     internal void NoteVocabularySize()
     {
         vocabularySize = null;
         if (Config.Int("vocab_size") != VocabularySize)
-            Config = Config.With("vocab_size", VocabularySize);
+            SetConfig("vocab_size", VocabularySize);
     }
 
     /// <summary>Gives the output head a weight of its own, which begins as the token embedding's.</summary>
@@ -225,7 +256,7 @@ public abstract partial class TransformerModel : CausalLanguageModel
         var own = new LinearLayer((int)vectors.shape[1], (int)vectors.shape[0], hasBias: false);
         own.Replace(vectors.detach().clone(), vectors.requires_grad);
         SetHead(own);
-        Config = Config.With("tie_word_embeddings", false);
+        SetConfig("tie_word_embeddings", false);
     }
 
     /// <summary>Freezes the model and keeps its matrices, embeddings included, in another type.</summary>

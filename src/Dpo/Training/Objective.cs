@@ -105,9 +105,10 @@ public abstract class Objective : IRestorable
     {
         cancellationToken.ThrowIfCancellationRequested();
         using var scope = NewDisposeScope();
+        using var pass = new BackwardPass();
         var (loss, metrics) = Measure(part, whole);
         if (train)
-            loss.backward();
+            pass.Over(loss).backward();
         return Summable(loss, metrics, whole).MoveToOuterDisposeScope();
     }
 

@@ -27,15 +27,21 @@ internal static class TrainingFacts
     private static string NameOf(Trainer trainer, Objective objective) =>
         trainer.GetType() == typeof(Trainer) ? objective.GetType().Name : trainer.GetType().Name;
 
-    /// <summary>What the options say. The schedule is known by what it gives at every step.</summary>
+    /// <summary>A schedule, known by what it gives at every step.</summary>
+    public static RunFact Of(LearningRateSchedule? schedule, int totalSteps)
+    {
+        string Over(int steps) => schedule is null ? "none" : DigestOf(schedule, steps);
+        return new("Schedule", Over(totalSteps), OnChange.RefuseUnlessAllowed) { ValueOver = Over };
+    }
+
+    /// <summary>What the options say.</summary>
     private static IEnumerable<RunFact> Of(TrainingOptions options, int totalSteps)
     {
         yield return new("BatchSize", options.BatchSize, OnChange.Refuse);
         yield return new(RunFacts.ShuffleName, options.Shuffle ? ShuffledOrder.Name : RunFacts.Unshuffled, OnChange.Refuse);
         yield return new("Seed", options.Seed, OnChange.Refuse);
         yield return new("LearningRate", (object?)options.LearningRate ?? "the optimizer's own", OnChange.RefuseUnlessAllowed);
-        string ScheduleOver(int steps) => options.Schedule is { } schedule ? DigestOf(schedule, steps) : "none";
-        yield return new("Schedule", ScheduleOver(totalSteps), OnChange.RefuseUnlessAllowed) { ValueOver = ScheduleOver };
+        yield return Of(options.Schedule, totalSteps);
         yield return new("WeightDecay", options.WeightDecay, OnChange.RefuseUnlessAllowed);
         yield return new("MaxGradNorm", options.MaxGradNorm, OnChange.RefuseUnlessAllowed);
         yield return new("MicroBatchSize", options.MicroBatchSize, OnChange.RefuseUnlessAllowed);
