@@ -28,5 +28,5 @@ internal sealed class KlControl(double coefficient, double? target, double gain)
 
     /// <inheritdoc/>
     public void LoadState(IEnumerable<(string Name, Tensor Tensor)> state) =>
-        Coefficient = state.Single(named => named.Name == Name).Tensor.data<double>()[0];
+        Coefficient = state.Where(named => named.Name == Name).Select(named => named.Tensor.data<double>()[0]).Single();
 }

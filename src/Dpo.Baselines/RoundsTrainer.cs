@@ -162,7 +162,8 @@ public sealed class RoundsTrainer : IDisposable
             Training = options.Training with { Schedule = null },
         };
         yield return new("the options", deciding.ToString(), OnChange.RefuseUnlessAllowed);
-        yield return TrainingFacts.Of(options.Training.Schedule, 100);
+        // A round has as many steps as it has pairs for: a schedule is known by what it gives at some.
+        yield return TrainingFacts.Of(options.Training.Schedule, 100) with { ValueOver = null };
         yield return new(RunFacts.StepsName, options.Rounds, OnChange.Log);
     }
 
