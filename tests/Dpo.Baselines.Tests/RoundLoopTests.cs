@@ -4,7 +4,7 @@ using Dpo.Losses;
 using Dpo.Models;
 using Dpo.Tests;
 using Dpo.Training;
-using Dpo.Training.Checkpointing;
+using static TorchSharp.torch;
 
 namespace Dpo.Baselines.Tests;
 
@@ -46,6 +46,15 @@ public sealed class RoundLoopTests : IDisposable
         Assert.Equal(whole.Weights, rest.Weights);
         foreach (var (one, other) in whole.Steps.Skip(4).Zip(rest.Steps))
             Assert.Equal(one.Values, other.Values);
+    }
+
+    [Theory]
+    [MemberData(nameof(Both))]
+    public void No_tensor_outlives_its_round(bool isPpo)
+    {
+        var counts = new List<long>();
+        Course.Run(isPpo, rounds: 8, progress: new Stop(_ => { counts.Add(Tensor.TotalCount); return 0; }));
+        Assert.Equal(Enumerable.Repeat(counts[1], 7), counts.Skip(1));
     }
 
     [Theory]
