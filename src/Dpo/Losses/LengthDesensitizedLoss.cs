@@ -76,4 +76,13 @@ public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : PairL
 
     /// <inheritdoc/>
     public override Tensor Rewards(PreferenceLogProbs part) => loss.Rewards(part);
+
+    /// <inheritdoc/>
+    public override void Reach(int stepsMade, int totalSteps) => loss.Reach(stepsMade, totalSteps);
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, Tensor Tensor)> State() => loss.State();
+
+    /// <inheritdoc/>
+    public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state) => loss.LoadState(state);
 }

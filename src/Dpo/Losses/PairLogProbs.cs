@@ -10,7 +10,8 @@ namespace Dpo.Losses;
 /// <param name="ChosenCounts">Tokens of the chosen completion, n_w; null where they are not known, which losses that divide by
 /// them refuse.</param>
 /// <param name="RejectedCounts">Tokens of the rejected completion, n_l.</param>
-/// <param name="ScoreGaps">The chosen completion's score less the rejected one's; null where they were not scored.</param>
+/// <param name="ChosenScores">The score that data give the chosen completion; null where not every completion has one.</param>
+/// <param name="RejectedScores">The score of the rejected completion.</param>
 public sealed record PairLogProbs(
     Tensor PolicyChosen,
     Tensor PolicyRejected,
@@ -18,7 +19,8 @@ public sealed record PairLogProbs(
     Tensor? ReferenceRejected = null,
     Tensor? ChosenCounts = null,
     Tensor? RejectedCounts = null,
-    Tensor? ScoreGaps = null)
+    Tensor? ChosenScores = null,
+    Tensor? RejectedScores = null)
 {
     /// <summary>What each pair's loss is multiplied by, detached; null for 1. <see cref="WpoLoss"/> fills it in.</summary>
     public Tensor? Weights { get; init; }
@@ -35,6 +37,13 @@ public sealed record PairLogProbs(
     /// <summary>log π_ref of the chosen completion less that of the rejected one.</summary>
     public Tensor ReferenceMargins => (ReferenceChosen ?? throw PreferenceLogProbs.NoReference()).detach()
         - (ReferenceRejected ?? throw PreferenceLogProbs.NoReference()).detach();
+
+    /// <summary>The chosen completion's score less the rejected one's; null where they were not scored.</summary>
+    public Tensor? ScoreGaps => ChosenScores is null || RejectedScores is null ? null : ChosenScores - RejectedScores;
+
+    /// <summary>n_w − n_l.</summary>
+    /// <exception cref="InvalidOperationException">The lengths are not known.</exception>
+    public Tensor LengthGaps => (ChosenCounts ?? throw NoCounts()) - (RejectedCounts ?? throw NoCounts());
 
     /// <summary>Divides values of the chosen completions by their lengths.</summary>
     /// <exception cref="InvalidOperationException">The lengths are not known.</exception>

@@ -26,7 +26,8 @@ public sealed record PreferenceLogProbs(CompletionLogProbs Policy, CompletionLog
             Reference is null ? null : Chosen(Reference.Sums.detach()),
             Reference is null ? null : Rejected(Reference.Sums.detach()),
             Chosen(Policy.Counts), Rejected(Policy.Counts),
-            Preferences.Scores is { } scores ? Chosen(scores) - Rejected(scores) : null);
+            Preferences.Scores is null ? null : Chosen(Preferences.Scores),
+            Preferences.Scores is null ? null : Rejected(Preferences.Scores));
     }
 
     internal static InvalidOperationException NoReference() => new(

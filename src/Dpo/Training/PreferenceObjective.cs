@@ -18,6 +18,9 @@ internal sealed class PreferenceObjective(
     CausalLanguageModel policy, PolicyReferencePair? pair, IPreferenceLoss loss, TrainingOptions options)
     : LogProbObjective(policy)
 {
+    /// <summary>What the names of a loss's own tensors begin with in checkpoints; no parameter's does.</summary>
+    private const string OfLoss = "loss:";
+
     private readonly PolicyReferencePair? pair = loss.UsesReference ? pair : null;
 
     protected override bool IsBatchCoupled => loss.IsBatchCoupled;
@@ -46,9 +49,28 @@ internal sealed class PreferenceObjective(
             pair!.MoveReference(options.MoveReferenceBy);
     }
 
-    public override IEnumerable<(string Name, Tensor Tensor)> State() => pair?.MovedReference ?? [];
+    internal override void Reach(int stepsMade, int totalSteps) => loss.Reach(stepsMade, totalSteps);
 
-    public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state) => pair?.RestoreReference(state);
+    public override IEnumerable<(string Name, Tensor Tensor)> State() =>
+        (pair?.MovedReference ?? []).Concat(loss.State().Select(own => (OfLoss + own.Name, own.Tensor)));
+
+    public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state)
+    {
+        // A reference is as large as the model, and is copied tensor by tensor; what a loss has is small.
+        var ofLoss = new List<(string Name, Tensor Tensor)>();
+        var ofReference = state.Where(named =>
+        {
+            var isOfLoss = named.Name.StartsWith(OfLoss, StringComparison.Ordinal);
+            if (isOfLoss)
+                ofLoss.Add((named.Name[OfLoss.Length..], named.Tensor.clone()));
+            return !isOfLoss;
+        });
+        if (pair is not null)
+            pair.RestoreReference(ofReference);
+        else if (ofReference.Any())
+            throw new InvalidInputException("The checkpoint has a reference that moved, and the loss does without one.");
+        loss.LoadState(ofLoss);
+    }
 
     protected override CompletionLogProbs? Reference(BatchTensors part) => pair?.LogProbsOfReference(part);
 

@@ -18,10 +18,13 @@ public class LossFamilyTests
             var ranking = Enumerable.Range(0, completions.Length).ToArray();
             random.Shuffle(ranking);
             var pairs = ranking.Zip(ranking.Skip(1), (better, worse) => new PreferencePair(better, worse));
-            return new TokenizedExample(Ids(8), completions, [.. pairs])
+            // Whoever is ranked higher has the higher score.
+            var prompt = Ids(8);
+            float[] descending = [.. completions.Select(_ => random.NextSingle()).OrderDescending()];
+            return new TokenizedExample(prompt, completions, [.. pairs])
             {
                 Ranking = ranking,
-                Scores = [.. completions.Select(_ => random.NextSingle())],
+                Scores = [.. completions.Select((_, index) => descending[Array.IndexOf(ranking, index)])],
             };
         }));
         return labelled ? data.WithMismatches() : data;
@@ -226,5 +229,14 @@ public class LossFamilyTests
         Assert.StartsWith("A batch holds no ranking", Refusal("plackett_luce", labelled), StringComparison.Ordinal);
         var unscored = new PreferenceData(paired.Examples.Select((example, index) => index == 2 ? example with { Scores = null } : example));
         Assert.StartsWith("RPO draws rewards to scores", Refusal("rpo_sq", unscored), StringComparison.Ordinal);
+        Assert.StartsWith("ODPO asks for margins that grow with the gap of scores", Refusal("odpo", unscored), StringComparison.Ordinal);
+        PreferenceData Scored(params float[] scores) =>
+            new([new TokenizedExample([1], [[2, 0], [3, 0]], [new(0, 1)]) { Scores = scores, Source = "train.jsonl:7" }]);
+        Assert.Equal(
+            "train.jsonl:7: ODPO takes the logarithm of how much higher the chosen completion's score is, and 1.5 is below 2; exchange or drop the pair, or take another loss.",
+            Refusal("odpo", Scored(1.5f, 2)));
+        Assert.Equal(
+            "train.jsonl:7: ODPO divides scores and takes the logarithm, and 1.5 or 0 is not above 0; exchange or drop the pair, or take another loss.",
+            Refusal("odpo_ratio", Scored(1.5f, 0)));
     }
 }
