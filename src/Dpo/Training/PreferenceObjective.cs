@@ -29,6 +29,8 @@ internal sealed class PreferenceObjective(
 
     public override void Require(PreferenceData data)
     {
+        if (Needs.ReferenceKl)
+            pair?.RequireDistributionsFor(data);
         pair?.RequireReferenceFor(data);
         if (options.MoveReferenceEvery is not null && data.Find(example => example.HasReference) is { } example)
             throw new InvalidOperationException(
@@ -72,7 +74,7 @@ internal sealed class PreferenceObjective(
         loss.LoadState(ofLoss);
     }
 
-    protected override CompletionLogProbs? Reference(BatchTensors part) => pair?.LogProbsOfReference(part);
+    protected override CompletionLogProbs? Reference(BatchTensors part) => pair?.LogProbsOfReference(part, Needs);
 
     public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole)
     {
