@@ -41,6 +41,10 @@ public class LossCommandOptionsTests
         Assert.Equal((0.5, true), (Loss<OdpoLoss>("--loss odpo_ratio --odpo-alpha 0.5").Alpha, Loss<OdpoLoss>("--loss odpo_ratio").OfRatio));
         Assert.Equal(1, Loss<CalDpoLoss>("--loss cal_dpo --cal-dpo-weight 1").Weight);
         Assert.Equal(2, Loss<ChiPoLoss>("--loss chi_po --chi-po-bound 2").RewardBound);
+        var betaDpo = Loss<BetaDpoLoss>("--loss beta_dpo --beta-dpo-a 1 --beta-dpo-filter 0.1");
+        Assert.Equal((0.3, 1, 0.1), (betaDpo.Beta, betaDpo.Sensitivity, betaDpo.FilteredShare));
+        Assert.Equal(0.7, Loss<Tdpo2Loss>("--loss tdpo2 --tdpo-alpha 0.7").Alpha);
+        Assert.Equal((0.3, 0.3), (Loss<Tdpo1Loss>("--loss tdpo1").Beta, Loss<SamPoLoss>("--loss sampo").Beta));
         var shift = Loss<DpoShiftLoss>("--loss dpo_shift --dpo-shift 0.5 --dpo-shift-last 0.75");
         Assert.Equal((0.3, 0.5, 0.75), (shift.Beta, shift.Shift, shift.LastShift));
         Assert.Equal((5, 2), (Loss<SigmoidNormLoss>("--loss dpo_norm").Beta, Loss<SigmoidNormLoss>("--loss dpo_norm --beta 2").Beta));

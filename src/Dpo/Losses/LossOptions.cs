@@ -41,6 +41,10 @@ public sealed record LossOptions
         ["odpo_ratio"] = options => new OdpoLoss(options.UsualBeta, options.OdpoAlpha, ofRatio: true),
         ["cal_dpo"] = options => new CalDpoLoss(options.UsualBeta, options.CalDpoWeight),
         ["chi_po"] = options => new ChiPoLoss(options.UsualBeta, options.ChiPoRewardBound),
+        ["beta_dpo"] = options => new BetaDpoLoss(options.UsualBeta, options.BetaDpoSensitivity, options.BetaDpoFilteredShare),
+        ["sampo"] = options => new SamPoLoss(options.UsualBeta, options.SamPoSeed),
+        ["tdpo1"] = options => new Tdpo1Loss(options.UsualBeta),
+        ["tdpo2"] = options => new Tdpo2Loss(options.UsualBeta, options.TdpoAlpha),
         ["dpo_shift"] = options => new DpoShiftLoss(options.UsualBeta, options.DpoShift, options.DpoShiftLast),
     };
 
@@ -139,6 +143,18 @@ public sealed record LossOptions
 
     /// <summary>R of <c>chi_po</c>; null does not clip.</summary>
     public double? ChiPoRewardBound { get; init; }
+
+    /// <summary>a of <c>beta_dpo</c>: how far its β follows the batch.</summary>
+    public double BetaDpoSensitivity { get; init; } = 0.6;
+
+    /// <summary>The share of pairs that <c>beta_dpo</c> leaves out.</summary>
+    public double BetaDpoFilteredShare { get; init; } = 0.2;
+
+    /// <summary>What begins the draws of <c>sampo</c>.</summary>
+    public int SamPoSeed { get; init; }
+
+    /// <summary>α of <c>tdpo2</c>.</summary>
+    public double TdpoAlpha { get; init; } = 0.5;
 
     /// <summary>f of <c>dpo_shift</c>, at the beginning of the run.</summary>
     public double DpoShift { get; init; } = 0.95;

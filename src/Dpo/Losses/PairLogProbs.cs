@@ -25,6 +25,17 @@ public sealed record PairLogProbs(
     /// <summary>What each pair's loss is multiplied by, detached; null for 1. <see cref="WpoLoss"/> fills it in.</summary>
     public Tensor? Weights { get; init; }
 
+    /// <summary>The policy's KL from the reference at the positions of the chosen completion, added up; null unless a loss needs
+    /// it (<see cref="Tdpo1Loss"/>).</summary>
+    public Tensor? ChosenKl { get; init; }
+
+    /// <summary>The same for the rejected completion.</summary>
+    public Tensor? RejectedKl { get; init; }
+
+    /// <summary>Both KLs.</summary>
+    /// <exception cref="InvalidOperationException">There are none.</exception>
+    internal (Tensor Chosen, Tensor Rejected) ReferenceKls => (ChosenKl ?? throw NoKls(), RejectedKl ?? throw NoKls());
+
     /// <summary>r_w = log π − log π_ref of the chosen completion. No gradient flows into the reference.</summary>
     public Tensor ChosenRatios => PolicyChosen - (ReferenceChosen ?? throw PreferenceLogProbs.NoReference()).detach();
 
@@ -52,6 +63,10 @@ public sealed record PairLogProbs(
     /// <summary>Divides values of the rejected completions by their lengths.</summary>
     /// <exception cref="InvalidOperationException">The lengths are not known.</exception>
     public Tensor PerRejectedToken(Tensor values) => values / (RejectedCounts ?? throw NoCounts());
+
+    internal static InvalidOperationException NoKls() => new(
+        "The loss takes the policy's KL from the reference, and none was given; compute the log-probabilities with what the " +
+        "loss needs.");
 
     private static InvalidOperationException NoCounts() => new(
         "The loss divides by the completions' lengths, and these were not given.");

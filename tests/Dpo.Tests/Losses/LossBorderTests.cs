@@ -29,6 +29,9 @@ public class LossBorderTests
         { "last shift", [1e-9, 1], [0, 1.000001, .. Refused] },
         { "cpo smoothing", [0, 0.49], [0.5, -0.1, .. Refused] },
         { "cpo_ipo smoothing", [0], [0.1, 0.5, .. Refused] },
+        { "beta_dpo sensitivity", [0, 0.6], [-1e-9, .. Refused] },
+        { "beta_dpo filter", [0, 0.99], [-1e-9, 1, .. Refused] },
+        { "tdpo2", [0, 0.5], [-1e-9, .. Refused] },
         { "combination", [-1, 0.5], [0, .. Refused] },
         { "alpha divergence", [-3, 0, 1, 7], Refused },
     };
@@ -54,6 +57,9 @@ public class LossBorderTests
         "last shift" => () => _ = new DpoShiftLoss(lastShift: value),
         "cpo smoothing" => () => _ = new CpoLoss(labelSmoothing: value),
         "cpo_ipo smoothing" => () => _ = new CpoLoss(labelSmoothing: value, form: CpoForm.Ipo),
+        "beta_dpo sensitivity" => () => _ = new BetaDpoLoss(sensitivity: value),
+        "beta_dpo filter" => () => _ = new BetaDpoLoss(filteredShare: value),
+        "tdpo2" => () => _ = new Tdpo2Loss(alpha: value),
         "combination" => () => _ = new CombinedLoss((new DpoLoss(), 1), (new SftLoss(), value)),
         _ => () => FDivergence.Alpha(value),
     }))();
@@ -77,6 +83,13 @@ public class LossBorderTests
     [Fact]
     public void Weights_of_a_whole_batch_s_loss_belong_to_no_pair() =>
         Assert.Contains("AotLoss takes the batch as a whole", Assert.Throws<ArgumentException>(() => new WpoLoss(new AotLoss())).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Length_desensitization_is_refused_by_losses_that_add_up_tokens_in_their_own_way() =>
+        Assert.All((IPairLoss[])[new SamPoLoss(), new Tdpo1Loss(), new Tdpo2Loss(), new WpoLoss(new Tdpo2Loss())], loss =>
+            Assert.StartsWith(
+                $"{loss.GetType().Name} adds up tokens in a way of its own, which length desensitization would undo; leave one of the two out.",
+                Assert.Throws<ArgumentException>(() => new LengthDesensitizedLoss(loss, 0.5)).Message, StringComparison.Ordinal));
 
     /// <summary>With log-ratios 0.7 and −0.4, so that scores of Jensen and Shannon's divergence are log σ(0.7) and log σ(−0.4).</summary>
     [Fact]
@@ -159,6 +172,7 @@ public class LossBorderTests
             new HingeLoss(), new IpoLoss(), new IpoSumLoss(), new NcaPairLoss(), new OrpoLoss(), new RobustLoss(), new RpoLoss(), new SigmoidNormLoss(), new SimPoLoss(),
             new SppoHardLoss(), new UnlikelihoodLoss(), new WpoLoss(new DpoLoss()), new AlphaPoLoss(), new CalDpoLoss(), new ChiPoLoss(), new CpoLoss(),
             new DpopLoss(), new DpoShiftLoss(), new OdpoLoss(), new RDpoLoss(),
+            new BetaDpoLoss(), new SamPoLoss(), new Tdpo1Loss(), new Tdpo2Loss(),
         ];
         Assert.All(losses, loss => Assert.Equal("pairs", Assert.Throws<ArgumentNullException>(() => loss.Losses(null!)).ParamName));
         IPreferenceLoss[] ofParts = [new KtoLoss(), new SftLoss(), new PlackettLuceLoss()];

@@ -6,7 +6,7 @@ public class LossOptionsTests
 {
     public static TheoryData<LossOptions, string> Invalid => new()
     {
-        { new() { Names = ["dpo"] }, "The loss 'dpo' is not known; the losses are sigmoid, hinge, ipo, ipo_sum, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm, sft, sft_norm, simpo, orpo, kto, rpo_sq, rpo_bwd_kl, rpo_fwd_kl, plackett_luce, unlikelihood, cpo, cpo_hinge, cpo_ipo, alphapo, dpop, r_dpo, odpo, odpo_ratio, cal_dpo, chi_po, dpo_shift, iterative_rpo, rpo, mpo, dpo_norm." },
+        { new() { Names = ["dpo"] }, "The loss 'dpo' is not known; the losses are sigmoid, hinge, ipo, ipo_sum, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm, sft, sft_norm, simpo, orpo, kto, rpo_sq, rpo_bwd_kl, rpo_fwd_kl, plackett_luce, unlikelihood, cpo, cpo_hinge, cpo_ipo, alphapo, dpop, r_dpo, odpo, odpo_ratio, cal_dpo, chi_po, beta_dpo, sampo, tdpo1, tdpo2, dpo_shift, iterative_rpo, rpo, mpo, dpo_norm." },
         { new() { Names = ["robust"], LabelSmoothing = 0.5 }, "Label smoothing must lie in [0, 0.5)." },
         { new() { Names = ["exo_pair"], LabelSmoothing = 0 }, "Label smoothing must lie in (0, 0.5): at 0 the loss holds the logarithm of 0; take 1e-3." },
         { new() { Names = ["hinge"], LabelSmoothing = 0.1 }, "The loss 'hinge' has no label smoothing; leave it out, or take one of sigmoid, exo_pair, robust, aot, aot_unpaired, cpo." },
@@ -30,6 +30,11 @@ public class LossOptionsTests
         { new() { Names = ["odpo_ratio"], OdpoAlpha = 0 }, "α must be a number above 0." },
         { new() { Names = ["cal_dpo"], CalDpoWeight = -1 }, "w must be a number of at least 0." },
         { new() { Names = ["chi_po"], ChiPoRewardBound = 0 }, "The bound of rewards must be a number above 0." },
+        { new() { Names = ["beta_dpo"], BetaDpoSensitivity = -1 }, "a must be a number of at least 0." },
+        { new() { Names = ["beta_dpo"], BetaDpoFilteredShare = 1 }, "The filtered share must lie in [0, 1)." },
+        { new() { Names = ["beta_dpo"], UseWeighting = true }, "BetaDpoLoss takes the batch as a whole, so its losses belong to no pair that could be weighted." },
+        { new() { Names = ["tdpo2"], TdpoAlpha = -1 }, "α must be a number of at least 0." },
+        { new() { Names = ["sampo"], LdAlpha = 0.5 }, "SamPoLoss adds up tokens in a way of its own, which length desensitization would undo; leave one of the two out." },
         { new() { Names = ["dpo_shift"], DpoShift = 1.5 }, "The shift must lie in (0, 1]." },
         { new() { Names = ["dpo_shift"], DpoShiftLast = 0 }, "The shift must lie in (0, 1]." },
         { new() { Names = ["mpo"], Beta = -1 }, "β must be a number above 0." },
@@ -105,7 +110,8 @@ public class LossOptionsTests
         new RpoLoss(distance: RpoDistance.ForwardKl), new PlackettLuceLoss(), new UnlikelihoodLoss(),
         new CombinedLoss((new CpoLoss(), 1), (new SftLoss(), 1)), new CombinedLoss((new CpoLoss(form: CpoForm.Hinge), 1), (new SftLoss(), 1)),
         new CombinedLoss((new CpoLoss(form: CpoForm.Ipo), 1), (new SftLoss(), 1)), new AlphaPoLoss(), new DpopLoss(), new RDpoLoss(), new OdpoLoss(),
-        new OdpoLoss(ofRatio: true), new CalDpoLoss(), new ChiPoLoss(), new DpoShiftLoss(),
+        new OdpoLoss(ofRatio: true), new CalDpoLoss(), new ChiPoLoss(), new BetaDpoLoss(), new SamPoLoss(), new Tdpo1Loss(), new Tdpo2Loss(),
+        new DpoShiftLoss(),
         new CombinedLoss((new DpoLoss(), 1), (new SftLoss(), 1)), new CombinedLoss((new DpoLoss(0.01), 1), (new SftLoss(), 0.005)),
         new CombinedLoss((new DpoLoss(), 0.8), (new BcoPairLoss(), 0.2), (new SftLoss(), 1)), new SigmoidNormLoss(5),
     ];

@@ -53,7 +53,7 @@ public class LossFamilyTests
     }
 
     public static TheoryData<string> Names =>
-        [.. LossOptions.AllNames, "sigmoid sft", "aot sft", "ld hinge", "wpo sigmoid", "wpo ld apo_zero sft", "ld aot_unpaired"];
+        [.. LossOptions.AllNames, "sigmoid sft", "aot sft", "ld hinge", "wpo sigmoid", "wpo ld apo_zero sft", "ld aot_unpaired", "tdpo1 aot", "wpo tdpo2", "ld beta_dpo"];
 
     internal static LossOptions Named(string text)
     {
@@ -97,6 +97,8 @@ public class LossFamilyTests
     [InlineData("sigmoid sft")]
     [InlineData("wpo ld apo_zero sft")]
     [InlineData("plackett_luce")]
+    [InlineData("tdpo1 aot")]
+    [InlineData("sampo")]
     public void Gradients_equal_those_of_the_loss_written_out(string name)
     {
         var data = Data(6, labelled: name == "kto");
@@ -106,8 +108,8 @@ public class LossFamilyTests
         using var pair = Pair();
         var (batch, loss) = (new PreferenceBatch(data.Examples), Named(name).Create());
         var tokens = batch.To(CPU);
-        var policy = CompletionLogProbs.Compute(pair.Policy, tokens, new() { LogSquaredProbs = true });
-        var share = loss.Share(new(policy, pair.LogProbsOfReference(tokens), tokens.Preferences), batch.Counts);
+        var (policy, reference) = pair.LogProbs(tokens, loss.Needs);
+        var share = loss.Share(new(policy, reference, tokens.Preferences), batch.Counts);
         share.backward();
         Numbers.AssertClose(share.item<float>(), metrics["loss"], 1e-5, "loss");
         double[] expected = [.. pair.Policy.parameters().SelectMany(parameter => parameter.grad!.flatten().ToDoubles())];
@@ -139,6 +141,8 @@ public class LossFamilyTests
     [InlineData("simpo", 1, 4)]
     [InlineData("aot", int.MaxValue, 2)]
     [InlineData("aot", 1, 12)]
+    [InlineData("beta_dpo", 1, 12)]
+    [InlineData("tdpo2", 1, 8)]
     public void Only_a_loss_that_couples_a_cut_batch_takes_a_second_forward_pass(string name, int microBatchSize, int calls)
     {
         var module = new Counting();
@@ -147,6 +151,32 @@ public class LossFamilyTests
         trainer.Train(Data(4, labelled: false));
         // Once before, it was asked for the size of its vocabulary.
         Assert.Equal(calls, module.Calls - 1);
+    }
+
+    [Fact]
+    public void A_loss_of_whole_distributions_is_not_trained_on_log_probabilities_that_were_kept()
+    {
+        var data = Data(4, labelled: false);
+        using var pair = Pair();
+        var kept = new PreferenceData(data.Examples.Select((example, index) => index != 2 ? example : example with
+        {
+            ReferenceLogProbs = [.. example.Completions.Select(ids => new float[ids.Count])],
+            Source = "train.jsonl:3",
+        }));
+        using var trainer = new DpoTrainer(pair, new CombinedLoss((new DpoLoss(), 1), (new Tdpo2Loss(), 1)), TrainerTests.Options);
+        const string Refusal = "The loss measures the policy's whole distributions against the reference's, and ";
+        Assert.Equal(
+            Refusal + "the example train.jsonl:3 carries only the reference's log-probabilities of its own tokens; train on data without ReferenceLogProbs, or take another loss.",
+            Assert.Throws<InvalidOperationException>(() => trainer.Train(kept)).Message);
+        Assert.StartsWith(
+            Refusal + "the example train.jsonl:3", Assert.Throws<InvalidOperationException>(() => Evaluator.Rewards(pair, kept, new Tdpo1Loss()).Count()).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            Refusal + "the batch carries", Assert.Throws<InvalidOperationException>(
+                () => pair.LogProbs(new PreferenceBatch([kept.Examples[2]]).To(CPU), new Tdpo1Loss().Needs)).Message, StringComparison.Ordinal);
+        pair.ReleaseReference();
+        Assert.Equal(
+            Refusal + "the reference was released; leave ReleaseReference out, or take another loss.",
+            Assert.Throws<InvalidOperationException>(() => trainer.Train(data)).Message);
     }
 
     [Fact]
