@@ -20,6 +20,11 @@ public sealed class SftLoss(bool perCompletion = false) : PreferenceLoss
     /// <inheritdoc/>
     public override bool UsesReference => false;
 
+    // The usual one is known to checkpoints from before there was the other.
+    /// <inheritdoc/>
+    public override string Description => LossDescription.Of(
+        this, PerCompletion ? [(nameof(PerCompletion), PerCompletion)] : Array.Empty<(string, object?)>());
+
     /// <inheritdoc/>
     public override Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
     {
