@@ -197,14 +197,12 @@ public sealed class PolicyReferencePair : IDisposable
     /// where the reference is as it was made, or was released.</summary>
     internal IReadOnlyList<(string Name, Tensor Tensor)>? MovedReference => hasMoved && !released ? Movable() : null;
 
-    /// <summary>Puts the reference where it had moved to when <see cref="MovedReference"/> was written; without any tensors, it
-    /// had not.</summary>
+    /// <summary>Puts the reference where it had moved to when <see cref="MovedReference"/> was written.</summary>
     /// <exception cref="InvalidInputException">The reference has other weights; it may be half replaced.</exception>
     internal void RestoreReference(IEnumerable<(string Name, Tensor Tensor)> moved)
     {
         using var noGrad = no_grad();
         var missing = Movable().ToDictionary(named => named.Name, named => named.Tensor);
-        var count = missing.Count;
         foreach (var (name, tensor) in moved)
         {
             if (!missing.Remove(name, out var own) || !own.shape.SequenceEqual(tensor.shape))
@@ -212,8 +210,6 @@ public sealed class PolicyReferencePair : IDisposable
                     $"The checkpoint's reference has {name} [{string.Join(", ", tensor.shape)}], and this one has not.");
             own.copy_(tensor);
         }
-        if (missing.Count == count)
-            return;
         if (missing.Count > 0)
             throw new InvalidInputException($"The checkpoint's reference lacks {missing.Keys.First()}.");
         hasMoved = true;

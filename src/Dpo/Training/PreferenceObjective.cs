@@ -60,18 +60,23 @@ internal sealed class PreferenceObjective(
     {
         // A reference is as large as the model, and is copied tensor by tensor; what a loss has is small.
         var ofLoss = new List<(string Name, Tensor Tensor)>();
-        var ofReference = state.Where(named =>
+        using var ofReference = state.Where(named =>
         {
             var isOfLoss = named.Name.StartsWith(OfLoss, StringComparison.Ordinal);
             if (isOfLoss)
                 ofLoss.Add((named.Name[OfLoss.Length..], named.Tensor.clone()));
             return !isOfLoss;
-        });
-        if (pair is not null)
-            pair.RestoreReference(ofReference);
-        else if (ofReference.Any())
-            throw new InvalidInputException("The checkpoint has a reference that moved, and the loss does without one.");
+        }).GetEnumerator();
+        if (ofReference.MoveNext())
+            pair?.RestoreReference(FromCurrent(ofReference));
         loss.LoadState(ofLoss);
+
+        static IEnumerable<(string Name, Tensor Tensor)> FromCurrent(IEnumerator<(string Name, Tensor Tensor)> walk)
+        {
+            do
+                yield return walk.Current;
+            while (walk.MoveNext());
+        }
     }
 
     protected override CompletionLogProbs? Reference(BatchTensors part) => pair?.LogProbsOfReference(part, Needs);

@@ -6,7 +6,7 @@ namespace Dpo.Tests;
 [Collection(nameof(BackwardFailures))]
 public class ReferenceKlTests
 {
-    private const int Rows = 1100, Targets = 1300, Vocabulary = 4500, Width = 24, OtherWidth = 16;
+    private const int Rows = 2600, Targets = 3100, Vocabulary = 4500, Width = 24, OtherWidth = 16;
 
     /// <summary>A policy of one width and a reference of another, in blocks as on the CPU, and in small and large ones.</summary>
     [Theory]
@@ -116,6 +116,22 @@ public class ReferenceKlTests
         }
 
         Dictionary<string, double[]> Gradients() => policy.named_parameters().ToDictionary(named => named.name, named => named.parameter.grad!.flatten().ToDoubles());
+    }
+
+    /// <summary>In bf16 logits are rounded to 8 bits, for policy and reference alike.</summary>
+    [Fact]
+    public void In_bf16_it_stays_near()
+    {
+        using var scope = NewDisposeScope();
+        using var pair = new PolicyReferencePair(Load("gpt2"), Load("gpt2_sharded"));
+        using var noGrad = no_grad();
+        var needs = new LogProbsRequest { ReferenceKl = true };
+        var expected = pair.LogProbs(Batch(), needs).Policy.ReferenceKl!.ToDoubles();
+        ((TransformerModel)pair.Policy).Precision = Precision.BFloat16;
+        pair.WithReference(reference => ((TransformerModel)reference).Precision = Precision.BFloat16);
+        var actual = pair.LogProbs(Batch(), needs).Policy.ReferenceKl!.ToDoubles();
+        Assert.NotEqual(expected, actual);
+        Assert.All(expected.Zip(actual), both => Assert.InRange(both.Second, 0.9 * both.First - 0.01, 1.1 * both.First + 0.01));
     }
 
     /// <summary>A pair made of the policy alone runs the reference on exchanged weights; the head's values stay those of the reference while
