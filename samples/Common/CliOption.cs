@@ -18,7 +18,8 @@ internal static class CliOption
     public static Option<double?> Real(
         string name, string description, double minimum, bool inclusive = false, double below = double.PositiveInfinity)
     {
-        var range = (inclusive ? $"a number of at least {minimum}" : $"a number above {minimum}")
+        var range = (double.IsNegativeInfinity(minimum) ? "a number"
+                : inclusive ? $"a number of at least {minimum}" : $"a number above {minimum}")
             + (double.IsFinite(below) ? $" and below {below}" : "");
         return Parsed<double?>(name, description, range, text =>
             double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value)

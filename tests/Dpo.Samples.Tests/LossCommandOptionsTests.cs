@@ -32,6 +32,23 @@ public class LossCommandOptionsTests
         Assert.Equal((1.5, 0.5), (kto.DesirableWeight, kto.UndesirableWeight));
         Assert.Equal(2, Loss<RpoLoss>("--loss rpo_sq --score-scale 2").Scale);
         Assert.Equal(0.05, Loss<UnlikelihoodLoss>("--loss unlikelihood --unlikelihood-alpha 0.05").Alpha);
+        Assert.Equal(0.5, Loss<CombinedLoss>("--loss cpo_ipo --cpo-alpha 0.5").Terms[1].Weight);
+        Assert.Equal((2.5, 0.1, 0.25), (Loss<AlphaPoLoss>("--loss alphapo").Beta, Loss<AlphaPoLoss>("--loss alphapo").Gamma, Loss<AlphaPoLoss>("--loss alphapo").Alpha));
+        var alphaPo = Loss<AlphaPoLoss>("--loss alphapo --beta 3 --alphapo-gamma 0.7 --alphapo-alpha -0.5");
+        Assert.Equal((3, 0.7, -0.5), (alphaPo.Beta, alphaPo.Gamma, alphaPo.Alpha));
+        Assert.Equal(5, Loss<DpopLoss>("--loss dpop --dpop-lambda 5").Lambda);
+        Assert.Equal(0.2, Loss<RDpoLoss>("--loss r_dpo --r-dpo-alpha 0.2").Alpha);
+        Assert.Equal((0.5, true), (Loss<OdpoLoss>("--loss odpo_ratio --odpo-alpha 0.5").Alpha, Loss<OdpoLoss>("--loss odpo_ratio").OfRatio));
+        Assert.Equal(1, Loss<CalDpoLoss>("--loss cal_dpo --cal-dpo-weight 1").Weight);
+        Assert.Equal(2, Loss<ChiPoLoss>("--loss chi_po --chi-po-bound 2").RewardBound);
+        var betaDpo = Loss<BetaDpoLoss>("--loss beta_dpo --beta-dpo-a 1 --beta-dpo-filter 0.1");
+        Assert.Equal((0.3, 1, 0.1), (betaDpo.Beta, betaDpo.Sensitivity, betaDpo.FilteredShare));
+        Assert.Equal(0.7, Loss<Tdpo2Loss>("--loss tdpo2 --tdpo-alpha 0.7").Alpha);
+        Assert.Equal((0.3, 0.3), (Loss<Tdpo1Loss>("--loss tdpo1").Beta, Loss<SamPoLoss>("--loss sampo").Beta));
+        var shift = Loss<DpoShiftLoss>("--loss dpo_shift --dpo-shift 0.5 --dpo-shift-last 0.75");
+        Assert.Equal((0.3, 0.5, 0.75), (shift.Beta, shift.Shift, shift.LastShift));
+        Assert.Equal((5, 2), (Loss<SigmoidNormLoss>("--loss dpo_norm").Beta, Loss<SigmoidNormLoss>("--loss dpo_norm --beta 2").Beta));
+        Assert.Equal((0.3, 0.8), (Assert.IsType<DpoLoss>(Loss<CombinedLoss>("--loss mpo").Terms[0].Loss).Beta, Loss<CombinedLoss>("--loss mpo").Terms[0].Weight));
         Assert.Equal(0.25, Loss<LengthDesensitizedLoss>("--ld-alpha 0.25").Alpha);
         Assert.Equal(0.2, Loss<WpoLoss>("--loss hinge --use-weighting --beta 0.2").Beta);
     }

@@ -26,6 +26,10 @@ public sealed record PreferenceTensors(
     Tensor Mismatched,
     Tensor? Scores)
 {
+    /// <summary>The examples, in their order, for what is to be known of them on the host; none where the tensors were not made
+    /// of examples.</summary>
+    internal IReadOnlyList<TokenizedExample> Examples { get; init; } = [];
+
     /// <summary>Makes the tensors of the examples, in their order.</summary>
     internal static PreferenceTensors Of(IReadOnlyList<TokenizedExample> examples, Device device)
     {
@@ -59,6 +63,9 @@ public sealed record PreferenceTensors(
         return new PreferenceTensors(
             Indices(chosen), Indices(rejected), [.. rankings.Select(same => Indices(same.Value).view(-1, same.Key))],
             Indices(desirable), Indices(undesirable), Indices(mismatched),
-            scores is null ? null : DeviceCopy.Of([.. scores], device));
+            scores is null ? null : DeviceCopy.Of([.. scores], device))
+        {
+            Examples = examples,
+        };
     }
 }

@@ -22,7 +22,8 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
 
     public override string Name => nameof(ChunkedHead);
 
-    /// <summary>log p(target) for every target, <c>[M]</c>, fp32.</summary>
+    /// <summary>log p(target) for every target, <c>[M]</c>, fp32; and behind them, where it is asked for, the KL of every row
+    /// from another model's, <c>[M + R]</c> together: one tensor, so that one backward pass has the gradients of both.</summary>
     /// <param name="head">The output head; it has a weight.</param>
     /// <param name="hidden">Hidden states, <c>[N, D]</c>.</param>
     /// <param name="predicting">Those that predict something, each once, <c>[R]</c>, int64.</param>
@@ -31,15 +32,17 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
     /// <param name="blocks">How the work is cut.</param>
     /// <param name="statistics">Where it is given, what it asks for of every entry of <paramref name="predicting"/> is written
     /// into it.</param>
+    /// <param name="reference">Where it is given, the model that KLs are measured from, over as many entries of the
+    /// vocabulary.</param>
     public static Tensor LogProbs(
         OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, HeadBlocks blocks,
-        RowStatistics? statistics = null)
+        RowStatistics? statistics = null, TokenDistributions? reference = null)
     {
         return is_grad_enabled()
             ? apply(
                 hidden, head.Weight!, head.Bias!, head.SoftCap!, predicting, rows, targets, statistics!, head.LowRank!,
-                BackwardPass.Current!, blocks)
-            : Forward(head, hidden, predicting, rows, targets, blocks, statistics).LogProbs;
+                BackwardPass.Current!, blocks, reference!)
+            : Forward(head, hidden, predicting, rows, targets, blocks, statistics, reference).Values;
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
@@ -47,12 +50,16 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var (hidden, predicting, rows, targets) = ((Tensor)vars[0], (Tensor)vars[4], (Tensor)vars[5], (Tensor)vars[6]);
         var head = new OutputHead((Tensor)vars[1], (Tensor?)vars[2], (double?)vars[3]) { LowRank = (Tensor?)vars[8] };
         var blocks = (HeadBlocks)vars[10];
-        var (logProbs, logSumExp) = Forward(head, hidden, predicting, rows, targets, blocks, (RowStatistics?)vars[7]);
-        ctx.save_for_backward([hidden, predicting, rows, targets, logSumExp]);
+        var reference = (TokenDistributions?)vars[11];
+        var (values, logSumExp, ofReference) =
+            Forward(head, hidden, predicting, rows, targets, blocks, (RowStatistics?)vars[7], reference);
+        ctx.save_for_backward(
+            [hidden, predicting, rows, targets, logSumExp, .. ofReference is null ? [] : (Tensor[])[ofReference]]);
+        ctx.save_data(nameof(TokenDistributions), reference);
         ctx.save_data(nameof(OutputHead), head);
         ctx.save_data(nameof(BackwardPass), vars[9]);
         ctx.save_data(nameof(HeadBlocks), blocks);
-        return logProbs;
+        return values;
     }
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
@@ -63,31 +70,36 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var head = (OutputHead)ctx.get_data(nameof(OutputHead));
             var pass = (BackwardPass?)ctx.get_data(nameof(BackwardPass));
             var blocks = (HeadBlocks)ctx.get_data(nameof(HeadBlocks));
+            var reference = (TokenDistributions?)ctx.get_data(nameof(TokenDistributions));
             var (hidden, weight, bias, lowRank) = Backward(
-                head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output, blocks, pass);
-            return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null, lowRank, null, null);
+                head, saved[0], saved[1], saved[2], saved[3], saved[4], grad_output, blocks, pass,
+                reference is null ? null : (reference, saved[5]));
+            return BackwardResult.Of(hidden, weight, bias, null, null, null, null, null, lowRank, null, null, null);
         }
         catch (Exception e)
         {
             BackwardFailure.Keep(e);
-            return [null!, null!, null!, null!, null!, null!, null!, null!, null!, null!, null!];
+            return [null!, null!, null!, null!, null!, null!, null!, null!, null!, null!, null!, null!];
         }
     }
 
-    private static (Tensor LogProbs, Tensor LogSumExp) Forward(
+    private static (Tensor Values, Tensor LogSumExp, Tensor? LogSumExpOfReference) Forward(
         OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, HeadBlocks blocks,
-        RowStatistics? statistics)
+        RowStatistics? statistics, TokenDistributions? reference)
     {
         using var scope = NewDisposeScope();
         var logSumExp = empty(predicting.shape, float32, hidden.device);
+        var (kl, logSumExpOfReference) = reference is null ? (null, null) : (empty_like(logSumExp), empty_like(logSumExp));
         ForEachPiece(predicting, blocks.GatheredRows, (first, some) =>
         {
             // The lowest number and not −∞: a block of nothing but −∞, of entries that are ruled out, is so far below it as well.
             var maximum = empty(some.shape, float32, hidden.device).FillInPlace(float.MinValue);
             var sum = zeros_like(maximum);
             var running = statistics?.Start(some.shape[0], hidden.device);
-            ForEachBlock(head, hidden.index_select(0, some), blocks, block =>
+            var runningKl = reference is null ? null : new RunningKl(some.shape[0], hidden.device);
+            ForEachBlock(head, hidden.index_select(0, some), blocks, reference, first, block =>
             {
+                runningKl?.Add(block.Row, block.Logits, block.OfReference!);
                 // The sum of exponentials so far is kept relative to the largest logit so far.
                 var (maximumSoFar, sumSoFar) = (maximum.narrow(0, block.Row, block.Rows), sum.narrow(0, block.Row, block.Rows));
                 running?.AddLogits(block.Row, block.Column, block.Logits, maximumSoFar);
@@ -102,6 +114,11 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var logSum = sum.log();
             running?.Finish(first, sum, logSum);
             logSumExp.narrow(0, first, some.shape[0]).copy_(logSum.AddInPlace(maximum));
+            if (runningKl is null)
+                return;
+            var (itsKl, itsLogSumExp) = runningKl.End(logSum);
+            kl!.narrow(0, first, some.shape[0]).copy_(itsKl);
+            logSumExpOfReference!.narrow(0, first, some.shape[0]).copy_(itsLogSumExp);
         });
 
         var logProbs = empty_like(targets, float32);
@@ -111,14 +128,18 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var logits = TargetLogits(head, hidden, predicting.index_select(0, itsRows), some);
             logProbs.narrow(0, first, some.shape[0]).copy_(logits.sub_(logSumExp.index_select(0, itsRows)));
         });
-        return scope.MoveToOuter(logProbs, logSumExp);
+        var values = kl is null ? logProbs : cat([logProbs, kl]);
+        return (values.MoveToOuterDisposeScope(), logSumExp.MoveToOuterDisposeScope(),
+            logSumExpOfReference?.MoveToOuterDisposeScope());
     }
 
     private static (Tensor? Hidden, Tensor? Weight, Tensor? Bias, Tensor? LowRank) Backward(
-        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradient,
-        HeadBlocks blocks, BackwardPass? pass)
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, Tensor gradients,
+        HeadBlocks blocks, BackwardPass? pass, (TokenDistributions Distributions, Tensor LogSumExp)? reference)
     {
         using var scope = NewDisposeScope();
+        var gradient = gradients.narrow(0, 0, targets.shape[0]);
+        var ofKl = reference is null ? null : gradients.narrow(0, targets.shape[0], predicting.shape[0]);
         var (sumOfHidden, sumOfWeight, sumOfBias) = (SumIfWanted(hidden), SumIfWanted(head.Weight), SumIfWanted(head.Bias));
         var sumOfLowRank = SumIfWanted(head.LowRank);
         var (ofHidden, ofWeight, ofBias, ofLowRank) =
@@ -126,29 +147,40 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var width = head.Weight!.shape[1];
 
         var rowGradient = zeros_like(logSumExp).AddRowsInPlace(rows, gradient).neg_();
+        // The gradient of Σ q (log q − log p) with respect to the logits of p is p − q.
+        if (ofKl is not null)
+            rowGradient.AddInPlace(ofKl);
         ForEachPiece(predicting, blocks.GatheredRows, (first, some) =>
         {
-            // A row's gradient is a factor of all its logits': it scales what is as wide as the states, and not the block.
-            var ofRows = rowGradient.narrow(0, first, some.shape[0]).unsqueeze(1);
+            // A row's gradient is a factor of all its logits': it scales what is as wide as the states, and not the block. With a
+            // KL there are two of them, of p and of q, and the block is scaled.
+            Tensor OfPiece(Tensor values) => values.narrow(0, first, some.shape[0]).unsqueeze(1);
+            var ofP = OfPiece(rowGradient);
+            var (ofQ, logSumOfQ) = reference is null ? (null, null) : (OfPiece(ofKl!), OfPiece(reference.Value.LogSumExp));
+            var ofRows = reference is null ? ofP : ones_like(ofP);
             var states = hidden.detach().index_select(0, some);
             var scaled = ofWeight is null && ofLowRank is null ? null : (states * ofRows).to(states.dtype);
             var ofStates = ofHidden is null ? null : zeros(states.shape, float32, states.device);
-            ForEachBlock(head, states, blocks, block =>
+            ForEachBlock(head, states, blocks, reference?.Distributions, first, block =>
             {
+                Tensor OfBlock(Tensor values) => values.narrow(0, block.Row, block.Rows);
                 var slope = head.Slope(block.Logits);
                 var logs = block.Logits.sub_(logSumExp.narrow(0, first + block.Row, block.Rows).unsqueeze(1));
                 // Where nothing else is made of the probabilities, they are written in the products' type at once.
-                var probabilities = MixedPrecision.Exponentials(logs, slope is null && ofBias is null ? states.dtype : float32);
+                var isPlain = slope is null && ofBias is null && reference is null;
+                var probabilities = MixedPrecision.Exponentials(logs, isPlain ? states.dtype : float32);
+                if (reference is not null)
+                    probabilities.mul_(OfBlock(ofP)).sub_((block.OfReference! - OfBlock(logSumOfQ!)).exp_().mul_(OfBlock(ofQ!)));
                 if (slope is not null)
                     probabilities.mul_(slope);
                 if (ofBias is not null)
                     MixedPrecision.AddProduct(
                         ofBias.narrow(0, block.Column, block.Columns).unsqueeze(1), probabilities.t(),
-                        ofRows.narrow(0, block.Row, block.Rows));
+                        OfBlock(ofRows));
                 var ofLogits = probabilities.to(states.dtype);
                 if (ofStates is not null)
-                    MixedPrecision.AddProduct(ofStates.narrow(0, block.Row, block.Rows), ofLogits, block.Weight);
-                var itsStates = scaled?.narrow(0, block.Row, block.Rows);
+                    MixedPrecision.AddProduct(OfBlock(ofStates), ofLogits, block.Weight);
+                var itsStates = scaled is null ? null : OfBlock(scaled);
                 if (ofWeight is not null)
                     MixedPrecision.AddProduct(
                         ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates!.narrow(1, 0, width));
@@ -188,28 +220,30 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         var logits = products.sum(1);
         if (head.Bias is not null)
             logits.AddInPlace(head.Bias.detach().index_select(0, targets));
-        return Cap(head, logits);
+        return HeadPiece.Cap(head, logits);
     }
 
-    /// <summary>Visits all blocks of the logits of <paramref name="states"/>, in fp32 and free to be overwritten. A column of
-    /// blocks shares one piece of the weight, so that the whole weight is read, and cast, once.</summary>
-    private static void ForEachBlock(OutputHead head, Tensor states, HeadBlocks blocks, Action<Block> visit)
+    /// <summary>Visits all blocks of the logits of <paramref name="states"/>, in fp32 and free to be overwritten, with those of
+    /// the reference for the same rows, from its row <paramref name="first"/> on, which are not. A column of blocks shares one
+    /// piece of the weight, so that the whole weight is read, and cast, once.</summary>
+    private static void ForEachBlock(
+        OutputHead head, Tensor states, HeadBlocks blocks, TokenDistributions? reference, long first, Action<Block> visit)
     {
         for (long column = 0; column < head.Weight!.shape[0]; column += blocks.Columns)
         {
             using var columnScope = NewDisposeScope();
             var columns = Math.Min(blocks.Columns, head.Weight.shape[0] - column);
-            var weight = head.Columns(all => all.detach().narrow(0, column, columns), states.dtype);
-            var bias = head.Bias?.detach().narrow(0, column, columns);
+            var piece = new HeadPiece(head, column, columns, states.dtype);
+            var ofReference = reference is null ? null
+                : new HeadPiece(reference.Head, column, columns, reference.States.dtype);
             for (long row = 0; row < states.shape[0]; row += blocks.Rows)
             {
                 using var blockScope = NewDisposeScope();
                 var rows = Math.Min(blocks.Rows, states.shape[0] - row);
-                var logits = MixedPrecision.Product(states.narrow(0, row, rows), weight.t());
-                if (bias is not null)
-                    logits.AddInPlace(bias);
                 Interlocked.Increment(ref blocksComputed);
-                visit(new Block(row, rows, column, columns, Cap(head, logits), weight));
+                visit(new Block(
+                    row, rows, column, columns, piece.Logits(states.narrow(0, row, rows)), piece.Weight!,
+                    ofReference?.Logits(reference!.States.narrow(0, first + row, rows))));
             }
         }
     }
@@ -224,9 +258,6 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         }
     }
 
-    /// <summary>Applies the soft cap, in place.</summary>
-    private static Tensor Cap(OutputHead head, Tensor logits) =>
-        head.SoftCap is { } cap ? logits.DivideInPlace(cap).tanh_().MultiplyInPlace(cap) : logits;
-
-    private readonly record struct Block(long Row, long Rows, long Column, long Columns, Tensor Logits, Tensor Weight);
+    private readonly record struct Block(
+        long Row, long Rows, long Column, long Columns, Tensor Logits, Tensor Weight, Tensor? OfReference);
 }

@@ -56,14 +56,30 @@ public sealed class CompletionLogProbs
     public TokenStatistics? Statistics { get; init; }
 
     /// <summary>
+    /// The KL of the model from a reference, Σ_v π_ref(v) log(π_ref(v)/π(v)) in nats, of the distribution each token was
+    /// predicted from, <c>[M]</c>. Gradients flow into it as into <see cref="PerToken"/>. Null unless it was asked for
+    /// (<c>Tdpo1Loss</c>).
+    /// </summary>
+    public Tensor? ReferenceKl { get; init; }
+
+    /// <summary>What <see cref="ReferenceKl"/> of another model is measured against. Null unless it was asked for.</summary>
+    public TokenDistributions? Distributions { get; init; }
+
+    /// <summary>
     /// Computes them. The output head runs only on the rows that predict a completion's token. Gradients flow where grad mode
     /// is on.
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="batch">The batch, on the model's device.</param>
     /// <param name="request">What is computed beside; by default nothing.</param>
+    /// <param name="reference">The same batch's under the model that <see cref="ReferenceKl"/> is measured against, with its
+    /// <see cref="Distributions"/>; looked at only where that is asked for.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
-    public static CompletionLogProbs Compute(CausalLanguageModel model, BatchTensors batch, LogProbsRequest? request = null)
+    /// <exception cref="InvalidOperationException">A KL is asked for, and there are no distributions to measure it
+    /// against.</exception>
+    /// <exception cref="InvalidInputException">The two models have vocabularies of different sizes.</exception>
+    public static CompletionLogProbs Compute(
+        CausalLanguageModel model, BatchTensors batch, LogProbsRequest? request = null, CompletionLogProbs? reference = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
@@ -73,7 +89,7 @@ public sealed class CompletionLogProbs
         // A loop that is not the trainer's asks for failures of its last backward pass here.
         BackwardFailure.Rethrow();
         using var pass = new BackwardPass();
-        return OfHidden(model.Head, model.call(batch.Ids, batch.Layout), batch, model.LogitsMemory, request, pass);
+        return OfHidden(model.Head, model.call(batch.Ids, batch.Layout), batch, model.LogitsMemory, request, pass, reference);
     }
 
     /// <summary>Computes them of hidden states that are there already.</summary>
@@ -83,19 +99,23 @@ public sealed class CompletionLogProbs
     /// <param name="logitsMemory">See <see cref="CausalLanguageModel.LogitsMemory"/>.</param>
     /// <param name="request">What is computed beside.</param>
     /// <param name="pass">The passes that this computation is the end of; null where the caller goes on with it.</param>
+    /// <param name="reference">What a KL is measured against, as <see cref="Compute"/> takes it.</param>
     internal static CompletionLogProbs OfHidden(
         OutputHead head, Tensor hidden, BatchTensors batch, long logitsMemory, LogProbsRequest? request = null,
-        BackwardPass? pass = null)
+        BackwardPass? pass = null, CompletionLogProbs? reference = null)
     {
         var layout = batch.Layout;
         var predicting = DeviceCopy.Of(layout.PredictingRows, batch.Ids.device);
         var rows = DeviceCopy.Of(layout.PredictionOfToken, batch.Ids.device);
-        Tensor perToken;
+        Tensor values;
         RowStatistics? ofRows = null;
+        var against = request is { ReferenceKl: true } ? Against(reference, head.Weight?.shape[0] ?? hidden.shape[1]) : null;
         if (head.Weight is null)
         {
             var logits = hidden.index_select(0, predicting).to(float32);
-            perToken = PlainLogProbs(logits, rows, batch.Targets);
+            values = PlainLogProbs(logits, rows, batch.Targets);
+            if (against is not null)
+                values = cat([values, PlainKl(logits, against.Head.Logits(against.States).to(float32))]);
             if (request is { LogSquaredProbs: true } or { Statistics: true })
                 ofRows = RowStatistics.Of(logits, request);
         }
@@ -104,10 +124,16 @@ public sealed class CompletionLogProbs
             if (request is { LogSquaredProbs: true } or { Statistics: true })
                 ofRows = new RowStatistics(predicting.shape[0], hidden.device, request);
             var blocks = HeadBlocks.Of(hidden.device, head.Weight, logitsMemory);
-            perToken = ChunkedHead.LogProbs(head, hidden, predicting, rows, batch.Targets, blocks, ofRows);
+            values = ChunkedHead.LogProbs(head, hidden, predicting, rows, batch.Targets, blocks, ofRows, against);
         }
-        return new(pass?.Over(perToken) ?? perToken, layout.CompletionOffsets)
+        values = pass?.Over(values) ?? values;
+        var (count, distinct) = (batch.Targets.shape[0], predicting.shape[0]);
+        return new(against is null ? values : values.narrow(0, 0, count), layout.CompletionOffsets)
         {
+            ReferenceKl = against is null ? null : values.narrow(0, count, distinct).index_select(0, rows),
+            Distributions = request is { Distributions: true }
+                ? new TokenDistributions(head, hidden.index_select(0, predicting))
+                : null,
             LogSquaredProbs = ofRows?.LogSquaredProbs?.index_select(0, rows),
             Statistics = request is { Statistics: true }
                 ? new TokenStatistics(
@@ -130,6 +156,7 @@ public sealed class CompletionLogProbs
             values(parts[0]) is null ? null : cat([.. parts.Select(part => values(part)!)]);
         return new CompletionLogProbs(cat([.. parts.Select(part => part.PerToken)]), offsets)
         {
+            ReferenceKl = Joined(part => part.ReferenceKl),
             LogSquaredProbs = Joined(part => part.LogSquaredProbs),
             Statistics = parts[0].Statistics is null ? null : new TokenStatistics(
                 Joined(part => part.Statistics!.Entropies)!, Joined(part => part.Statistics!.MeanLogits)!,
@@ -141,9 +168,31 @@ public sealed class CompletionLogProbs
     internal CompletionLogProbs MoveToOuterDisposeScope()
     {
         foreach (var tensor in (Tensor?[])
-            [PerToken, Sums, Counts, LogSquaredProbs, Statistics?.Entropies, Statistics?.MeanLogits, Statistics?.Hits])
+            [
+                PerToken, Sums, Counts, ReferenceKl, LogSquaredProbs, Statistics?.Entropies, Statistics?.MeanLogits,
+                Statistics?.Hits,
+            ])
             tensor?.MoveToOuterDisposeScope();
+        Distributions?.MoveToOuterDisposeScope();
         return this;
+    }
+
+    private static TokenDistributions Against(CompletionLogProbs? reference, long vocabulary)
+    {
+        var against = reference?.Distributions ?? throw new InvalidOperationException(
+            "The KL is measured against another model's distributions, and none were given; compute that model's " +
+            "log-probabilities with LogProbsRequest.Distributions, and pass them.");
+        return against.Vocabulary == vocabulary ? against : throw new InvalidInputException(
+            $"The model's vocabulary has {vocabulary} entries and the reference's {against.Vocabulary}, so there is no KL " +
+            "between their distributions; take models of one vocabulary, or another loss.");
+    }
+
+    /// <summary>The KL of distributions from others, given their logits, <c>[R, V]</c>; no gradient flows into the
+    /// others.</summary>
+    internal static Tensor PlainKl(Tensor logits, Tensor reference)
+    {
+        var logs = RowStatistics.Finite(reference.detach().log_softmax(1));
+        return (logs.exp() * (logs - RowStatistics.Finite(logits.log_softmax(1)))).sum(1);
     }
 
     /// <summary>The same for hidden states that are the logits.</summary>

@@ -14,10 +14,23 @@ public sealed record LogProbsRequest
     /// <summary>Whether <see cref="CompletionLogProbs.Statistics"/> are computed; false by default.</summary>
     public bool Statistics { get; init; }
 
+    /// <summary>Whether <see cref="CompletionLogProbs.ReferenceKl"/> are computed; false by default. It takes the reference's
+    /// <see cref="CompletionLogProbs.Distributions"/>, and its head's time once more, forward and backward.</summary>
+    public bool ReferenceKl { get; init; }
+
+    /// <summary>Whether <see cref="CompletionLogProbs.Distributions"/> are kept; false by default.</summary>
+    public bool Distributions { get; init; }
+
     /// <summary>What either of two asks for.</summary>
     public LogProbsRequest And(LogProbsRequest other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        return new() { LogSquaredProbs = LogSquaredProbs || other.LogSquaredProbs, Statistics = Statistics || other.Statistics };
+        return new()
+        {
+            LogSquaredProbs = LogSquaredProbs || other.LogSquaredProbs,
+            Statistics = Statistics || other.Statistics,
+            ReferenceKl = ReferenceKl || other.ReferenceKl,
+            Distributions = Distributions || other.Distributions,
+        };
     }
 }

@@ -53,7 +53,7 @@ internal sealed class RowStatistics
 
     /// <summary>Logits may be −∞, for entries that are ruled out. A probability of 0 has no part in the entropy, but 0 · −∞ is no
     /// number.</summary>
-    private static Tensor Finite(Tensor logs) => logs.AtLeast(float.MinValue);
+    internal static Tensor Finite(Tensor logs) => logs.AtLeast(float.MinValue);
 
     /// <summary>The sums over the vocabulary, block by block, of a piece of the rows.</summary>
     public RunningSums Start(long rows, Device device) => new(this, rows, device);

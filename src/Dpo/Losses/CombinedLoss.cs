@@ -1,3 +1,4 @@
+using System.Globalization;
 using Dpo.Batching;
 using Dpo.LogProbs;
 using Dpo.Native;
@@ -41,4 +42,26 @@ public sealed class CombinedLoss : PreferenceLoss
 
     /// <inheritdoc/>
     public override Tensor Rewards(PreferenceLogProbs part) => Terms[0].Loss.Rewards(part);
+
+    /// <inheritdoc/>
+    public override void Reach(int stepsMade, int totalSteps)
+    {
+        foreach (var (loss, _) in Terms)
+            loss.Reach(stepsMade, totalSteps);
+    }
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, Tensor Tensor)> State() =>
+        Terms.Index().SelectMany(term => term.Item.Loss.State().Select(own => ($"{term.Index}.{own.Name}", own.Tensor)));
+
+    /// <inheritdoc/>
+    public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state)
+    {
+        foreach (var own in state.GroupBy(named => named.Name.Split('.')[0]))
+        {
+            if (!int.TryParse(own.Key, CultureInfo.InvariantCulture, out var index) || index >= Terms.Count)
+                throw new InvalidInputException($"The checkpoint has a state of a loss {own.Key}, and there are {Terms.Count}.");
+            Terms[index].Loss.LoadState(own.Select(named => (named.Name[(own.Key.Length + 1)..], named.Tensor)));
+        }
+    }
 }

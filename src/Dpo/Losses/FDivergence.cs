@@ -44,5 +44,6 @@ public sealed class FDivergence(string name, Func<Tensor, Tensor> score)
     /// <summary>The scores s of log-ratios r, of the same shape.</summary>
     public Tensor Score(Tensor ratios) => score(ratios);
 
-    private static Tensor CappedExp(Tensor exponents) => exponents.AtMost(exponents.dtype == float16 ? 11 : 80).exp();
+    /// <summary>The exponential of what is capped as said above.</summary>
+    internal static Tensor CappedExp(Tensor exponents) => exponents.AtMost(exponents.dtype == float16 ? 11 : 80).exp();
 }

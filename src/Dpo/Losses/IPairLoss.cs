@@ -11,7 +11,7 @@ namespace Dpo.Losses;
 /// far policy and reference are apart; but for <see cref="DiscoPopLoss"/> with τ &gt; 1, which grows exponentially, and for
 /// <see cref="IpoLoss"/> and <see cref="SppoHardLoss"/> with <c>forward_kl</c> or <c>alpha_divergence</c>, which square what
 /// does. The reported reward of a completion is β·r, or β·a, with a its log-probability per token, where a loss does without a
-/// reference.</para>
+/// reference, unless the loss says something else.</para>
 /// </remarks>
 public interface IPairLoss : IPreferenceLoss
 {

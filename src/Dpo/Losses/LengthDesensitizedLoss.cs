@@ -11,10 +11,17 @@ namespace Dpo.Losses;
 /// </summary>
 /// <remarks>Policy and reference are weighted alike. Losses that divide by lengths divide by the whole ones. The reported rewards
 /// are those of whole completions.</remarks>
-/// <param name="loss">The loss of the weighted log-probabilities.</param>
+/// <param name="loss">The loss of the weighted log-probabilities; one that chooses tokens itself (<see cref="SamPoLoss"/>), or
+/// takes KLs of whole completions, is refused.</param>
 /// <param name="alpha">α in [0, 1]: 0 ignores the tokens past the shorter completion, 1 changes nothing.</param>
 public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : PairLoss
 {
+    private readonly IPairLoss loss = loss is SamPoLoss or { Needs.ReferenceKl: true }
+        ? throw new ArgumentException(
+            $"{loss.GetType().Name} adds up tokens in a way of its own, which length desensitization would undo; " +
+            "leave one of the two out.", nameof(loss))
+        : loss;
+
     /// <summary>α.</summary>
     public double Alpha { get; } = alpha is >= 0 and <= 1
         ? alpha
@@ -76,4 +83,13 @@ public sealed class LengthDesensitizedLoss(IPairLoss loss, double alpha) : PairL
 
     /// <inheritdoc/>
     public override Tensor Rewards(PreferenceLogProbs part) => loss.Rewards(part);
+
+    /// <inheritdoc/>
+    public override void Reach(int stepsMade, int totalSteps) => loss.Reach(stepsMade, totalSteps);
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, Tensor Tensor)> State() => loss.State();
+
+    /// <inheritdoc/>
+    public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state) => loss.LoadState(state);
 }

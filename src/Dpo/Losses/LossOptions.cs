@@ -22,6 +22,7 @@ public sealed record LossOptions
         ["discopop"] = options => new DiscoPopLoss(options.UsualBeta, options.DiscoPopTemperature, options.Divergence),
         ["sigmoid_norm"] = options => new SigmoidNormLoss(options.UsualBeta, options.Divergence),
         ["sft"] = _ => new SftLoss(),
+        ["sft_norm"] = _ => new SftLoss(perCompletion: true),
         ["simpo"] = options => new SimPoLoss(options.Beta ?? 2, options.SimPoGamma),
         ["orpo"] = options => new OrpoLoss(options.UsualBeta),
         ["kto"] = options => new KtoLoss(options.UsualBeta, options.DesirableWeight, options.UndesirableWeight),
@@ -30,9 +31,35 @@ public sealed record LossOptions
         ["rpo_fwd_kl"] = options => new RpoLoss(options.UsualBeta, options.ScoreScale, RpoDistance.ForwardKl),
         ["plackett_luce"] = options => new PlackettLuceLoss(options.UsualBeta),
         ["unlikelihood"] = options => new UnlikelihoodLoss(options.UnlikelihoodAlpha),
+        ["cpo"] = options => new CpoLoss(options.UsualBeta, options.UsualSmoothing),
+        ["cpo_hinge"] = options => new CpoLoss(options.UsualBeta, form: CpoForm.Hinge),
+        ["cpo_ipo"] = options => new CpoLoss(options.UsualBeta, form: CpoForm.Ipo),
+        ["alphapo"] = options => new AlphaPoLoss(options.Beta ?? 2.5, options.AlphaPoGamma, options.AlphaPoAlpha),
+        ["dpop"] = options => new DpopLoss(options.UsualBeta, options.DpopLambda),
+        ["r_dpo"] = options => new RDpoLoss(options.UsualBeta, options.RDpoAlpha),
+        ["odpo"] = options => new OdpoLoss(options.UsualBeta, options.OdpoAlpha),
+        ["odpo_ratio"] = options => new OdpoLoss(options.UsualBeta, options.OdpoAlpha, ofRatio: true),
+        ["cal_dpo"] = options => new CalDpoLoss(options.UsualBeta, options.CalDpoWeight),
+        ["chi_po"] = options => new ChiPoLoss(options.UsualBeta, options.ChiPoRewardBound),
+        ["beta_dpo"] = options => new BetaDpoLoss(options.UsualBeta, options.BetaDpoSensitivity, options.BetaDpoFilteredShare),
+        ["sampo"] = options => new SamPoLoss(options.UsualBeta, options.SamPoSeed),
+        ["tdpo1"] = options => new Tdpo1Loss(options.UsualBeta),
+        ["tdpo2"] = options => new Tdpo2Loss(options.UsualBeta, options.TdpoAlpha),
+        ["dpo_shift"] = options => new DpoShiftLoss(options.UsualBeta, options.DpoShift, options.DpoShiftLast),
     };
 
-    private static readonly string[] Smoothed = ["sigmoid", "exo_pair", "robust", "aot", "aot_unpaired"];
+    /// <summary>Losses that are others with numbers of their own.</summary>
+    private static readonly Dictionary<string, LossOptions> Presets = new(StringComparer.Ordinal)
+    {
+        ["iterative_rpo"] = new() { Names = ["sigmoid", "sft"], Weights = [1, 1] },
+        ["rpo"] = new() { Names = ["sigmoid", "sft"], Weights = [1, 0.005], Beta = 0.01 },
+        ["mpo"] = new() { Names = ["sigmoid", "bco_pair", "sft"], Weights = [0.8, 0.2, 1] },
+        ["dpo_norm"] = new() { Names = ["sigmoid_norm"], Weights = [1], Beta = 5 },
+    };
+
+    private static readonly string[] Smoothed = ["sigmoid", "exo_pair", "robust", "aot", "aot_unpaired", "cpo"];
+
+    private static readonly string[] OfChosen = ["sft", "sft_norm"];
 
     private static readonly string[] OfScores =
     [
@@ -40,8 +67,16 @@ public sealed record LossOptions
         "sigmoid_norm"
     ];
 
-    /// <summary>All names.</summary>
-    public static IReadOnlyCollection<string> AllNames => Known.Keys;
+    /// <summary>All names; the last ones are of presets, losses that are others with numbers of their own:
+    /// <c>iterative_rpo</c> (<c>sigmoid</c> and <c>sft</c>; Pang et al. 2024, as TRL has it), <c>rpo</c> (the same with 0.005 of
+    /// <c>sft</c> and β 0.01; Liu et al. 2024), <c>mpo</c> (0.8 <c>sigmoid</c>, 0.2 <c>bco_pair</c>, 1 <c>sft</c>; Wang et al.
+    /// 2024) and <c>dpo_norm</c> (<c>sigmoid_norm</c> with β 5; Tülu 3).</summary>
+    public static IReadOnlyCollection<string> AllNames { get; } = [.. Known.Keys, .. Presets.Keys];
+
+    /// <summary>The names of losses whose own β is for something else than sums of log-ratios, or a preset's: a β that is usual
+    /// for others says nothing to them.</summary>
+    public static IReadOnlyCollection<string> NamesOfOwnBeta { get; } =
+        ["simpo", "alphapo", .. Presets.Where(preset => preset.Value.Beta is not null).Select(preset => preset.Key)];
 
     /// <summary>The losses' names; several are added up (<see cref="CombinedLoss"/>).</summary>
     public IReadOnlyList<string> Names { get; init; } = ["sigmoid"];
@@ -49,13 +84,13 @@ public sealed record LossOptions
     /// <summary>A weight for each name; 1 by default.</summary>
     public IReadOnlyList<double>? Weights { get; init; }
 
-    /// <summary>β &gt; 0, of all of the losses; null for each loss's own default: 2 for <c>simpo</c>, 0.1 for all
-    /// others.</summary>
+    /// <summary>β &gt; 0, of all of the losses; null for each loss's own default: 2 for <c>simpo</c>, 2.5 for <c>alphapo</c>, a
+    /// preset's for that, 0.1 for all others.</summary>
     public double? Beta { get; init; }
 
-    /// <summary>ε in [0, ½) of <c>sigmoid</c> (conservative DPO), <c>exo_pair</c> (there above 0), <c>robust</c>, <c>aot</c> and
-    /// <c>aot_unpaired</c>; others take none but 0. Null for each loss's own default: 0.1 for <c>robust</c> (TRL's is 0, which
-    /// makes it <c>sigmoid</c>), 1e-3 for <c>exo_pair</c>, 0 for all others.</summary>
+    /// <summary>ε in [0, ½) of <c>sigmoid</c> (conservative DPO), <c>exo_pair</c> (there above 0), <c>robust</c>, <c>aot</c>,
+    /// <c>aot_unpaired</c> and <c>cpo</c>; others take none but 0. Null for each loss's own default: 0.1 for <c>robust</c>
+    /// (TRL's is 0, which makes it <c>sigmoid</c>), 1e-3 for <c>exo_pair</c>, 0 for all others.</summary>
     public double? LabelSmoothing { get; init; }
 
     /// <summary>The divergence of losses that are functions of the score s = f(r); null is reverse KL.</summary>
@@ -85,6 +120,48 @@ public sealed record LossOptions
     /// <summary>α of <c>unlikelihood</c>.</summary>
     public double UnlikelihoodAlpha { get; init; } = 0.5;
 
+    /// <summary>α ≥ 0 of <c>cpo</c>, <c>cpo_hinge</c> and <c>cpo_ipo</c>: the weight of <c>sft</c> beside them.</summary>
+    public double CpoAlpha { get; init; } = 1;
+
+    /// <summary>γ of <c>alphapo</c>.</summary>
+    public double AlphaPoGamma { get; init; } = 0.1;
+
+    /// <summary>α of <c>alphapo</c>.</summary>
+    public double AlphaPoAlpha { get; init; } = 0.25;
+
+    /// <summary>λ of <c>dpop</c>.</summary>
+    public double DpopLambda { get; init; } = 50;
+
+    /// <summary>α of <c>r_dpo</c>.</summary>
+    public double RDpoAlpha { get; init; } = 0.01;
+
+    /// <summary>α of <c>odpo</c> and <c>odpo_ratio</c>.</summary>
+    public double OdpoAlpha { get; init; } = 1;
+
+    /// <summary>w of <c>cal_dpo</c>.</summary>
+    public double CalDpoWeight { get; init; } = 0.5;
+
+    /// <summary>R of <c>chi_po</c>; null does not clip.</summary>
+    public double? ChiPoRewardBound { get; init; }
+
+    /// <summary>a of <c>beta_dpo</c>: how far its β follows the batch.</summary>
+    public double BetaDpoSensitivity { get; init; } = 0.6;
+
+    /// <summary>The share of pairs that <c>beta_dpo</c> leaves out.</summary>
+    public double BetaDpoFilteredShare { get; init; } = 0.2;
+
+    /// <summary>What begins the draws of <c>sampo</c>.</summary>
+    public int SamPoSeed { get; init; }
+
+    /// <summary>α of <c>tdpo2</c>.</summary>
+    public double TdpoAlpha { get; init; } = 0.5;
+
+    /// <summary>f of <c>dpo_shift</c>, at the beginning of the run.</summary>
+    public double DpoShift { get; init; } = 0.95;
+
+    /// <summary>f of <c>dpo_shift</c> at the end of the run; null for the one at the beginning.</summary>
+    public double? DpoShiftLast { get; init; }
+
     private double UsualBeta => Beta ?? 0.1;
 
     private double UsualSmoothing => LabelSmoothing ?? 0;
@@ -98,21 +175,33 @@ public sealed record LossOptions
             throw new InvalidInputException(
                 $"There are {Names.Count} losses and {Weights?.Count ?? 0} weights; " +
                 "name at least one loss, and give one weight for each or none.");
-        var losses = Names.Select(Create).ToArray();
-        var weights = Weights ?? [.. losses.Select(_ => 1.0)];
-        return losses.Length == 1 && weights[0] == 1
-            ? losses[0]
-            : Checked(() => new CombinedLoss([.. losses.Zip(weights)]));
+        (IPreferenceLoss, double Weight)[] terms = [.. Names.Zip(Weights ?? [.. Names.Select(_ => 1.0)]).SelectMany(
+            named => Terms(named.First).Select(term => (term.Loss, term.Weight * named.Second)))];
+        return terms is [(var only, 1)] ? only : Checked(() => new CombinedLoss(terms));
+    }
+
+    /// <summary>What a name stands for: a loss, or several with their weights.</summary>
+    private IEnumerable<(IPreferenceLoss Loss, double Weight)> Terms(string name)
+    {
+        if (Presets.TryGetValue(name, out var preset))
+        {
+            var own = this with { Beta = Beta ?? preset.Beta };
+            return preset.Names.Zip(preset.Weights!, (of, weight) => (own.Create(of), weight));
+        }
+        var loss = Create(name);
+        return name.StartsWith("cpo", StringComparison.Ordinal) && CpoAlpha != 0
+            ? [(loss, 1), (Create("sft"), CpoAlpha)]
+            : [(loss, 1)];
     }
 
     private IPreferenceLoss Create(string name)
     {
         if (!Known.TryGetValue(name, out var create))
-            throw new InvalidInputException($"The loss '{name}' is not known; the losses are {string.Join(", ", Known.Keys)}.");
-        if (LabelSmoothing is not (null or 0) && name != "sft" && !Smoothed.Contains(name))
+            throw new InvalidInputException($"The loss '{name}' is not known; the losses are {string.Join(", ", AllNames)}.");
+        if (LabelSmoothing is not (null or 0) && !OfChosen.Contains(name) && !Smoothed.Contains(name))
             throw new InvalidInputException(
                 $"The loss '{name}' has no label smoothing; leave it out, or take one of {string.Join(", ", Smoothed)}.");
-        if (Divergence is { Name: not "reverse_kl" } divergence && name != "sft" && !OfScores.Contains(name))
+        if (Divergence is { Name: not "reverse_kl" } divergence && !OfChosen.Contains(name) && !OfScores.Contains(name))
             throw new InvalidInputException(
                 $"The loss '{name}' is no function of scores, so it takes no divergence ({divergence.Name}); " +
                 $"leave it out, or take one of {string.Join(", ", OfScores)}.");

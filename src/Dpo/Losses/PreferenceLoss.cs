@@ -28,4 +28,17 @@ public abstract class PreferenceLoss : IPreferenceLoss
 
     /// <inheritdoc/>
     public abstract Tensor Rewards(PreferenceLogProbs part);
+
+    /// <inheritdoc/>
+    public virtual void Reach(int stepsMade, int totalSteps)
+    {
+    }
+
+    /// <inheritdoc/>
+    public virtual IEnumerable<(string Name, Tensor Tensor)> State() => [];
+
+    /// <inheritdoc/>
+    public virtual void LoadState(IEnumerable<(string Name, Tensor Tensor)> state)
+    {
+    }
 }

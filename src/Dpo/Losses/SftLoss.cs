@@ -10,19 +10,31 @@ namespace Dpo.Losses;
 /// </summary>
 /// <remarks>The mean is over all tokens of the batch's chosen completions, as TRL takes it. The reported rewards are the
 /// log-probabilities.</remarks>
-public sealed class SftLoss : PreferenceLoss
+/// <param name="perCompletion"><c>sft_norm</c>: takes the mean over each chosen completion's tokens first, and then over pairs,
+/// as iterative RPO's paper has it (Pang et al. 2024, Eq. 1): a short completion counts as much as a long one.</param>
+public sealed class SftLoss(bool perCompletion = false) : PreferenceLoss
 {
+    /// <summary>Whether completions count alike, and not their tokens.</summary>
+    public bool PerCompletion { get; } = perCompletion;
+
     /// <inheritdoc/>
     public override bool UsesReference => false;
+
+    // The usual one is known to checkpoints from before there was the other.
+    /// <inheritdoc/>
+    public override string Description => LossDescription.Of(
+        this, PerCompletion ? [(nameof(PerCompletion), PerCompletion)] : Array.Empty<(string, object?)>());
 
     /// <inheritdoc/>
     public override Tensor Share(PreferenceLogProbs part, PreferenceCounts batch)
     {
         ArgumentNullException.ThrowIfNull(part);
-        return batch.Pairs > 0
-            ? -part.Policy.Sums.index_select(0, part.Preferences.Chosen).sum().DividedBy(batch.ChosenTokens)
-            : throw new InvalidInputException(
+        if (batch.Pairs == 0)
+            throw new InvalidInputException(
                 "A batch holds no chosen completion for the SFT term; SftTrainer trains on completions alone.");
+        var policy = part.Policy;
+        var (values, count) = PerCompletion ? (policy.Sums / policy.Counts, batch.Pairs) : (policy.Sums, batch.ChosenTokens);
+        return -values.index_select(0, part.Preferences.Chosen).sum().DividedBy(count);
     }
 
     /// <inheritdoc/>

@@ -16,9 +16,7 @@ public sealed class SimPoLoss(double beta = 2, double gamma = 0.5) : PairLoss
     public override double Beta { get; } = LossArgument.Beta(beta);
 
     /// <summary>γ.</summary>
-    public double Gamma { get; } = gamma >= 0 && double.IsFinite(gamma)
-        ? gamma
-        : throw new ArgumentOutOfRangeException(nameof(gamma), gamma, "γ must be a number of at least 0.");
+    public double Gamma { get; } = LossArgument.AtLeast0(gamma, "γ", nameof(gamma));
 
     /// <inheritdoc/>
     public override bool UsesReference => false;

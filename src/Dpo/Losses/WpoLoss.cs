@@ -18,7 +18,8 @@ public sealed class WpoLoss(IPairLoss loss) : PairLoss
 {
     private readonly IPairLoss loss = loss is { IsBatchCoupled: true }
         ? throw new ArgumentException(
-            $"{loss.GetType().Name} sorts the batch, so its losses belong to no pair that could be weighted.", nameof(loss))
+            $"{loss.GetType().Name} takes the batch as a whole, so its losses belong to no pair that could be weighted.",
+            nameof(loss))
         : loss;
 
     /// <inheritdoc/>
@@ -55,4 +56,13 @@ public sealed class WpoLoss(IPairLoss loss) : PairLoss
 
     /// <inheritdoc/>
     public override Tensor Rewards(PreferenceLogProbs part) => loss.Rewards(part);
+
+    /// <inheritdoc/>
+    public override void Reach(int stepsMade, int totalSteps) => loss.Reach(stepsMade, totalSteps);
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, Tensor Tensor)> State() => loss.State();
+
+    /// <inheritdoc/>
+    public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state) => loss.LoadState(state);
 }

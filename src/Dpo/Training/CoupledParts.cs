@@ -9,7 +9,7 @@ namespace Dpo.Training;
 /// <summary>
 /// A batch whose loss couples its parts, or an example too large to be computed at once, in the memory of a part: all
 /// log-probabilities first, without gradients; the loss of the whole and its gradient with respect to each token's
-/// log-probability; then each part again, whose backward pass starts from those.
+/// log-probability, and KL where there is one; then each part again, whose backward pass starts from those.
 /// </summary>
 internal static class CoupledParts
 {
@@ -34,11 +34,15 @@ internal static class CoupledParts
             var reference = objective.ReferenceOf(tensors);
             // Where it trains, dropout drops now what it will drop again.
             var drawn = new RandomDraws();
-            var policy = train ? drawn.During(() => objective.PolicyOf(tensors)) : objective.PolicyOf(tensors);
+            CompletionLogProbs Policy() => objective.PolicyOf(tensors, reference);
+            var policy = train ? drawn.During(Policy) : Policy();
             return (Policy: policy.MoveToOuterDisposeScope(), Reference: reference?.MoveToOuterDisposeScope(), Drawn: drawn);
         }).ToArray();
         foreach (var (policy, _, _) in logProbs)
+        {
             policy.PerToken.requires_grad_(train);
+            policy.ReferenceKl?.requires_grad_(train);
+        }
         var (loss, metrics) = objective.Measure(
             new PreferenceLogProbs(
                 CompletionLogProbs.Concat([.. logProbs.Select(part => part.Policy)]),
@@ -48,11 +52,14 @@ internal static class CoupledParts
         if (train)
         {
             loss.backward();
-            foreach (var (part, (policy, _, drawn)) in slices.Zip(logProbs))
+            foreach (var (part, (policy, reference, drawn)) in slices.Zip(logProbs))
             {
                 using var partScope = NewDisposeScope();
-                var again = drawn.During(() => objective.PolicyOf(part.To(device)));
-                (again.PerToken * policy.PerToken.grad!).sum().backward();
+                var again = drawn.During(() => objective.PolicyOf(part.To(device), reference));
+                var product = (again.PerToken * policy.PerToken.grad!).sum();
+                if (policy.ReferenceKl?.grad is { } ofKl)
+                    product = product.Plus((again.ReferenceKl! * ofKl).sum());
+                product.backward();
             }
         }
         return objective.Summable(loss, metrics, whole).MoveToOuterDisposeScope();

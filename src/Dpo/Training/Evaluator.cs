@@ -153,11 +153,11 @@ public static class Evaluator
         using var noGrad = no_grad();
         using var mode = new EvaluationMode(objective.Model);
         var device = objective.Model.Device;
-        var slices = part.Slices(maxTokens).Select(slice => slice.To(device)).ToArray();
-        CompletionLogProbs? reference = objective.ReferenceOf(slices[0]) is null ? null
-            : CompletionLogProbs.Concat([.. slices.Select(slice => objective.ReferenceOf(slice)!)]);
+        var slices = part.Slices(maxTokens).Select(slice => objective.LogProbsOf(slice.To(device))).ToArray();
+        var reference = slices[0].Reference is null ? null
+            : CompletionLogProbs.Concat([.. slices.Select(slice => slice.Reference!)]);
         var logProbs = new PreferenceLogProbs(
-            CompletionLogProbs.Concat([.. slices.Select(objective.PolicyOf)]), reference,
+            CompletionLogProbs.Concat([.. slices.Select(slice => slice.Policy)]), reference,
             PreferenceTensors.Of(part.Examples, device));
         var (rewards, policy) = (Numbers(loss.Rewards(logProbs)), Numbers(logProbs.Policy.Sums));
         var ofReference = reference is null ? null : Numbers(reference.Sums);

@@ -29,18 +29,16 @@ public abstract class LogProbObjective(CausalLanguageModel model) : Objective(mo
     {
         ArgumentNullException.ThrowIfNull(part);
         var tensors = part.To(Model.Device);
-        // The reference first: it may run on the policy's parameters, whose values may not change once the policy's graph holds
-        // on to them.
-        var reference = ReferenceOf(tensors);
-        return Measure(new PreferenceLogProbs(PolicyOf(tensors), reference, tensors.Preferences), whole);
+        var (policy, reference) = LogProbsOf(tensors);
+        return Measure(new PreferenceLogProbs(policy, reference, tensors.Preferences), whole);
     }
 
     /// <summary>What the policy is measured against says of a part; by default null, nothing. Called with gradients
     /// off.</summary>
     /// <param name="part">The part, on the model's device; <see cref="BatchTensors.ReferencePerToken"/> is what its data
     /// carry.</param>
-    /// <returns>Tensors of the current dispose scope, as <see cref="CompletionLogProbs.Compute"/> makes them with a
-    /// teacher.</returns>
+    /// <returns>Tensors of the current dispose scope, as <see cref="CompletionLogProbs.Compute"/> makes them with a teacher; with
+    /// its <see cref="CompletionLogProbs.Distributions"/> where <see cref="LogProbsRequest.ReferenceKl"/> is needed.</returns>
     protected virtual CompletionLogProbs? Reference(BatchTensors part) => null;
 
     /// <summary>What is to be computed of the policy beside log-probabilities; by default nothing.</summary>
@@ -58,6 +56,7 @@ public abstract class LogProbObjective(CausalLanguageModel model) : Objective(mo
         var nothing = zeros_like(tensors.Targets, float32);
         var logProbs = new CompletionLogProbs(nothing, tensors.Layout.CompletionOffsets)
         {
+            ReferenceKl = Needs.ReferenceKl ? nothing : null,
             LogSquaredProbs = Needs.LogSquaredProbs ? nothing : null,
             Statistics = Needs.Statistics ? new TokenStatistics(nothing, nothing, nothing) : null,
         };
@@ -77,8 +76,18 @@ public abstract class LogProbObjective(CausalLanguageModel model) : Objective(mo
             : Compute(together[0], whole, train, cancellationToken));
     }
 
+    /// <summary>The log-probabilities of a part under the model that is trained, and under what it is measured against.</summary>
+    internal (CompletionLogProbs Policy, CompletionLogProbs? Reference) LogProbsOf(BatchTensors part)
+    {
+        // The reference first: it may run on the policy's parameters, whose values may not change once the policy's graph holds
+        // on to them.
+        var reference = ReferenceOf(part);
+        return (PolicyOf(part, reference), reference);
+    }
+
     /// <summary>The log-probabilities of a part under the model that is trained.</summary>
-    internal CompletionLogProbs PolicyOf(BatchTensors part) => CompletionLogProbs.Compute(Model, part, Needs);
+    internal CompletionLogProbs PolicyOf(BatchTensors part, CompletionLogProbs? reference) =>
+        CompletionLogProbs.Compute(Model, part, Needs, reference);
 
     /// <summary>Those that it is measured against.</summary>
     internal CompletionLogProbs? ReferenceOf(BatchTensors part)

@@ -81,6 +81,12 @@ public abstract class Objective : IRestorable
     {
     }
 
+    /// <summary>Is told how far a run is: before its first step, or the first after it was resumed, and after every
+    /// update.</summary>
+    internal virtual void Reach(int stepsMade, int totalSteps)
+    {
+    }
+
     /// <summary>Refuses a batch that the loss has nothing to learn from, before the run and not after its first or last
     /// step.</summary>
     internal virtual void RequireMeasurable(PreferenceBatch batch, PreferenceCounts whole)

@@ -104,27 +104,35 @@ public sealed class PolicyReferencePair : IDisposable
     /// <summary>The log-probabilities of a batch's completions under both models; gradients flow into the policy's only. Call
     /// <c>backward()</c> before this is called again: the reference may run on the policy's parameters.</summary>
     /// <param name="batch">The batch, on the models' device.</param>
+    /// <param name="request">What is computed of the policy beside (<see cref="IPreferenceLoss.Needs"/>); by default
+    /// nothing.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
-    public (CompletionLogProbs Policy, CompletionLogProbs Reference) LogProbs(BatchTensors batch)
+    public (CompletionLogProbs Policy, CompletionLogProbs Reference) LogProbs(
+        BatchTensors batch, LogProbsRequest? request = null)
     {
         // The reference first: its weights may not be exchanged once the policy's graph holds on to the trained ones.
-        var referenceLogProbs = LogProbsOfReference(batch);
-        return (CompletionLogProbs.Compute(Policy, batch), referenceLogProbs);
+        var referenceLogProbs = LogProbsOfReference(batch, request);
+        return (CompletionLogProbs.Compute(Policy, batch, request, referenceLogProbs), referenceLogProbs);
     }
 
     /// <summary>The log-probabilities of a batch's completions under the reference, without gradients: those that the batch
     /// carries (<see cref="BatchTensors.ReferencePerToken"/>), or else the reference is run.</summary>
     /// <param name="batch">The batch, on the models' device.</param>
+    /// <param name="request">What is computed of the policy beside: where that is a KL, the reference's
+    /// <see cref="CompletionLogProbs.Distributions"/> come along.</param>
     /// <returns>Tensors of the current dispose scope.</returns>
-    /// <exception cref="InvalidOperationException">The batch carries none, and the reference cannot be run; see
-    /// <see cref="WithReference"/>.</exception>
-    public CompletionLogProbs LogProbsOfReference(BatchTensors batch)
+    /// <exception cref="InvalidOperationException">The batch carries none, and the reference cannot be run (see
+    /// <see cref="WithReference"/>); or it carries some, and a KL is asked for.</exception>
+    public CompletionLogProbs LogProbsOfReference(BatchTensors batch, LogProbsRequest? request = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using var noGrad = no_grad();
-        if (batch.ReferencePerToken is { } perToken)
-            return new CompletionLogProbs(perToken, batch.Layout.CompletionOffsets);
-        return WithReference(model => CompletionLogProbs.Compute(model, batch));
+        var ofReference = new LogProbsRequest { Distributions = request is { ReferenceKl: true } };
+        if (batch.ReferencePerToken is not { } perToken)
+            return WithReference(model => CompletionLogProbs.Compute(model, batch, ofReference));
+        return ofReference.Distributions
+            ? throw NoDistributions("the batch")
+            : new CompletionLogProbs(perToken, batch.Layout.CompletionOffsets);
     }
 
     /// <summary>Does something with the reference, such as sampling from it, without gradients.</summary>
@@ -286,6 +294,22 @@ public sealed class PolicyReferencePair : IDisposable
                 "log-probabilities of it; compute those of all data, the held-out ones included, with ReferenceLogProbs " +
                 "before ReleaseReference is called.");
     }
+
+    /// <summary>Refuses data that carry the reference's log-probabilities where its whole distributions are
+    /// needed.</summary>
+    internal void RequireDistributionsFor(PreferenceData data)
+    {
+        if (data.Find(example => example.HasReference) is { } example)
+            throw NoDistributions($"the example {example.Source ?? "without a source"}");
+        if (released)
+            throw new InvalidOperationException(
+                "The loss measures the policy's whole distributions against the reference's, and the reference was released; " +
+                "leave ReleaseReference out, or take another loss.");
+    }
+
+    private static InvalidOperationException NoDistributions(string what) => new(
+        $"The loss measures the policy's whole distributions against the reference's, and {what} carries only the reference's " +
+        "log-probabilities of its own tokens; train on data without ReferenceLogProbs, or take another loss.");
 
     private void RequireReference()
     {

@@ -18,6 +18,9 @@ internal sealed class PreferenceObjective(
     CausalLanguageModel policy, PolicyReferencePair? pair, IPreferenceLoss loss, TrainingOptions options)
     : LogProbObjective(policy)
 {
+    /// <summary>What the names of a loss's own tensors begin with in checkpoints; no parameter's does.</summary>
+    private const string OfLoss = "loss:";
+
     private readonly PolicyReferencePair? pair = loss.UsesReference ? pair : null;
 
     protected override bool IsBatchCoupled => loss.IsBatchCoupled;
@@ -26,6 +29,8 @@ internal sealed class PreferenceObjective(
 
     public override void Require(PreferenceData data)
     {
+        if (Needs.ReferenceKl)
+            pair?.RequireDistributionsFor(data);
         pair?.RequireReferenceFor(data);
         if (options.MoveReferenceEvery is not null && data.Find(example => example.HasReference) is { } example)
             throw new InvalidOperationException(
@@ -46,11 +51,35 @@ internal sealed class PreferenceObjective(
             pair!.MoveReference(options.MoveReferenceBy);
     }
 
-    public override IEnumerable<(string Name, Tensor Tensor)> State() => pair?.MovedReference ?? [];
+    internal override void Reach(int stepsMade, int totalSteps) => loss.Reach(stepsMade, totalSteps);
 
-    public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state) => pair?.RestoreReference(state);
+    public override IEnumerable<(string Name, Tensor Tensor)> State() =>
+        (pair?.MovedReference ?? []).Concat(loss.State().Select(own => (OfLoss + own.Name, own.Tensor)));
 
-    protected override CompletionLogProbs? Reference(BatchTensors part) => pair?.LogProbsOfReference(part);
+    public override void LoadState(IEnumerable<(string Name, Tensor Tensor)> state)
+    {
+        // A reference is as large as the model, and is copied tensor by tensor; what a loss has is small.
+        var ofLoss = new List<(string Name, Tensor Tensor)>();
+        using var ofReference = state.Where(named =>
+        {
+            var isOfLoss = named.Name.StartsWith(OfLoss, StringComparison.Ordinal);
+            if (isOfLoss)
+                ofLoss.Add((named.Name[OfLoss.Length..], named.Tensor.clone()));
+            return !isOfLoss;
+        }).GetEnumerator();
+        if (ofReference.MoveNext())
+            pair?.RestoreReference(FromCurrent(ofReference));
+        loss.LoadState(ofLoss);
+
+        static IEnumerable<(string Name, Tensor Tensor)> FromCurrent(IEnumerator<(string Name, Tensor Tensor)> walk)
+        {
+            do
+                yield return walk.Current;
+            while (walk.MoveNext());
+        }
+    }
+
+    protected override CompletionLogProbs? Reference(BatchTensors part) => pair?.LogProbsOfReference(part, Needs);
 
     public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole)
     {

@@ -57,6 +57,7 @@ internal sealed class TrainingLoop(
         using var update = new WeightUpdate(measurement, trained, optimizer, rates);
         var at = run.Position;
         (StepsMade, TotalSteps) = (at.Step, totalSteps);
+        objective.Reach(at.Step, totalSteps);
         var telling = new StepTelling(measurement, heldOut, run, progress, totalSteps, logger, cancellationToken);
         if (at.Untold is not null)
             at = telling.Tell(at, pace: null);
@@ -73,6 +74,7 @@ internal sealed class TrainingLoop(
             at = ChosenFall.Watch(at.After(batch), values, options.WarnOfChosenFall, logger);
             StepsMade = at.Step;
             objective.AfterUpdate(at.Step);
+            objective.Reach(at.Step, totalSteps);
             var stepTime = clock.Elapsed;
             values["epoch"] = (double)at.Examples / data.Examples.Count;
             values["num_tokens"] = at.Tokens;

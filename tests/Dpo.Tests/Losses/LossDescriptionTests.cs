@@ -33,6 +33,19 @@ public class LossDescriptionTests
         ["rpo_fwd_kl"] = "RpoLoss(Beta=0.1, Scale=1, distance=ForwardKl)",
         ["plackett_luce"] = "PlackettLuceLoss(Beta=0.1)",
         ["unlikelihood"] = "UnlikelihoodLoss(Alpha=0.5)",
+        ["sft_norm"] = "SftLoss(PerCompletion=True)",
+        ["cpo_hinge"] = "CombinedLoss(Terms=[(CpoLoss(Beta=0.1, Form=Hinge, LabelSmoothing=0), 1), (SftLoss(), 1)])",
+        ["alphapo"] = "AlphaPoLoss(Alpha=0.25, Beta=2.5, Gamma=0.1)",
+        ["dpop"] = "DpopLoss(Beta=0.1, Lambda=50)",
+        ["r_dpo"] = "RDpoLoss(Alpha=0.01, Beta=0.1)",
+        ["odpo_ratio"] = "OdpoLoss(Alpha=1, Beta=0.1, OfRatio=True)",
+        ["cal_dpo"] = "CalDpoLoss(Beta=0.1, Weight=0.5)",
+        ["chi_po"] = "ChiPoLoss(Beta=0.1, MaxExponent=20)",
+        ["beta_dpo"] = "BetaDpoLoss(Beta=0.1, FilteredShare=0.2, Sensitivity=0.6)",
+        ["sampo"] = "SamPoLoss(Beta=0.1, Seed=0)",
+        ["tdpo1"] = "Tdpo1Loss(Beta=0.1)",
+        ["tdpo2"] = "Tdpo2Loss(Alpha=0.5, Beta=0.1)",
+        ["dpo_shift"] = "DpoShiftLoss(Beta=0.1, Shift=0.95)",
     };
 
     [Fact]
@@ -85,7 +98,7 @@ public class LossDescriptionTests
     /// <summary>Values that are neither the usual one nor each other; within every range that losses' numbers have.</summary>
     private static object[] Others(ParameterInfo parameter) => parameter.ParameterType switch
     {
-        var type when type == typeof(double) => [0.3125, 0.4375],
+        var type when type == typeof(double) || type == typeof(double?) => [0.3125, 0.4375],
         var type when type == typeof(int) => [3, 4],
         var type when type == typeof(bool) => [!(bool)Usual(parameter)!],
         { IsEnum: true } type => [.. Enum.GetValues(type).Cast<object>().Where(value => !value.Equals(Usual(parameter)))],
@@ -106,6 +119,9 @@ public class LossDescriptionTests
         new() { Names = ["simpo"] }, new() { Names = ["sigmoid", "sft"], Weights = [1, 2] }, new() { Beta = 0.2 }, new() { LabelSmoothing = 0.125 },
         new() { Divergence = FDivergence.JensenShannon }, new() { LdAlpha = 0.5 }, new() { UseWeighting = true }, new() { DiscoPopTemperature = 0.2 },
         new() { SimPoGamma = 0.25 }, new() { DesirableWeight = 2 }, new() { UndesirableWeight = 2 }, new() { ScoreScale = 2 }, new() { UnlikelihoodAlpha = 0.25 },
+        new() { CpoAlpha = 0.5 }, new() { AlphaPoGamma = 1 }, new() { AlphaPoAlpha = 1 }, new() { DpopLambda = 5 }, new() { RDpoAlpha = 1 }, new() { OdpoAlpha = 2 },
+        new() { CalDpoWeight = 1 }, new() { ChiPoRewardBound = 1 }, new() { BetaDpoSensitivity = 1 }, new() { BetaDpoFilteredShare = 0.5 }, new() { SamPoSeed = 1 },
+        new() { TdpoAlpha = 1 }, new() { DpoShift = 0.5 }, new() { DpoShiftLast = 0.5 },
     ];
 
     [Theory]

@@ -37,9 +37,14 @@ public class LossPropertyTests
     {
         using var scope = NewDisposeScope();
         Tensor Of(Func<Pair, double> value) => tensor(pairs.Select(value).ToArray());
+        // ODPO refuses a chosen completion with a lower score.
         var given = new PairLogProbs(
             Of(p => p.Chosen).requires_grad_(), Of(p => p.Rejected).requires_grad_(), Of(p => p.RefChosen), Of(p => p.RefRejected),
-            Of(p => p.ChosenCount), Of(p => p.RejectedCount), Of(p => p.ScoreGap));
+            Of(p => p.ChosenCount), Of(p => p.RejectedCount),
+            Of(p => 3 + (loss is OdpoLoss ? Math.Abs(p.ScoreGap) : p.ScoreGap)), Of(_ => 3))
+        {
+            ChosenKl = Of(p => -p.RefRejected), RejectedKl = Of(p => -p.RefChosen),
+        };
         var losses = loss.Losses(given);
         losses.sum().backward();
         return (losses.ToDoubles(), given.PolicyChosen.grad!.ToDoubles(), given.PolicyRejected.grad!.ToDoubles());
@@ -49,8 +54,9 @@ public class LossPropertyTests
 
     private static readonly (string Name, IPairLoss Loss)[] All =
     [
-        .. LossOptions.AllNames
-            .Select(name => (name, new LossOptions { Names = [name], Beta = 0.7, LabelSmoothing = name == "exo_pair" ? 0.2 : 0 }.Create()))
+        // β-DPO's β follows its input without a gradient: see BetaDpoLossTests.
+        .. LossOptions.AllNames.Where(name => name != "beta_dpo")
+            .Select(name => (name, new LossOptions { Names = [name], Beta = 0.7, LabelSmoothing = name == "exo_pair" ? 0.2 : 0, CpoAlpha = 0, ChiPoRewardBound = 1 }.Create()))
             .Where(named => named.Item2 is IPairLoss)
             .Select(named => (named.name, (IPairLoss)named.Item2)),
         .. new[] { FDivergence.ForwardKl, FDivergence.JensenShannon, FDivergence.Alpha(0.3), FDivergence.Alpha(2) }
@@ -136,6 +142,9 @@ public class LossPropertyTests
     [InlineData("rpo_sq")]
     [InlineData("rpo_bwd_kl")]
     [InlineData("rpo_fwd_kl")]
+    [InlineData("r_dpo")]
+    [InlineData("odpo")]
+    [InlineData("cpo_hinge")]
     public void What_both_completions_gain_does_not_count(string name)
     {
         var loss = All.First(named => named.Name == name).Loss;
@@ -203,7 +212,7 @@ public class LossPropertyTests
             })
             {
                 var policy = new[] { tensor(new[] { chosen }, requires_grad: true), tensor(new[] { rejected }, requires_grad: true) };
-                var losses = loss.Losses(new(policy[0], policy[1], tensor(new[] { reference }), tensor(new[] { reference }), ones(1), ones(1), ones(1)));
+                var losses = loss.Losses(new(policy[0], policy[1], tensor(new[] { reference }), tensor(new[] { reference }), ones(1), ones(1), 2 * ones(1), ones(1)) { ChosenKl = ones(1), RejectedKl = 1e4f * ones(1) });
                 losses.sum().backward();
                 Assert.All(policy.Select(values => values.grad!).Append(losses), values => Assert.True(double.IsFinite(values.ToDoubles()[0]), $"{name} of {chosen}, {rejected}, {reference}"));
             }

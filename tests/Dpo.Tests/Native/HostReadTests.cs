@@ -45,6 +45,8 @@ public class HostReadTests
     [InlineData("wpo ld apo_zero sft", OptimizerKind.AdamW)]
     [InlineData("aot", OptimizerKind.RmsProp)]
     [InlineData("kto", OptimizerKind.AdamW)]
+    [InlineData("beta_dpo", OptimizerKind.RmsProp)]
+    [InlineData("sampo tdpo2", OptimizerKind.RmsProp)]
     public void A_step_reads_once_and_an_evaluation_once(string loss, OptimizerKind optimizer)
     {
         using var strategies = DeviceStrategies.OnCpu();

@@ -30,7 +30,7 @@ public class CoupledPartsTests
         var tensors = parts.Select(part => part.To(CPU)).ToArray();
         var references = tensors.Select(part => objective.ReferenceOf(part)!).ToArray();
         var whole = new PreferenceLogProbs(
-            CompletionLogProbs.Concat([.. tensors.Select(objective.PolicyOf)]), CompletionLogProbs.Concat(references),
+            CompletionLogProbs.Concat([.. tensors.Zip(references, objective.PolicyOf)]), CompletionLogProbs.Concat(references),
             PreferenceTensors.Of([.. parts.SelectMany(part => part.Examples)], CPU));
         var (loss, expectedMetrics) = objective.Measure(whole, batch.Counts);
         loss.backward();

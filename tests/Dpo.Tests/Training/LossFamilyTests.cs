@@ -18,10 +18,13 @@ public class LossFamilyTests
             var ranking = Enumerable.Range(0, completions.Length).ToArray();
             random.Shuffle(ranking);
             var pairs = ranking.Zip(ranking.Skip(1), (better, worse) => new PreferencePair(better, worse));
-            return new TokenizedExample(Ids(8), completions, [.. pairs])
+            // Whoever is ranked higher has the higher score.
+            var prompt = Ids(8);
+            float[] descending = [.. completions.Select(_ => random.NextSingle()).OrderDescending()];
+            return new TokenizedExample(prompt, completions, [.. pairs])
             {
                 Ranking = ranking,
-                Scores = [.. completions.Select(_ => random.NextSingle())],
+                Scores = [.. completions.Select((_, index) => descending[Array.IndexOf(ranking, index)])],
             };
         }));
         return labelled ? data.WithMismatches() : data;
@@ -50,7 +53,7 @@ public class LossFamilyTests
     }
 
     public static TheoryData<string> Names =>
-        [.. LossOptions.AllNames, "sigmoid sft", "aot sft", "ld hinge", "wpo sigmoid", "wpo ld apo_zero sft", "ld aot_unpaired"];
+        [.. LossOptions.AllNames, "sigmoid sft", "aot sft", "ld hinge", "wpo sigmoid", "wpo ld apo_zero sft", "ld aot_unpaired", "tdpo1 aot", "wpo tdpo2", "ld beta_dpo"];
 
     internal static LossOptions Named(string text)
     {
@@ -94,6 +97,8 @@ public class LossFamilyTests
     [InlineData("sigmoid sft")]
     [InlineData("wpo ld apo_zero sft")]
     [InlineData("plackett_luce")]
+    [InlineData("tdpo1 aot")]
+    [InlineData("sampo")]
     public void Gradients_equal_those_of_the_loss_written_out(string name)
     {
         var data = Data(6, labelled: name == "kto");
@@ -103,8 +108,8 @@ public class LossFamilyTests
         using var pair = Pair();
         var (batch, loss) = (new PreferenceBatch(data.Examples), Named(name).Create());
         var tokens = batch.To(CPU);
-        var policy = CompletionLogProbs.Compute(pair.Policy, tokens, new() { LogSquaredProbs = true });
-        var share = loss.Share(new(policy, pair.LogProbsOfReference(tokens), tokens.Preferences), batch.Counts);
+        var (policy, reference) = pair.LogProbs(tokens, loss.Needs);
+        var share = loss.Share(new(policy, reference, tokens.Preferences), batch.Counts);
         share.backward();
         Numbers.AssertClose(share.item<float>(), metrics["loss"], 1e-5, "loss");
         double[] expected = [.. pair.Policy.parameters().SelectMany(parameter => parameter.grad!.flatten().ToDoubles())];
@@ -136,6 +141,8 @@ public class LossFamilyTests
     [InlineData("simpo", 1, 4)]
     [InlineData("aot", int.MaxValue, 2)]
     [InlineData("aot", 1, 12)]
+    [InlineData("beta_dpo", 1, 12)]
+    [InlineData("tdpo2", 1, 8)]
     public void Only_a_loss_that_couples_a_cut_batch_takes_a_second_forward_pass(string name, int microBatchSize, int calls)
     {
         var module = new Counting();
@@ -144,6 +151,32 @@ public class LossFamilyTests
         trainer.Train(Data(4, labelled: false));
         // Once before, it was asked for the size of its vocabulary.
         Assert.Equal(calls, module.Calls - 1);
+    }
+
+    [Fact]
+    public void A_loss_of_whole_distributions_is_not_trained_on_log_probabilities_that_were_kept()
+    {
+        var data = Data(4, labelled: false);
+        using var pair = Pair();
+        var kept = new PreferenceData(data.Examples.Select((example, index) => index != 2 ? example : example with
+        {
+            ReferenceLogProbs = [.. example.Completions.Select(ids => new float[ids.Count])],
+            Source = "train.jsonl:3",
+        }));
+        using var trainer = new DpoTrainer(pair, new CombinedLoss((new DpoLoss(), 1), (new Tdpo2Loss(), 1)), TrainerTests.Options);
+        const string Refusal = "The loss measures the policy's whole distributions against the reference's, and ";
+        Assert.Equal(
+            Refusal + "the example train.jsonl:3 carries only the reference's log-probabilities of its own tokens; train on data without ReferenceLogProbs, or take another loss.",
+            Assert.Throws<InvalidOperationException>(() => trainer.Train(kept)).Message);
+        Assert.StartsWith(
+            Refusal + "the example train.jsonl:3", Assert.Throws<InvalidOperationException>(() => Evaluator.Rewards(pair, kept, new Tdpo1Loss()).Count()).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            Refusal + "the batch carries", Assert.Throws<InvalidOperationException>(
+                () => pair.LogProbs(new PreferenceBatch([kept.Examples[2]]).To(CPU), new Tdpo1Loss().Needs)).Message, StringComparison.Ordinal);
+        pair.ReleaseReference();
+        Assert.Equal(
+            Refusal + "the reference was released; leave ReleaseReference out, or take another loss.",
+            Assert.Throws<InvalidOperationException>(() => trainer.Train(data)).Message);
     }
 
     [Fact]
@@ -226,5 +259,14 @@ public class LossFamilyTests
         Assert.StartsWith("A batch holds no ranking", Refusal("plackett_luce", labelled), StringComparison.Ordinal);
         var unscored = new PreferenceData(paired.Examples.Select((example, index) => index == 2 ? example with { Scores = null } : example));
         Assert.StartsWith("RPO draws rewards to scores", Refusal("rpo_sq", unscored), StringComparison.Ordinal);
+        Assert.StartsWith("ODPO asks for margins that grow with the gap of scores", Refusal("odpo", unscored), StringComparison.Ordinal);
+        PreferenceData Scored(params float[] scores) =>
+            new([new TokenizedExample([1], [[2, 0], [3, 0]], [new(0, 1)]) { Scores = scores, Source = "train.jsonl:7" }]);
+        Assert.Equal(
+            "train.jsonl:7: ODPO takes the logarithm of how much higher the chosen completion's score is, and 1.5 is below 2; exchange or drop the pair, or take another loss.",
+            Refusal("odpo", Scored(1.5f, 2)));
+        Assert.Equal(
+            "train.jsonl:7: ODPO divides scores and takes the logarithm, and 1.5 or 0 is not above 0; exchange or drop the pair, or take another loss.",
+            Refusal("odpo_ratio", Scored(1.5f, 0)));
     }
 }

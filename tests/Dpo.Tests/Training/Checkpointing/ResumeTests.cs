@@ -33,13 +33,17 @@ public class ResumeTests
         MovingReference,
         MovingReferenceOfTwoModels,
         MovingReferenceOfLora,
+        BetaDpo,
+        MovingReferenceOfBetaDpo,
+        DpoShift,
     }
 
     private static bool HasAdapter(Subject subject) =>
         subject is Subject.LoraWithDropout or Subject.LoraWithMoreWeights or Subject.MovingReferenceOfLora;
 
     private static bool Moves(Subject subject) =>
-        subject is Subject.MovingReference or Subject.MovingReferenceOfTwoModels or Subject.MovingReferenceOfLora;
+        subject is Subject.MovingReference or Subject.MovingReferenceOfTwoModels or Subject.MovingReferenceOfLora
+            or Subject.MovingReferenceOfBetaDpo;
 
     /// <summary>Trains in a process that knows nothing of the runs before.</summary>
     /// <returns>The trained weights.</returns>
@@ -67,7 +71,7 @@ public class ResumeTests
         };
         using Trainer trainer = subject == Subject.Sft
             ? new SftTrainer(model, options)
-            : new DpoTrainer(pair, new IpoLoss(beta: 0.3), options, own);
+            : new DpoTrainer(pair, Loss(subject), options, own);
         using var metrics = new MetricsFile(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
         using var cancellation = new CancellationTokenSource();
         var progress = new TrainerTests.Callback(step =>
@@ -84,6 +88,14 @@ public class ResumeTests
             Assert.Throws<OperationCanceledException>(() => trainer.Train(data, heldOut, progress, cancellation.Token));
         return Weights(model);
     }
+
+    /// <summary>One with a running mean, which is a term of a combination, or one whose number follows the run.</summary>
+    private static IPreferenceLoss Loss(Subject subject) => subject switch
+    {
+        Subject.BetaDpo or Subject.MovingReferenceOfBetaDpo => new CombinedLoss((new DpoLoss(), 1), (new BetaDpoLoss(1, 2), 1)),
+        Subject.DpoShift => new DpoShiftLoss(1, 0.2, 1),
+        _ => new IpoLoss(beta: 0.3),
+    };
 
     /// <summary>The model at the start of a run.</summary>
     private static CausalLanguageModel Model(Subject subject)
@@ -121,6 +133,9 @@ public class ResumeTests
     [InlineData(Subject.MovingReference)]
     [InlineData(Subject.MovingReferenceOfTwoModels)]
     [InlineData(Subject.MovingReferenceOfLora)]
+    [InlineData(Subject.BetaDpo)]
+    [InlineData(Subject.MovingReferenceOfBetaDpo)]
+    [InlineData(Subject.DpoShift)]
     public void A_resumed_run_is_the_uninterrupted_one(Subject subject)
     {
         using var whole = new TemporaryFolder();
@@ -137,7 +152,7 @@ public class ResumeTests
         Assert.NotEqual(expected, Weights(loaded));
         Checkpoints.LoadInto(loaded, last);
         Assert.Equal(expected, Weights(loaded));
-        Assert.Equal(Moves(subject), File.Exists(Path.Combine(last, "reference.safetensors")));
+        Assert.Equal(Moves(subject) || subject == Subject.BetaDpo, File.Exists(Path.Combine(last, "reference.safetensors")));
         foreach (var file in Directory.GetFiles(Checkpoints.Latest(whole.File("checkpoints"))!))
         {
             // Models draw from the process's one generator where they are made, which nothing seeds here; KillTests compares it.
