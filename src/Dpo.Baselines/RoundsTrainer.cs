@@ -100,12 +100,16 @@ public sealed class RoundsTrainer : IDisposable
             Facts = () => Facts(rounds),
         };
         logger.LogInformation("{Rounds} rounds of {Prompts} prompts.", options.Rounds, options.PromptsPerRound);
-        new RoundLoop(plan, new TrainedState(pair.Policy, trained, optimizer, new Reference(pair)), logger).Run(
+        new RoundLoop(plan, State(), logger).Run(
             round => Round(prompts, rounds.Of(round), rounds.SeedOf(round), cancellationToken), progress, cancellationToken);
     }
 
     /// <summary>Disposes the optimizer.</summary>
     public void Dispose() => optimizer.Dispose();
+
+    /// <summary>What rounds change: weights, the optimizer, the reference where it moves, what a loss keeps.</summary>
+    private TrainedState State() =>
+        new(pair.Policy, trained, optimizer, new PreferenceObjective(pair.Policy, pair, loss, options.Training));
 
     private RoundResult Round(
         IReadOnlyList<IReadOnlyList<int>> prompts, int[] places, int seed, CancellationToken cancellationToken)
@@ -165,13 +169,5 @@ public sealed class RoundsTrainer : IDisposable
         // A round has as many steps as it has pairs for: a schedule is known by what it gives at some.
         yield return TrainingFacts.Of(options.Training.Schedule, 100) with { ValueOver = null };
         yield return new(RunFacts.StepsName, options.Rounds, OnChange.Log);
-    }
-
-    /// <summary>The reference, where it moves.</summary>
-    private sealed class Reference(PolicyReferencePair pair) : IRestorable
-    {
-        public IEnumerable<(string Name, Tensor Tensor)> State() => pair.MovedReference ?? [];
-
-        public void LoadState(IEnumerable<(string Name, Tensor Tensor)> state) => pair.RestoreReference(state);
     }
 }

@@ -1,5 +1,6 @@
 using Dpo.Data;
 using Dpo.Generation;
+using Dpo.Losses;
 using Dpo.Models.Architectures;
 using Dpo.Optimizers;
 using Dpo.Training;
@@ -8,7 +9,8 @@ using Dpo.Training.Metrics;
 
 namespace Dpo.Baselines.Tests;
 
-/// <summary>Short runs of PPO and of rounds of DPO, for tests of their loops: a policy of 24 tokens is to say token 7.</summary>
+/// <summary>Short runs of PPO and of rounds of DPO, with a loss that keeps a mean of its own, for tests of their loops: a policy of 24 tokens
+/// is to say token 7.</summary>
 internal static class Course
 {
     public static readonly int[][] Prompts = [.. Enumerable.Range(1, 10).Select(first => (int[])[first, 2, 3])];
@@ -62,7 +64,7 @@ internal static class Course
         else
         {
             using var trainer = new RoundsTrainer(
-                pair, reward, options: Rounds(rounds) with { Checkpoints = checkpoints, ResumeFrom = from });
+                pair, reward, new BetaDpoLoss(), Rounds(rounds) with { Checkpoints = checkpoints, ResumeFrom = from });
             trainer.Train(Prompts, told, cancellationToken);
         }
         return ([.. policy.parameters().SelectMany(weight => weight.detach().flatten().data<float>().ToArray())], steps);
