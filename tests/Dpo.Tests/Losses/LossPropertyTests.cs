@@ -43,7 +43,8 @@ public class LossPropertyTests
             Of(p => p.ChosenCount), Of(p => p.RejectedCount),
             Of(p => 3 + (loss is OdpoLoss ? Math.Abs(p.ScoreGap) : p.ScoreGap)), Of(_ => 3))
         {
-            ChosenKl = Of(p => -p.RefRejected), RejectedKl = Of(p => -p.RefChosen),
+            ChosenKl = Of(p => -p.RefRejected),
+            RejectedKl = Of(p => -p.RefChosen),
         };
         var losses = loss.Losses(given);
         losses.sum().backward();
