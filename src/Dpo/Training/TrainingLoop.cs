@@ -58,14 +58,14 @@ internal sealed class TrainingLoop(
         var at = run.Position;
         (StepsMade, TotalSteps) = (at.Step, totalSteps);
         objective.Reach(at.Step, totalSteps);
-        var telling = new StepTelling(measurement, heldOut, run, progress, totalSteps, logger, cancellationToken);
-        if (at.Untold is not null)
-            at = telling.Tell(at, pace: null);
+        var reporting = new StepReporting(measurement, heldOut, run, progress, totalSteps, logger, cancellationToken);
+        if (at.Unreported is not null)
+            at = reporting.Finish(at, pace: null);
         else if (at.Step == 0)
-            telling.TellStart();
+            reporting.ReportStart();
         var pace = new PaceClock(totalSteps - at.Step);
         var clock = Stopwatch.StartNew();
-        foreach (var batch in batches.Take(totalSteps).Skip(at.Step).TakeWhile(_ => !telling.Stops).Select(data.Load))
+        foreach (var batch in batches.Take(totalSteps).Skip(at.Step).TakeWhile(_ => !reporting.Stops).Select(data.Load))
         {
             if (cancellationToken.IsCancellationRequested)
                 throw new OperationCanceledException(run.Leave(at), cancellationToken);
@@ -79,12 +79,12 @@ internal sealed class TrainingLoop(
             values["epoch"] = (double)at.Examples / data.Examples.Count;
             values["num_tokens"] = at.Tokens;
             // Every other step's weights are looked at in the next one, when the device is through with them.
-            if (telling.IsFollowed(at))
+            if (reporting.IsFollowed(at))
                 update.RequireFinite(run.LastGood);
-            at = telling.Tell(
-                at with { Untold = new UntoldStep(values, stepTime.TotalSeconds) }, () => pace.After(batch, stepTime));
+            at = reporting.Finish(
+                at with { Unreported = new UnreportedStep(values, stepTime.TotalSeconds) }, () => pace.After(batch, stepTime));
         }
-        if (telling.Stops)
+        if (reporting.Stops)
         {
             update.RequireFinite(run.LastGood);
             run.Leave(at);

@@ -64,6 +64,20 @@ public sealed class AfterTheUpdateTests : IDisposable
         Assert.Equal(Path.GetFileName(Checkpoints.Best(folder.File("whole/checkpoints"))), Path.GetFileName(Checkpoints.Best(Path.Combine(disturbed, "checkpoints"))));
     }
 
+    /// <summary>Files of earlier versions are gone on with: their name for what is still to be reported stays.</summary>
+    [Fact]
+    public void A_checkpoint_marks_its_step_as_unreported_under_the_name_of_its_format()
+    {
+        var state = new CheckpointState(
+            CheckpointState.CurrentVersion, new(4) { Unreported = new(new Dictionary<string, double> { ["loss"] = double.NaN }, 1.5) }, 0,
+            new Dictionary<string, string>(), new Dictionary<string, string>());
+        var checkpoint = CheckpointFolder.Write(folder.Path, state, _ => { });
+        Assert.Contains(
+            "\"untold\": {\n      \"values\": {\n        \"loss\": \"NaN\"\n      },\n      \"seconds\": 1.5\n    }\n",
+            File.ReadAllText(Path.Combine(checkpoint, "state.json")), StringComparison.Ordinal);
+        Assert.Equal(3, Checkpoints.LastReportedStep(checkpoint));
+    }
+
     /// <summary>At the last step and at others, where a checkpoint is due (4, 6) and where none is.</summary>
     [Theory]
     [InlineData(1)]
