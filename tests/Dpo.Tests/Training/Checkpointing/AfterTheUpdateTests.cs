@@ -36,14 +36,12 @@ public sealed class AfterTheUpdateTests : IDisposable
         using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
         using var trainer = new DpoTrainer(pair, loss ?? own, options);
         using var metrics = new MetricsFile(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
-        using var table = new MetricsTable(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
         try
         {
             trainer.Train(data, heldOut, new TrainerTests.Callback(step =>
             {
                 report?.Invoke(step);
                 metrics.Report(step);
-                table.Report(step);
             }), cancellation);
         }
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)

@@ -46,14 +46,12 @@ internal static class KilledRun
         using var pair = new PolicyReferencePair(model);
         using var trainer = new DpoTrainer(pair, options: options);
         using var metrics = new MetricsFile(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
-        using var table = new MetricsTable(folder, Checkpoints.LastReportedStep(options.ResumeFrom));
         trainer.Train(TrainerTests.Data(12), TrainerTests.Data(3, seed: 1), new TrainerTests.Callback(step =>
         {
             // A draw from the process's generator, as a module of the user's own may make.
             using var draw = rand(1);
             step = step with { Values = new Dictionary<string, double>(step.Values) { ["draw"] = draw.item<float>() } };
             metrics.Report(step);
-            table.Report(step);
             Console.Out.Write(StepMade);
         }));
     }
