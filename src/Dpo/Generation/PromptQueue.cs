@@ -56,14 +56,21 @@ internal sealed class PromptQueue(
         {
             cancellationToken.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            var tokens = 0;
-            var part = prompts.Take(readCount..end)
-                .TakeWhile((prompt, index) => (tokens += prompt.Count) <= PromptTokens || index == 0).ToArray();
+            var part = Part(end);
             int[] rows = [.. part.Select(prompt => cache.Prompts.Add(prompt.Count))];
             var logits = Logits(part, rows).unbind(0);
             foreach (var (index, prompt) in part.Index())
                 read.Enqueue(new PromptInCache(readCount++, prompt, rows[index], logits[index].MoveToOuterDisposeScope()));
         }
+    }
+
+    /// <summary>The next prompts, one at least, of which there are about so many tokens as are read at once.</summary>
+    private IReadOnlyList<int>[] Part(int end)
+    {
+        var (last, tokens) = (readCount + 1, prompts[readCount].Count);
+        while (last < end && tokens + prompts[last].Count <= PromptTokens)
+            tokens += prompts[last++].Count;
+        return [.. prompts.Take(readCount..last)];
     }
 
     /// <summary>Runs prompts into the cache; answers with the logits behind each one's last token, <c>[P, V]</c>.</summary>

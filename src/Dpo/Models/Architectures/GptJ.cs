@@ -21,7 +21,8 @@ public sealed class GptJ : TransformerModel
     {
         file.Require("tie_word_embeddings", false);
         config = Gpt2Config.ShapeOf(file, tied: false);
-        var rotary = new RotaryEmbedding(RotarySize(file, config.HeadSize), new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
+        var rotary = new RotaryEmbedding(
+            RotarySize(file, config.HeadSize), new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
         transformer = new DecoderBody(
             ("wte", "h", "ln_f"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
             new BlockSequence<DecoderBlock>(config.LayerCount, layer => new GptJBlock(config, layer)),
