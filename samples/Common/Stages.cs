@@ -47,10 +47,9 @@ internal static class Stages
         {
             var lastStep = Checkpoints.LastReportedStep(options.ResumeFrom);
             using var metrics = new MetricsFile(folder, lastStep);
-            using var table = new MetricsTable(folder, lastStep);
             using var board = new TensorBoardFile(folder, lastStep);
             using var texts = samples is null ? null : new SamplesFile(folder, samples, lastStep, cancellationToken);
-            IProgress<TrainingMetrics>[] files = [metrics, table, board, .. texts is null ? (SamplesFile[])[] : [texts]];
+            IProgress<TrainingMetrics>[] files = [metrics, board, .. texts is null ? (SamplesFile[])[] : [texts]];
             Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellationToken));
         }
         catch (OperationCanceledException e) when (trainer.StepsMade > 0 && trainer.StepsMade == trainer.TotalSteps)

@@ -11,8 +11,8 @@ namespace Dpo.Baselines;
 /// <param name="Tokens">Tokens of them and their prompts.</param>
 internal sealed record RoundResult(IReadOnlyDictionary<string, double> Values, long Completions, long Tokens);
 
-/// <summary>Rounds of sampling and training: each is made, saved where that is due, and told. A round that did not come to its
-/// end is made again from its beginning: all that it draws follows from its number.</summary>
+/// <summary>Rounds of sampling and training: each is made, saved where that is due, and reported. A round that did not come to
+/// its end is made again from its beginning: all that it draws follows from its number.</summary>
 internal sealed class RoundLoop(CheckpointPlan plan, TrainedState state, ILogger logger)
 {
     /// <summary>Makes the rounds that are left.</summary>
@@ -25,8 +25,8 @@ internal sealed class RoundLoop(CheckpointPlan plan, TrainedState state, ILogger
     {
         using var run = new CheckpointedRun(plan, state, logger);
         var at = run.Position;
-        if (at.Untold is not null)
-            at = Tell(run, at, progress);
+        if (at.Unreported is not null)
+            at = Report(run, at, progress);
         while (at.Step < plan.TotalSteps)
         {
             var clock = Stopwatch.StartNew();
@@ -45,26 +45,26 @@ internal sealed class RoundLoop(CheckpointPlan plan, TrainedState state, ILogger
                 Step = at.Step + 1,
                 Examples = at.Examples + made.Completions,
                 Tokens = at.Tokens + made.Tokens,
-                Untold = new UntoldStep(made.Values, clock.Elapsed.TotalSeconds),
+                Unreported = new UnreportedStep(made.Values, clock.Elapsed.TotalSeconds),
             };
             run.Secure(at);
-            at = Tell(run, at, progress);
+            at = Report(run, at, progress);
         }
         run.LoadBest(at);
     }
 
-    private RunPosition Tell(CheckpointedRun run, RunPosition at, IProgress<TrainingMetrics>? progress)
+    private RunPosition Report(CheckpointedRun run, RunPosition at, IProgress<TrainingMetrics>? progress)
     {
-        var told = at.Untold!;
+        var step = at.Unreported!;
         try
         {
-            progress?.Report(new TrainingMetrics(at.Step, plan.TotalSteps, told.Values, TimeSpan.FromSeconds(told.Seconds)));
+            progress?.Report(new TrainingMetrics(at.Step, plan.TotalSteps, step.Values, TimeSpan.FromSeconds(step.Seconds)));
         }
         catch
         {
             run.Rescue(at);
             throw;
         }
-        return run.After(at with { Untold = null }, told.Values);
+        return run.After(at with { Unreported = null }, step.Values);
     }
 }

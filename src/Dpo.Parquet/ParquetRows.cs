@@ -51,12 +51,7 @@ internal static partial class ParquetRows
                 row++;
                 Guard(path, $"read on at row {row}", () => Write(columns, json, writer));
                 written += json.WrittenCount;
-                if (written > Math.Max(FileWindow.LongestRow, Expansion * stream.Length))
-                {
-                    throw new InvalidInputException(
-                        $"{path}: the file cannot be read on behind row {row} (its rows hold more than {Expansion:N0} times as " +
-                        "much as its bytes); write it as JSON Lines.");
-                }
+                RequireBounded(path, row, written, stream.Length);
                 yield return new JsonRow(json.WrittenMemory, path, row);
             }
             if (leaves.Any(leaf => !leaf.AtEnd))
@@ -65,6 +60,16 @@ internal static partial class ParquetRows
                     $"{path}: the file cannot be read on behind row {row} (the row group {index + 1} has entries of further " +
                     "rows); fetch it anew.");
             }
+        }
+    }
+
+    private static void RequireBounded(string path, long row, long written, long fileLength)
+    {
+        if (written > Math.Max(FileWindow.LongestRow, Expansion * fileLength))
+        {
+            throw new InvalidInputException(
+                $"{path}: the file cannot be read on behind row {row} (its rows hold more than {Expansion:N0} times as " +
+                "much as its bytes); write it as JSON Lines.");
         }
     }
 

@@ -21,7 +21,7 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
         using var nuspec = package.GetEntry("Dpo.nuspec")!.Open();
         var elements = XDocument.Load(nuspec).Descendants().ToList();
         Assert.Equal(
-            ["Microsoft.Extensions.Logging.Abstractions", "Microsoft.ML.Tokenizers", "System.Numerics.Tensors", "TorchSharp"],
+            ["Microsoft.Extensions.Logging.Abstractions", "Microsoft.ML.Tokenizers", "System.IO.Hashing", "System.Numerics.Tensors", "TorchSharp"],
             elements.Where(element => element.Name.LocalName == "dependency").Select(element => (string?)element.Attribute("id")).Order());
         Assert.Equal("MIT", elements.Single(element => element.Name.LocalName == "license").Value);
     }

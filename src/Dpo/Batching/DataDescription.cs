@@ -7,9 +7,9 @@ namespace Dpo.Batching;
 
 /// <summary>Lengths in tokens.</summary>
 /// <param name="Min">The shortest.</param>
-/// <param name="Median">Half are no longer.</param>
+/// <param name="Median">The least length that at least half of them do not exceed.</param>
 /// <param name="Mean">The mean.</param>
-/// <param name="P95">95 in 100 are no longer.</param>
+/// <param name="P95">The least length that at least 95 in 100 do not exceed.</param>
 /// <param name="Max">The longest.</param>
 public readonly record struct LengthSummary(int Min, int Median, double Mean, int P95, int Max)
 {
@@ -22,8 +22,14 @@ public readonly record struct LengthSummary(int Min, int Median, double Mean, in
         // The smallest length that at least the share has.
         int Quantile(double share)
         {
-            var below = 0L;
-            return lengths.First(length => (below += length.Value) >= share * count).Key;
+            var upTo = 0L;
+            foreach (var (length, occurrences) in lengths)
+            {
+                upTo += occurrences;
+                if (upTo >= share * count)
+                    return length;
+            }
+            return lengths.Keys.Last();
         }
         return new LengthSummary(
             lengths.Keys.First(), Quantile(0.5), lengths.Sum(length => (double)length.Key * length.Value) / count, Quantile(0.95),
@@ -79,67 +85,22 @@ public sealed record DataDescription
     public static DataDescription Of(IEnumerable<TokenizedExample> examples, DataReport? report = null)
     {
         ArgumentNullException.ThrowIfNull(examples);
-        var (prompts, seen, pairs) = (
-            new HashSet<UInt128>(), new HashSet<UInt128>(), new Dictionary<(UInt128, UInt128, UInt128), int>());
-        var (promptLengths, chosenLengths, rejectedLengths) = (
-            new SortedDictionary<int, int>(), new SortedDictionary<int, int>(), new SortedDictionary<int, int>());
-        var (count, completions, pairCount, longer, duplicates) = (0, 0, 0, 0, 0);
-        static void Count(SortedDictionary<int, int> lengths, IReadOnlyList<int> ids) =>
-            lengths[ids.Count] = lengths.GetValueOrDefault(ids.Count) + 1;
+        var tally = new DataTally();
         foreach (var example in examples)
-        {
-            count++;
-            var own = example.Completions.SkipLast(example.MismatchedCount).ToArray();
-            completions += own.Length;
-            pairCount += example.Pairs.Count;
-            Count(promptLengths, example.Prompt);
-            foreach (var (chosen, rejected) in example.Pairs)
-            {
-                Count(chosenLengths, own[chosen]);
-                Count(rejectedLengths, own[rejected]);
-                longer += own[chosen].Count > own[rejected].Count ? 1 : 0;
-            }
-            foreach (var (index, label) in (example.Labels ?? []).Index())
-                Count(label ? chosenLengths : rejectedLengths, own[index]);
-
-            // Ids make texts too.
-            static string Text(IReadOnlyList<int> ids) => string.Create(2 * ids.Count, ids, static (text, ids) =>
-            {
-                for (var index = 0; index < ids.Count; index++)
-                    (text[2 * index], text[2 * index + 1]) = ((char)ids[index], (char)(ids[index] >> 16));
-            });
-            var same = new PreferenceExample(Text(example.Prompt), [.. own.Select(Text)], example.Pairs)
-            {
-                Ranking = example.Ranking,
-                Scores = example.Scores,
-                Labels = example.Labels,
-            };
-            var prompt = ContentHash.Of(same.Prompt);
-            prompts.Add(prompt);
-            duplicates += seen.Add(ContentHash.Of(same)) ? 0 : 1;
-            UInt128[] hashes = [.. same.Completions.Select(text => ContentHash.Of(text))];
-            foreach (var pair in example.Pairs)
-            {
-                var key = (prompt, hashes[pair.Chosen], hashes[pair.Rejected]);
-                pairs[key] = pairs.GetValueOrDefault(key) + 1;
-            }
-        }
+            tally.Add(example);
         return new DataDescription
         {
             Report = report,
-            Examples = count,
-            Prompts = prompts.Count,
-            Completions = completions,
-            Pairs = pairCount,
-            PromptTokens = LengthSummary.Of(promptLengths),
-            ChosenTokens = LengthSummary.Of(chosenLengths),
-            RejectedTokens = LengthSummary.Of(rejectedLengths),
-            ChosenLonger = pairCount == 0 ? 0 : (double)longer / pairCount,
-            Duplicates = duplicates,
-            ContradictoryPairs = pairs
-                .Where(pair => pair.Key.Item2 != pair.Key.Item3
-                    && pairs.ContainsKey((pair.Key.Item1, pair.Key.Item3, pair.Key.Item2)))
-                .Sum(pair => pair.Value),
+            Examples = tally.Examples,
+            Prompts = tally.Prompts,
+            Completions = tally.Completions,
+            Pairs = tally.Pairs,
+            PromptTokens = LengthSummary.Of(tally.PromptLengths),
+            ChosenTokens = LengthSummary.Of(tally.ChosenLengths),
+            RejectedTokens = LengthSummary.Of(tally.RejectedLengths),
+            ChosenLonger = tally.Pairs == 0 ? 0 : (double)tally.ChosenLonger / tally.Pairs,
+            Duplicates = tally.Duplicates,
+            ContradictoryPairs = tally.ContradictoryPairs(),
         };
     }
 

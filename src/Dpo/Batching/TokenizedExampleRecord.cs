@@ -41,7 +41,39 @@ internal static class TokenizedExampleRecord
     {
         using var stream = new MemoryStream(bytes);
         using var reader = new BinaryReader(stream);
-        int Number()
+        try
+        {
+            var example = Read(new Fields(reader));
+            if (stream.Position < stream.Length)
+                throw new FormatException($"{stream.Length - stream.Position} bytes are left over");
+            return TokenizedExampleFault.Of(example) is { } fault ? throw new FormatException(fault) : example;
+        }
+        catch (IOException e)
+        {
+            throw new FormatException("it ends too early", e); // or a text claims a negative length
+        }
+    }
+
+    private static TokenizedExample Read(Fields fields) => new(
+        fields.Required(fields.Number),
+        fields.Required<IReadOnlyList<int>>(() => fields.Required(fields.Number)),
+        [])
+    {
+        Pairs = fields.Required(() => new PreferencePair(fields.Number(), fields.Number())),
+        Ranking = fields.List(fields.Number),
+        Scores = fields.List(fields.Reader.ReadSingle),
+        Labels = fields.List(fields.Reader.ReadBoolean),
+        ReferenceLogProbs = fields.List<IReadOnlyList<float>>(() => fields.Required(fields.Reader.ReadSingle)),
+        MismatchedCount = fields.Number(),
+        Source = fields.Reader.ReadBoolean() ? fields.Reader.ReadString() : null,
+    };
+
+    /// <summary>Reads numbers and lists, of which damaged bytes may claim anything.</summary>
+    private sealed class Fields(BinaryReader reader)
+    {
+        public BinaryReader Reader => reader;
+
+        public int Number()
         {
             try
             {
@@ -52,42 +84,22 @@ internal static class TokenizedExampleRecord
                 throw new FormatException("a number has too many bytes", e);
             }
         }
-        T[]? List<T>(Func<T> read)
+
+        /// <summary>A list; null where it says that there is none.</summary>
+        public T[]? List<T>(Func<T> read)
         {
             var count = Number();
             if (count == 0)
                 return null;
             // Every item takes a byte at least, so that no more is allocated than there are bytes to fill.
-            if (count < 0 || count - 1 > stream.Length - stream.Position)
+            if (count < 0 || count - 1 > reader.BaseStream.Length - reader.BaseStream.Position)
                 throw new FormatException($"a list claims {(uint)count - 1} items, which its bytes cannot hold");
             var list = new T[count - 1];
             for (var index = 0; index < list.Length; index++)
                 list[index] = read();
             return list;
         }
-        T[] Required<T>(Func<T> read) => List(read) ?? throw new FormatException("a list is missing");
-        try
-        {
-            var example = new TokenizedExample(
-                Required(Number),
-                Required<IReadOnlyList<int>>(() => Required(Number)),
-                [])
-            {
-                Pairs = Required(() => new PreferencePair(Number(), Number())),
-                Ranking = List(Number),
-                Scores = List(reader.ReadSingle),
-                Labels = List(reader.ReadBoolean),
-                ReferenceLogProbs = List<IReadOnlyList<float>>(() => Required(reader.ReadSingle)),
-                MismatchedCount = Number(),
-                Source = reader.ReadBoolean() ? reader.ReadString() : null,
-            };
-            if (stream.Position < stream.Length)
-                throw new FormatException($"{stream.Length - stream.Position} bytes are left over");
-            return TokenizedExampleFault.Of(example) is { } fault ? throw new FormatException(fault) : example;
-        }
-        catch (IOException e)
-        {
-            throw new FormatException("it ends too early", e); // or a text claims a negative length
-        }
+
+        public T[] Required<T>(Func<T> read) => List(read) ?? throw new FormatException("a list is missing");
     }
 }

@@ -1,7 +1,8 @@
 namespace Dpo.Data;
 
 /// <summary>The fields that rows have, and the names of the columns in which a file keeps them: the formats' own, the spellings
-/// of well-known data sets, or what the user says. What is said here holds for JSON Lines and Parquet.</summary>
+/// of well-known data sets, or what the user says. Which fields there are each format says beside its parser, and no other can be
+/// asked for: of a table's columns those are read, so that JSON Lines and Parquet have the same.</summary>
 internal sealed class ColumnNames
 {
     private const string Prompt = "prompt";
@@ -11,16 +12,6 @@ internal sealed class ColumnNames
 
     /// <summary>The column that holds what is said to the model before the prompt, where it is a text.</summary>
     public const string System = "system";
-
-    /// <summary>What <see cref="PreferenceFile"/> reads: pairs, rankings, labelled completions, summary comparisons of both
-    /// kinds.</summary>
-    private static readonly string[] PreferenceFields =
-    [
-        Prompt, "chosen", "rejected", "score_chosen", "score_rejected", "completions", "ranking", "scores", "completion", "label",
-        "info", "summaries", "choice", "input_text", "candidate_0", "candidate_1",
-    ];
-
-    private static readonly string[] ReviewFields = ["text", "label"];
 
     /// <summary>Where a well-known set keeps the prompt: the first that a row has decides. Alpaca's has an input beside
     /// it.</summary>
@@ -32,10 +23,10 @@ internal sealed class ColumnNames
         ["rejected"] = "rejected_response",
     };
 
-    private readonly string[] fields;
+    private readonly IReadOnlyList<string> fields;
     private readonly Dictionary<string, string[]> named = new(StringComparer.Ordinal);
 
-    private ColumnNames(string[] fields, IReadOnlyDictionary<string, string>? columns)
+    private ColumnNames(IReadOnlyList<string> fields, IReadOnlyDictionary<string, string>? columns)
     {
         this.fields = fields;
         foreach (var (field, column) in columns ?? new Dictionary<string, string>())
@@ -51,11 +42,12 @@ internal sealed class ColumnNames
 
     /// <summary>The columns of preferences, some of which the user names.</summary>
     /// <exception cref="InvalidInputException">There is no such field.</exception>
-    public static ColumnNames OfPreferences(IReadOnlyDictionary<string, string>? columns) => new(PreferenceFields, columns);
+    public static ColumnNames OfPreferences(IReadOnlyDictionary<string, string>? columns) => new(
+        [.. PreferenceJsonLines.Fields.Union(HelpfulHarmlessTranscripts.Fields).Union(SummaryComparisons.Fields)], columns);
 
     /// <summary>The columns of reviews.</summary>
     /// <inheritdoc cref="OfPreferences"/>
-    public static ColumnNames OfReviews(IReadOnlyDictionary<string, string>? columns) => new(ReviewFields, columns);
+    public static ColumnNames OfReviews(IReadOnlyDictionary<string, string>? columns) => new(ReviewFile.Fields, columns);
 
     /// <summary>The columns of rows that a user's function reads: all may be read, and none is known.</summary>
     public static ColumnNames None { get; } = new([], null);
@@ -64,8 +56,14 @@ internal sealed class ColumnNames
     public bool NamesPrompt => named.ContainsKey(Prompt);
 
     /// <summary>The names under which a field other than the prompt may stand.</summary>
-    public IEnumerable<string> Of(string field) => named.TryGetValue(field, out var own) ? own
-        : Spellings.TryGetValue(field, out var other) ? [field, other] : [field];
+    /// <exception cref="ArgumentException">No format says that it has the field: a mistake of the parser that asks.</exception>
+    public IEnumerable<string> Of(string field)
+    {
+        if (!fields.Contains(field))
+            throw new ArgumentException($"No format has '{field}' among its Fields; add it there.", nameof(field));
+        return named.TryGetValue(field, out var own) ? own
+            : Spellings.TryGetValue(field, out var other) ? [field, other] : [field];
+    }
 
     /// <summary>The columns that make the prompt together, the system's text in front; none where there is no prompt.</summary>
     /// <param name="has">Whether there is a column of that name.</param>
@@ -84,7 +82,7 @@ internal sealed class ColumnNames
     /// them.</summary>
     public IEnumerable<string> Among(IReadOnlyCollection<string> present)
     {
-        var mayHide = fields.Length == 0
+        var mayHide = fields.Count == 0
             || !NamesPrompt && fields.Contains("chosen") && Of("chosen").Any(present.Contains) && PromptAmong(present).Count == 0;
         var isRead = FieldsAmong(present);
         return present.Where(column => mayHide || isRead.Contains(column));
@@ -92,7 +90,7 @@ internal sealed class ColumnNames
 
     /// <summary>Which of a row's or a table's columns no field is read from.</summary>
     public IEnumerable<string> Ignored(IReadOnlyCollection<string> present) =>
-        fields.Length == 0 ? [] : present.Except(FieldsAmong(present));
+        fields.Count == 0 ? [] : present.Except(FieldsAmong(present));
 
     private HashSet<string> FieldsAmong(IReadOnlyCollection<string> present) =>
         [.. fields.Where(field => field != Prompt).SelectMany(Of), .. PromptAmong(present), History];

@@ -24,6 +24,9 @@ public static class HelpfulHarmlessTranscripts
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null) =>
         JsonRows.Read(JsonRows.Of(path), ColumnNames.OfPreferences(columns), report, badRows, Parse);
 
+    /// <summary>The fields that <see cref="Parse"/> reads.</summary>
+    internal static IReadOnlyList<string> Fields { get; } = ["chosen", "rejected"];
+
     internal static PreferenceExample Parse(DataRow row, RowMark mark)
     {
         var (chosen, rejected) = (row.Text("chosen"), row.Text("rejected"));

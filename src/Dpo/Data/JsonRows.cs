@@ -71,12 +71,8 @@ internal static class JsonRows
         object reading)
         where T : class
     {
-        const int lookedAt = 1000;
-        var known = new HashSet<string>(StringComparer.Ordinal);
+        var seen = new SeenColumns(columns, report);
         var index = 0L;
-        // A name that is spelt wrong would else go unnoticed where the field need not be there.
-        var missing = columns.Named.ToHashSet(StringComparer.Ordinal);
-        (string Path, string[] Columns)? first = null;
         foreach (var row in rows)
         {
             var mark = new RowMark(reading, index++);
@@ -86,12 +82,9 @@ internal static class JsonRows
             {
                 value = Parse(row.Json, root =>
                 {
-                    first ??= (row.Path, [.. root.EnumerateObject().Select(field => field.Name)]);
-                    missing.RemoveWhere(column => root.TryField(column, out _));
-                    var data = new DataRow(root, columns, row);
-                    var parsed = parse(data, mark);
-                    if (mark.Index < lookedAt)
-                        NoteIgnored(data);
+                    seen.Find(row.Path, root);
+                    var parsed = parse(new DataRow(root, columns, row), mark);
+                    seen.NoteIgnored(root, mark.Index);
                     return parsed;
                 });
             }
@@ -102,18 +95,7 @@ internal static class JsonRows
             if (value is not null)
                 yield return value;
         }
-        if (first is var (path, present) && missing.Count > 0)
-            throw ColumnNames.Nowhere(path, missing.First(), present);
-
-        void NoteIgnored(DataRow row)
-        {
-            string[] present = [.. row.Json.EnumerateObject().Where(field => field.Value.ValueKind != JsonValueKind.Null)
-                .Select(field => field.Name)];
-            var before = known.Count;
-            known.UnionWith(present);
-            if (known.Count > before)
-                report.Ignore(columns.Ignored(present).Where(column => StrayPrompt.MayBe(column, row.Json.GetProperty(column))));
-        }
+        seen.RequireNamed();
     }
 
     /// <summary>Parses one row, or throws <see cref="BadRowException"/> whatever the bytes are.</summary>

@@ -88,6 +88,13 @@ public static class PreferenceJsonLines
         }
     };
 
+    /// <summary>The fields that <see cref="Parse(DataRow, RowMark)"/> reads.</summary>
+    internal static IReadOnlyList<string> Fields { get; } =
+    [
+        "prompt", "chosen", "rejected", "score_chosen", "score_rejected", "completions", "ranking", "scores",
+        "completion", "label",
+    ];
+
     internal static PreferenceExample Parse(DataRow row, RowMark mark) => Parse(row) with { Mark = mark };
 
     private static PreferenceExample Parse(DataRow row)

@@ -37,6 +37,9 @@ public static class ReviewFile
             : JsonRows.Read(JsonRows.Of(path), names, report, badRows, Parse);
     }
 
+    /// <summary>The fields that <see cref="Parse"/> reads.</summary>
+    internal static IReadOnlyList<string> Fields { get; } = ["text", "label"];
+
     internal static Review Parse(DataRow row, RowMark mark)
     {
         // The hub's copies number the classes.

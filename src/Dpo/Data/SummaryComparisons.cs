@@ -27,6 +27,10 @@ public static class SummaryComparisons
         string path, DataReport report, BadRows badRows = BadRows.Skip, IReadOnlyDictionary<string, string>? columns = null) =>
         JsonRows.Read(JsonRows.Of(path), ColumnNames.OfPreferences(columns), report, badRows, Parse);
 
+    /// <summary>The fields that <see cref="Parse(DataRow, RowMark)"/> reads.</summary>
+    internal static IReadOnlyList<string> Fields { get; } =
+        ["info", "summaries", "choice", "input_text", "candidate_0", "candidate_1"];
+
     internal static PreferenceExample Parse(DataRow row, RowMark mark) => Parse(row) with { Mark = mark };
 
     private static PreferenceExample Parse(DataRow row)

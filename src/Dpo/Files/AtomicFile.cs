@@ -8,10 +8,6 @@ internal static class AtomicFile
     /// <summary>How long the identifier in a temporary file's name is.</summary>
     private const int IdLength = 32;
 
-    /// <summary>What a thread's files are written through; tests put a full disk or a slow one there.</summary>
-    [field: ThreadStatic]
-    internal static Func<Stream, Stream>? Through { get; set; }
-
     /// <summary>
     /// Lets <paramref name="write"/> fill a temporary file beside <paramref name="path"/>, flushes it to the disk, renames it
     /// over <paramref name="path"/> and flushes the folder, so that the name outlives a power cut too. Where anything fails
@@ -28,7 +24,7 @@ internal static class AtomicFile
             // Open until it has its name: an open file is one that nobody sweeps away. Windows renames it so if deleting is
             // shared.
             using var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.Delete, 1 << 16);
-            write(Through?.Invoke(stream) ?? stream);
+            write(stream);
             stream.Flush(flushToDisk: true);
             File.Move(temporary, path, overwrite: true);
         }

@@ -22,15 +22,15 @@ internal sealed class PromptQueue(
     /// <summary>Prompts are read in parts of about so many tokens, which bounds the memory of activations.</summary>
     private const int PromptTokens = 4096;
 
-    private readonly Queue<ReadPrompt> read = [];
+    private readonly Queue<PromptInCache> read = [];
     private int readCount;
 
     /// <summary>Takes the next completions out.</summary>
     /// <param name="count">How many, if there are.</param>
     /// <returns>The prompt of each, and its place among the prompt's samples.</returns>
-    public IReadOnlyList<(ReadPrompt Prompt, int Sample)> Take(int count)
+    public IReadOnlyList<(PromptInCache Prompt, int Sample)> Take(int count)
     {
-        var taken = new List<(ReadPrompt Prompt, int Sample)>();
+        var taken = new List<(PromptInCache Prompt, int Sample)>();
         while (taken.Count < count && (read.Count > 0 || readCount < prompts.Count))
         {
             if (read.Count == 0)
@@ -44,7 +44,7 @@ internal sealed class PromptQueue(
     }
 
     /// <summary>Notes that a completion of a prompt has ended; with the last the prompt is given up.</summary>
-    public void End(ReadPrompt prompt)
+    public void End(PromptInCache prompt)
     {
         if (++prompt.Ended == samples)
             cache.Prompts.Remove(prompt.Row);
@@ -56,14 +56,21 @@ internal sealed class PromptQueue(
         {
             cancellationToken.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            var tokens = 0;
-            var part = prompts.Take(readCount..end)
-                .TakeWhile((prompt, index) => (tokens += prompt.Count) <= PromptTokens || index == 0).ToArray();
+            var part = Part(end);
             int[] rows = [.. part.Select(prompt => cache.Prompts.Add(prompt.Count))];
             var logits = Logits(part, rows).unbind(0);
             foreach (var (index, prompt) in part.Index())
-                read.Enqueue(new ReadPrompt(readCount++, prompt, rows[index], logits[index].MoveToOuterDisposeScope()));
+                read.Enqueue(new PromptInCache(readCount++, prompt, rows[index], logits[index].MoveToOuterDisposeScope()));
         }
+    }
+
+    /// <summary>The next prompts, one at least, of which there are about so many tokens as are read at once.</summary>
+    private IReadOnlyList<int>[] Part(int end)
+    {
+        var (last, tokens) = (readCount + 1, prompts[readCount].Count);
+        while (last < end && tokens + prompts[last].Count <= PromptTokens)
+            tokens += prompts[last++].Count;
+        return [.. prompts.Take(readCount..last)];
     }
 
     /// <summary>Runs prompts into the cache; answers with the logits behind each one's last token, <c>[P, V]</c>.</summary>

@@ -22,7 +22,7 @@ internal sealed class SamplingRun : IDisposable
     private readonly Action<GeneratedToken>? onToken;
     private readonly bool onDevice;
     private readonly CancellationToken cancellationToken;
-    private readonly HeldWeights weights;
+    private readonly CastWeights weights;
     private readonly CachedAttention cache;
     private readonly PromptQueue queue;
     private readonly BatchPlaces places;
@@ -50,7 +50,7 @@ internal sealed class SamplingRun : IDisposable
         places = new BatchPlaces(count);
         var drawable = DrawableIds.Of(model.VocabularySize, tokenizer);
         draw = onDevice ? new DeviceDraw(options, drawable) : new HostDraw(options, drawable);
-        weights = new HeldWeights(model);
+        weights = new CastWeights(model);
         cache = new CachedAttention(
             model.LayerCount, count, prompts.Max(prompt => prompt.Count), options.MaxNewTokens - 1, options.SamplesPerPrompt > 1,
             model.Device);
@@ -120,7 +120,7 @@ internal sealed class SamplingRun : IDisposable
             if (!sequence.Append((int)values[place], (float)values[count + place]))
                 continue;
             generations[sequence.Index] = sequence.ToCompletion();
-            queue.End((ReadPrompt)sequence.Prompt);
+            queue.End((PromptInCache)sequence.Prompt);
             places.End(place);
             drawn!.Sequences[place] = null;
         }

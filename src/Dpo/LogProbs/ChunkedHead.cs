@@ -121,6 +121,15 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             logSumExpOfReference!.narrow(0, first, some.shape[0]).copy_(itsLogSumExp);
         });
 
+        var logProbs = TargetLogProbs(head, hidden, predicting, rows, targets, logSumExp, blocks);
+        var values = kl is null ? logProbs : cat([logProbs, kl]);
+        return (values.MoveToOuterDisposeScope(), logSumExp.MoveToOuterDisposeScope(),
+            logSumExpOfReference?.MoveToOuterDisposeScope());
+    }
+
+    private static Tensor TargetLogProbs(
+        OutputHead head, Tensor hidden, Tensor predicting, Tensor rows, Tensor targets, Tensor logSumExp, HeadBlocks blocks)
+    {
         var logProbs = empty_like(targets, float32);
         ForEachPiece(targets, blocks.Targets, (first, some) =>
         {
@@ -128,9 +137,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             var logits = TargetLogits(head, hidden, predicting.index_select(0, itsRows), some);
             logProbs.narrow(0, first, some.shape[0]).copy_(logits.sub_(logSumExp.index_select(0, itsRows)));
         });
-        var values = kl is null ? logProbs : cat([logProbs, kl]);
-        return (values.MoveToOuterDisposeScope(), logSumExp.MoveToOuterDisposeScope(),
-            logSumExpOfReference?.MoveToOuterDisposeScope());
+        return logProbs;
     }
 
     private static (Tensor? Hidden, Tensor? Weight, Tensor? Bias, Tensor? LowRank) Backward(
@@ -140,77 +147,23 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         using var scope = NewDisposeScope();
         var gradient = gradients.narrow(0, 0, targets.shape[0]);
         var ofKl = reference is null ? null : gradients.narrow(0, targets.shape[0], predicting.shape[0]);
-        var (sumOfHidden, sumOfWeight, sumOfBias) = (SumIfWanted(hidden), SumIfWanted(head.Weight), SumIfWanted(head.Bias));
-        var sumOfLowRank = SumIfWanted(head.LowRank);
-        var (ofHidden, ofWeight, ofBias, ofLowRank) =
-            (sumOfHidden?.Value, sumOfWeight?.Value, sumOfBias?.Value, sumOfLowRank?.Value);
-        var width = head.Weight!.shape[1];
-
+        var sums = new Gradients(head, hidden, pass);
         var rowGradient = zeros_like(logSumExp).AddRowsInPlace(rows, gradient).neg_();
         // The gradient of Σ q (log q − log p) with respect to the logits of p is p − q.
         if (ofKl is not null)
             rowGradient.AddInPlace(ofKl);
         ForEachPiece(predicting, blocks.GatheredRows, (first, some) =>
         {
-            // A row's gradient is a factor of all its logits': it scales what is as wide as the states, and not the block. With a
-            // KL there are two of them, of p and of q, and the block is scaled.
             Tensor OfPiece(Tensor values) => values.narrow(0, first, some.shape[0]).unsqueeze(1);
-            var ofP = OfPiece(rowGradient);
-            var (ofQ, logSumOfQ) = reference is null ? (null, null) : (OfPiece(ofKl!), OfPiece(reference.Value.LogSumExp));
-            var ofRows = reference is null ? ofP : ones_like(ofP);
-            var states = hidden.detach().index_select(0, some);
-            var scaled = ofWeight is null && ofLowRank is null ? null : (states * ofRows).to(states.dtype);
-            var ofStates = ofHidden is null ? null : zeros(states.shape, float32, states.device);
-            ForEachBlock(head, states, blocks, reference?.Distributions, first, block =>
-            {
-                Tensor OfBlock(Tensor values) => values.narrow(0, block.Row, block.Rows);
-                var slope = head.Slope(block.Logits);
-                var logs = block.Logits.sub_(logSumExp.narrow(0, first + block.Row, block.Rows).unsqueeze(1));
-                // Where nothing else is made of the probabilities, they are written in the products' type at once.
-                var isPlain = slope is null && ofBias is null && reference is null;
-                var probabilities = MixedPrecision.Exponentials(logs, isPlain ? states.dtype : float32);
-                if (reference is not null)
-                    probabilities.mul_(OfBlock(ofP)).sub_((block.OfReference! - OfBlock(logSumOfQ!)).exp_().mul_(OfBlock(ofQ!)));
-                if (slope is not null)
-                    probabilities.mul_(slope);
-                if (ofBias is not null)
-                    MixedPrecision.AddProduct(
-                        ofBias.narrow(0, block.Column, block.Columns).unsqueeze(1), probabilities.t(),
-                        OfBlock(ofRows));
-                var ofLogits = probabilities.to(states.dtype);
-                if (ofStates is not null)
-                    MixedPrecision.AddProduct(OfBlock(ofStates), ofLogits, block.Weight);
-                var itsStates = scaled is null ? null : OfBlock(scaled);
-                if (ofWeight is not null)
-                    MixedPrecision.AddProduct(
-                        ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), itsStates!.narrow(1, 0, width));
-                if (ofLowRank is not null)
-                    MixedPrecision.AddProduct(
-                        ofLowRank.narrow(0, block.Column, block.Columns), ofLogits.t(),
-                        itsStates!.narrow(1, width, ofLowRank.shape[1]));
-            });
-            ofHidden?.AddRowsInPlace(some, ofStates!.mul_(ofRows));
+            sums.AddOfProbabilities(
+                some, first, logSumExp, OfPiece(rowGradient),
+                reference is var (distributions, logSum) ? (distributions, OfPiece(logSum), OfPiece(ofKl!)) : null, blocks);
         });
-
-        ForEachPiece(targets, blocks.Targets, (first, some) =>
-        {
-            var ofLogits = gradient.narrow(0, first, some.shape[0]);
-            var itsStates = predicting.index_select(0, rows.narrow(0, first, some.shape[0]));
-            if (head.Slope(TargetLogits(head, hidden, itsStates, some)) is { } slope)
-                ofLogits = ofLogits * slope;
-            ofBias?.AddRowsInPlace(some, ofLogits);
-            ofHidden?.AddRowsInPlace(
-                itsStates, head.Columns(weight => weight.detach().index_select(0, some), float32).mul_(ofLogits.unsqueeze(1)));
-            if (ofWeight is null && ofLowRank is null)
-                return;
-            var products = hidden.detach().index_select(0, itsStates).to(float32) * ofLogits.unsqueeze(1);
-            ofWeight?.AddRowsInPlace(some, products.narrow(1, 0, width));
-            ofLowRank?.AddRowsInPlace(some, products.narrow(1, width, ofLowRank.shape[1]));
-        });
-        var (hiddens, weights, biases) = scope.MoveToOuter(sumOfHidden?.Result!, sumOfWeight?.Result!, sumOfBias?.Result!);
-        return (hiddens, weights, biases, sumOfLowRank?.Result?.MoveToOuterDisposeScope());
-
-        GradientSum? SumIfWanted(Tensor? of) => of is { requires_grad: true } ? new GradientSum(of, pass) : null;
+        ForEachPiece(targets, blocks.Targets, (first, some) => sums.AddOfTargets(
+            some, predicting.index_select(0, rows.narrow(0, first, some.shape[0])), gradient.narrow(0, first, some.shape[0])));
+        var (hiddens, weights, biases, lowRanks) = sums.Results();
+        (hiddens, weights, biases) = scope.MoveToOuter(hiddens!, weights!, biases!);
+        return (hiddens, weights, biases, lowRanks?.MoveToOuterDisposeScope());
     }
 
     private static Tensor TargetLogits(OutputHead head, Tensor hidden, Tensor states, Tensor targets)
@@ -260,4 +213,98 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
 
     private readonly record struct Block(
         long Row, long Rows, long Column, long Columns, Tensor Logits, Tensor Weight, Tensor? OfReference);
+
+    /// <summary>The gradients of hidden states and head, each where it is wanted, summed up where they end up.</summary>
+    private sealed class Gradients
+    {
+        private readonly OutputHead head;
+        private readonly Tensor hidden;
+        private readonly long width;
+        private readonly GradientSum? sumOfHidden, sumOfWeight, sumOfBias, sumOfLowRank;
+        private readonly Tensor? ofHidden, ofWeight, ofBias, ofLowRank;
+
+        public Gradients(OutputHead head, Tensor hidden, BackwardPass? pass)
+        {
+            (this.head, this.hidden, width) = (head, hidden, head.Weight!.shape[1]);
+            (sumOfHidden, sumOfWeight) = (SumIfWanted(hidden), SumIfWanted(head.Weight));
+            (sumOfBias, sumOfLowRank) = (SumIfWanted(head.Bias), SumIfWanted(head.LowRank));
+            (ofHidden, ofWeight, ofBias, ofLowRank) =
+                (sumOfHidden?.Value, sumOfWeight?.Value, sumOfBias?.Value, sumOfLowRank?.Value);
+
+            GradientSum? SumIfWanted(Tensor? of) => of is { requires_grad: true } ? new GradientSum(of, pass) : null;
+        }
+
+        /// <summary>Adds what follows from the probabilities p of a piece's rows, and from q, the reference's.</summary>
+        /// <param name="some">The rows' hidden states, <c>[r]</c>.</param>
+        /// <param name="first">Where the piece begins among all rows.</param>
+        /// <param name="logSumExp">Of all rows.</param>
+        /// <param name="ofP">The gradient of each of the piece's rows, <c>[r, 1]</c>.</param>
+        /// <param name="reference">What q is, and the gradient of each row's KL, <c>[r, 1]</c>; null where there is none.</param>
+        /// <param name="blocks">How the work is cut.</param>
+        public void AddOfProbabilities(
+            Tensor some, long first, Tensor logSumExp, Tensor ofP,
+            (TokenDistributions Distributions, Tensor LogSumExp, Tensor OfQ)? reference, HeadBlocks blocks)
+        {
+            // A row's gradient is a factor of all its logits': it scales what is as wide as the states, and not the block. With a
+            // KL there are two of them, of p and of q, and the block is scaled.
+            var ofRows = reference is null ? ofP : ones_like(ofP);
+            var states = hidden.detach().index_select(0, some);
+            var scaled = ofWeight is null && ofLowRank is null ? null : (states * ofRows).to(states.dtype);
+            var ofStates = ofHidden is null ? null : zeros(states.shape, float32, states.device);
+            ForEachBlock(head, states, blocks, reference?.Distributions, first, block =>
+            {
+                Tensor OfBlock(Tensor values) => values.narrow(0, block.Row, block.Rows);
+                var slope = head.Slope(block.Logits);
+                var logs = block.Logits.sub_(logSumExp.narrow(0, first + block.Row, block.Rows).unsqueeze(1));
+                // Where nothing else is made of the probabilities, they are written in the products' type at once.
+                var isPlain = slope is null && ofBias is null && reference is null;
+                var probabilities = MixedPrecision.Exponentials(logs, isPlain ? states.dtype : float32);
+                if (reference is var (_, logSumOfQ, ofQ))
+                    probabilities.mul_(OfBlock(ofP)).sub_((block.OfReference! - OfBlock(logSumOfQ)).exp_().mul_(OfBlock(ofQ)));
+                if (slope is not null)
+                    probabilities.mul_(slope);
+                if (ofBias is not null)
+                    MixedPrecision.AddProduct(
+                        ofBias.narrow(0, block.Column, block.Columns).unsqueeze(1), probabilities.t(), OfBlock(ofRows));
+                var ofLogits = probabilities.to(states.dtype);
+                if (ofStates is not null)
+                    MixedPrecision.AddProduct(OfBlock(ofStates), ofLogits, block.Weight);
+                AddToWeights(block, ofLogits, scaled is null ? null : OfBlock(scaled));
+            });
+            ofHidden?.AddRowsInPlace(some, ofStates!.mul_(ofRows));
+        }
+
+        private void AddToWeights(Block block, Tensor ofLogits, Tensor? states)
+        {
+            if (ofWeight is not null)
+                MixedPrecision.AddProduct(
+                    ofWeight.narrow(0, block.Column, block.Columns), ofLogits.t(), states!.narrow(1, 0, width));
+            if (ofLowRank is not null)
+                MixedPrecision.AddProduct(
+                    ofLowRank.narrow(0, block.Column, block.Columns), ofLogits.t(),
+                    states!.narrow(1, width, ofLowRank.shape[1]));
+        }
+
+        /// <summary>Adds what follows from the logits of some targets.</summary>
+        /// <param name="some">The targets, <c>[m]</c>.</param>
+        /// <param name="states">The hidden state that predicts each, <c>[m]</c>.</param>
+        /// <param name="ofLogits">The gradient of each one's log-probability, <c>[m]</c>.</param>
+        public void AddOfTargets(Tensor some, Tensor states, Tensor ofLogits)
+        {
+            if (head.Slope(TargetLogits(head, hidden, states, some)) is { } slope)
+                ofLogits = ofLogits * slope;
+            ofBias?.AddRowsInPlace(some, ofLogits);
+            ofHidden?.AddRowsInPlace(
+                states, head.Columns(weight => weight.detach().index_select(0, some), float32).mul_(ofLogits.unsqueeze(1)));
+            if (ofWeight is null && ofLowRank is null)
+                return;
+            var products = hidden.detach().index_select(0, states).to(float32) * ofLogits.unsqueeze(1);
+            ofWeight?.AddRowsInPlace(some, products.narrow(1, 0, width));
+            ofLowRank?.AddRowsInPlace(some, products.narrow(1, width, ofLowRank.shape[1]));
+        }
+
+        /// <summary>What autograd is given.</summary>
+        public (Tensor? Hidden, Tensor? Weight, Tensor? Bias, Tensor? LowRank) Results() =>
+            (sumOfHidden?.Result, sumOfWeight?.Result, sumOfBias?.Result, sumOfLowRank?.Result);
+    }
 }

@@ -34,29 +34,34 @@ internal static class ModelFolder
             (model.LoadedFrom, model.Companions) = (name, CompanionFiles.OfModel(folder));
             if (dtype != ScalarType.Float32)
                 model.StoreMatrices(dtype, areFilled: false);
-            // A file saved without the output head, as the hub's GPT-2 was, names its tensors without the body's prefix.
-            var whole = weights.Names.Any(name => name.StartsWith(model.BodyPrefix, StringComparison.Ordinal));
-            // A head in the file that is not the embedding, as merging an adapter may leave it, is what the model computes with.
-            if (model.IsTied
-                && weights.Differ(model.HeadName + ".weight", NameInFile(model.TokenVectorsName), model.Head.Weight!))
-                model.Untie();
-            var isNew = scalarSeed is not null && !weights.Has(ScalarHead.WeightName);
-            weights.LoadInto(
-                [.. model.named_parameters().Where(named => !isNew || named.name != ScalarHead.WeightName)
-                    .Select(named => (NameInFile(named.name), (Tensor)named.parameter))],
-                model.IsDerived);
-            if (isNew)
-                ScalarHead.Draw(model, scalarSeed!.Value, ScalarHead.Deviation);
+            LoadInto(model, weights, scalarSeed);
             return model.to(device);
-
-            string NameInFile(string name) =>
-                whole || !name.StartsWith(model.BodyPrefix, StringComparison.Ordinal) ? name : name[model.BodyPrefix.Length..];
         }
         catch
         {
             model.Dispose();
             throw;
         }
+    }
+
+    private static void LoadInto(TransformerModel model, ModelWeights weights, int? scalarSeed)
+    {
+        // A file saved without the output head, as the hub's GPT-2 was, names its tensors without the body's prefix.
+        var whole = weights.Names.Any(name => name.StartsWith(model.BodyPrefix, StringComparison.Ordinal));
+        // A head in the file that is not the embedding, as merging an adapter may leave it, is what the model computes with.
+        if (model.IsTied
+            && weights.Differ(model.HeadName + ".weight", NameInFile(model.TokenVectorsName), model.Head.Weight!))
+            model.Untie();
+        var isNew = scalarSeed is not null && !weights.Has(ScalarHead.WeightName);
+        weights.LoadInto(
+            [.. model.named_parameters().Where(named => !isNew || named.name != ScalarHead.WeightName)
+                .Select(named => (NameInFile(named.name), (Tensor)named.parameter))],
+            model.IsDerived);
+        if (isNew)
+            ScalarHead.Draw(model, scalarSeed!.Value, ScalarHead.Deviation);
+
+        string NameInFile(string name) =>
+            whole || !name.StartsWith(model.BodyPrefix, StringComparison.Ordinal) ? name : name[model.BodyPrefix.Length..];
     }
 
     /// <summary>Makes a model with weights that are still to be filled.</summary>

@@ -34,7 +34,9 @@ internal static partial class NativeBackend
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
         {
             // TorchSharp's attempt to load swallows what is thrown here, so it is told to go on; the native call that it wanted
-            // the library for then comes here directly, and the program sees the exception.
+            // the library for then comes here directly, and the program sees the exception. Either may come first, and .NET says
+            // which it is by the stack alone; an import resolver is asked for native calls only, but an assembly has room for
+            // one, which is the program's.
             if (new StackTrace().GetFrames().Any(frame => frame.GetMethod()?.DeclaringType == typeof(NativeLibrary)))
                 return NativeLibrary.GetMainProgramHandle();
             throw new DllNotFoundException(Explain(e.Message, hasLibTorch: Find("torch") is not null));

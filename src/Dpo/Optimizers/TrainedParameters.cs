@@ -53,9 +53,9 @@ internal sealed class TrainedParameters
     /// <exception cref="ArgumentException">It does; the message names the parameter.</exception>
     public void RequireIn(optim.Optimizer optimizer)
     {
-        var held = new HashSet<nint>();
-        var twice = optimizer.parameters().FirstOrDefault(parameter => !held.Add(TensorMemory.Identity(parameter)));
-        if (twice is not null)
+        nint[] all = [.. optimizer.parameters().Select(TensorMemory.Identity)];
+        var held = all.ToHashSet();
+        if (held.Count < all.Length)
             throw new ArgumentException(
                 "The optimizer holds a parameter twice and would update it twice in every step; " +
                 "give it the model's parameters(), which has a tied weight once.",

@@ -121,33 +121,16 @@ public sealed class ExampleTokenizer
         if (example.Conversation is { } chat
             && ChatTemplate?.Knows(chat.Completions.SelectMany(messages => messages).Concat(chat.Prompt)) == false)
             return Drop(UnknownRole);
-        var (prompt, completions) = Encode(example);
+        var encoded = Encode(example);
         report.BeginningOfText ??= beginning;
-        bool TooLong() => prompt.Count + completions.Max(completion => completion.Count) > MaxLength;
-        var (keepStart, drop) = (Truncation == Truncation.KeepStart, Truncation == Truncation.Drop);
-        var fault = prompt.Count == 0 ? EmptyPrompt
-            : (keepStart || drop) && prompt.Count >= MaxLength ? PromptTooLong
-            : drop && TooLong() ? CompletionTooLong
-            : null;
-        if (fault is not null)
+        if (FaultOf(encoded.Prompt, encoded.Completions) is { } fault)
             return Drop(fault);
 
-        var whole = prompt.Count + completions.Sum(completion => completion.Count);
-        if (!keepStart && TooLong())
-            prompt = CutPrompt(prompt);
-        if (TooLong())
-        {
-            var room = MaxLength - (keepStart ? prompt.Count : MaxPromptLength);
-            completions = [.. completions.Select(ids => ids.Count <= room ? ids : [.. ids.Take(room)])];
-        }
-        var cut = whole - prompt.Count - completions.Sum(completion => completion.Count);
+        var (prompt, completions) = Cut(encoded.Prompt, encoded.Completions);
+        var cut = Tokens(encoded.Prompt, encoded.Completions) - Tokens(prompt, completions);
         PreferencePair[] pairs =
             [.. example.Pairs.Where(pair => !completions[pair.Chosen].SequenceEqual(completions[pair.Rejected]))];
-        // Of a ranking or scores nothing can be left out.
-        var isWhole = example.Ranking is not null || example.Scores is not null;
-        var lost = pairs.Length == example.Pairs.Count
-            ? 0
-            : isWhole || pairs.Length == 0 ? example.RowCount : example.Pairs.Count - pairs.Length;
+        var lost = LostRows(example, pairs.Length);
         if (lost > 0 && isFirst)
             report.Drop(cut > 0 ? CutToIdentical : Identical, example.Source, lost);
         if (lost == example.RowCount)
@@ -162,6 +145,38 @@ public sealed class ExampleTokenizer
             Source = example.Source,
         };
     }
+
+    /// <summary>Why ids cannot be trained on; null where they can, once they are cut.</summary>
+    private string? FaultOf(IReadOnlyList<int> prompt, IReadOnlyList<int>[] completions) =>
+        prompt.Count == 0 ? EmptyPrompt
+        : Truncation is Truncation.KeepStart or Truncation.Drop && prompt.Count >= MaxLength ? PromptTooLong
+        : Truncation == Truncation.Drop && IsTooLong(prompt, completions) ? CompletionTooLong
+        : null;
+
+    private bool IsTooLong(IReadOnlyList<int> prompt, IReadOnlyList<int>[] completions) =>
+        prompt.Count + completions.Max(completion => completion.Count) > MaxLength;
+
+    private (IReadOnlyList<int> Prompt, IReadOnlyList<int>[] Completions) Cut(
+        IReadOnlyList<int> prompt, IReadOnlyList<int>[] completions)
+    {
+        var keepStart = Truncation == Truncation.KeepStart;
+        if (!keepStart && IsTooLong(prompt, completions))
+            prompt = CutPrompt(prompt);
+        if (!IsTooLong(prompt, completions))
+            return (prompt, completions);
+        var room = MaxLength - (keepStart ? prompt.Count : MaxPromptLength);
+        return (prompt, [.. completions.Select(ids => ids.Count <= room ? ids : [.. ids.Take(room)])]);
+    }
+
+    private static int Tokens(IReadOnlyList<int> prompt, IReadOnlyList<int>[] completions) =>
+        prompt.Count + completions.Sum(completion => completion.Count);
+
+    /// <summary>How many rows of an example have nothing to teach, where so many of its pairs are left. Of a ranking or scores
+    /// nothing can be left out.</summary>
+    private static int LostRows(PreferenceExample example, int pairs) =>
+        pairs == example.Pairs.Count ? 0
+        : pairs == 0 || example.Ranking is not null || example.Scores is not null ? example.RowCount
+        : example.Pairs.Count - pairs;
 
     private (IReadOnlyList<int> Prompt, IReadOnlyList<int>[] Completions) Encode(PreferenceExample example)
     {

@@ -65,8 +65,7 @@ public sealed class TextTokenizer
             // A word that is taken whole must not be cut any further, so only where none is.
             seams = new WordSeams(vocabulary, merges);
         }
-        this.merges = new BytePairMerges(
-            vocabulary, merges,
+        this.merges = new BytePairMerges(vocabulary, merges,
             [.. Enumerable.Range(0, 256).Select(b => vocabulary.GetValueOrDefault(ByteLevel.Fallback(b), -1))]);
         added = Find(definition.AddedTokens);
         ordinaryAdded = Find(definition.AddedTokens.Where(token => !token.Special));
@@ -79,17 +78,20 @@ public sealed class TextTokenizer
         EndOfTextId = definition.EndOfTextId;
         StopIds = definition.StopIds;
         BeginningOfTextId = definition.BeginningOfTextId;
-        BeginningIds = bos switch
-        {
-            false => [],
-            true when definition.BeginningIds.Count == 0 => [BeginningOfTextId ?? throw new InvalidInputException(
-                $"{files.Folder}: prompts were to begin with the beginning-of-text token, but the tokenizer's files name none " +
-                "(bos_token); leave that to its default.")],
-            _ => definition.BeginningIds,
-        };
+        BeginningIds = BeginningOf(definition, bos, files.Folder);
         PadId = definition.PadId;
         VocabularySize = tokens.Keys.Max() + 1;
     }
+
+    /// <summary>What prompts begin with.</summary>
+    private static IReadOnlyList<int> BeginningOf(TokenizerDefinition definition, bool? bos, string folder) => bos switch
+    {
+        false => [],
+        true when definition.BeginningIds.Count == 0 => [definition.BeginningOfTextId ?? throw new InvalidInputException(
+            $"{folder}: prompts were to begin with the beginning-of-text token, but the tokenizer's files name none " +
+            "(bos_token); leave that to its default.")],
+        _ => definition.BeginningIds,
+    };
 
     /// <summary>The id that ends every completion (<c>eos_token</c>; GPT-2's <c>&lt;|endoftext|&gt;</c>).</summary>
     public int EndOfTextId { get; }

@@ -15,23 +15,7 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
 
     public TokenizerPipeline Read(JsonElement root, JsonElement model)
     {
-        RequireFields(
-            root, "", "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
-            "decoder", "model");
-        RequireFields(
-            model, "model", "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
-            "byte_fallback", "ignore_merges", "vocab", "merges");
-        // Early files do not name the type; merges are what only byte pair encoding has.
-        if (!IsNull(model.Field("type")) && Text(model, "model", "type") is not "BPE")
-            throw Unknown("model.type", model.Field("type"), "BPE");
-        foreach (var name in new[] { "dropout", "continuing_subword_prefix", "end_of_word_suffix" })
-        {
-            // An empty prefix or suffix, or no dropout at all, changes nothing.
-            var value = model.Field(name);
-            if (!IsNull(value) && value.GetRawText() is not ("\"\"" or "0" or "0.0"))
-                throw folder.Error(File, $"model.{name} is {value.Quote()}, which is not implemented");
-        }
-
+        RequireImplemented(root, model);
         var preTokenizer = Steps(root.Field("pre_tokenizer"), "pre_tokenizer", "pretokenizers");
         var byteLevel = preTokenizer.FindIndex(
             step => step.Step.Field("type") is { ValueKind: JsonValueKind.String } type && type.ValueEquals("ByteLevel"));
@@ -53,6 +37,27 @@ internal sealed class TokenizerPipelineReader(TokenizerFolder folder)
             [.. preTokenizer.SelectMany(step => PreTokenizer(step.Step, step.Path))],
             Decoder(root.Field("decoder"), byteLevel >= 0),
             Flag(model, "model", "ignore_merges", false));
+    }
+
+    /// <summary>Refuses fields that are not known, and models of another kind.</summary>
+    private void RequireImplemented(JsonElement root, JsonElement model)
+    {
+        RequireFields(
+            root, "", "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+            "decoder", "model");
+        RequireFields(
+            model, "model", "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+            "byte_fallback", "ignore_merges", "vocab", "merges");
+        // Early files do not name the type; merges are what only byte pair encoding has.
+        if (!IsNull(model.Field("type")) && Text(model, "model", "type") is not "BPE")
+            throw Unknown("model.type", model.Field("type"), "BPE");
+        foreach (var name in new[] { "dropout", "continuing_subword_prefix", "end_of_word_suffix" })
+        {
+            // An empty prefix or suffix, or no dropout at all, changes nothing.
+            var value = model.Field(name);
+            if (!IsNull(value) && value.GetRawText() is not ("\"\"" or "0" or "0.0"))
+                throw folder.Error(File, $"model.{name} is {value.Quote()}, which is not implemented");
+        }
     }
 
     /// <summary>The steps that put special tokens around a text.</summary>

@@ -85,6 +85,16 @@ internal sealed class TokenizerReader
 
         var special = added.Values.Where(token => token.Special).Select(token => token.Content).ToHashSet();
         var ordinary = ids.Where(token => !special.Contains(token.Key)).ToDictionary(StringComparer.Ordinal);
+        RequireBytes(mergesFile, pipeline, ordinary);
+        RequireMerges(mergesFile, ordinary, merges);
+        return new TokenizerDefinition(
+            ordinary, merges.ConvertAll(m => (m.Left, m.Right)), [.. added.Values], pipeline, endOfText,
+            [.. specials.StopIds().Prepend(endOfText).Distinct()], beginning, beginningIds, pad);
+    }
+
+    /// <summary>Refuses a vocabulary that some text could not be encoded with.</summary>
+    private void RequireBytes(string mergesFile, TokenizerPipeline pipeline, Dictionary<string, int> ordinary)
+    {
         for (var b = 0; b < 256; b++)
         {
             // No UTF-8 has these bytes, and Pythia's vocabulary lacks them.
@@ -96,6 +106,12 @@ internal sealed class TokenizerReader
             throw folder.Error(
                 mergesFile, $"the vocabulary has no ordinary token '{spelling}', so the byte it spells could not be encoded");
         }
+    }
+
+    /// <summary>Refuses merges of what the vocabulary has no tokens for, and those that come twice.</summary>
+    private void RequireMerges(
+        string mergesFile, Dictionary<string, int> ordinary, List<(string Left, string Right, string Place)> merges)
+    {
         var seen = new HashSet<(string, string)>();
         foreach (var (left, right, place) in merges)
         {
@@ -109,9 +125,6 @@ internal sealed class TokenizerReader
             if (!seen.Add((left, right)))
                 throw folder.Error(mergesFile, $"{place} repeats the merge of '{left}' and '{right}'");
         }
-        return new TokenizerDefinition(
-            ordinary, merges.ConvertAll(m => (m.Left, m.Right)), [.. added.Values], pipeline, endOfText,
-            [.. specials.StopIds().Prepend(endOfText).Distinct()], beginning, beginningIds, pad);
     }
 
     private void AddVocabulary(string file, string field, JsonElement vocabulary)

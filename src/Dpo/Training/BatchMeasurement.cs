@@ -32,7 +32,7 @@ internal sealed class BatchMeasurement(Objective objective, TrainingOptions opti
     /// <summary>Adds the gradients of a batch's loss to the parameters'. Nothing waits for the device.</summary>
     /// <returns>The batch's metrics, for <see cref="HostRead"/> and <see cref="Named"/>; a tensor of the current dispose
     /// scope.</returns>
-    public Tensor Train(PreferenceBatch batch) => Run(batch, batch.Counts, train: true, CancellationToken.None);
+    public Tensor AddGradients(PreferenceBatch batch) => Run(batch, batch.Counts, train: true, CancellationToken.None);
 
     /// <summary>Measures data in evaluation mode, without gradients. The device is waited for once, at the end.</summary>
     /// <param name="data">The data.</param>

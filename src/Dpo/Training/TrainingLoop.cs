@@ -12,6 +12,8 @@ namespace Dpo.Training;
 internal sealed class TrainingLoop(
     Trainer trainer, BatchMeasurement measurement, TrainedParameters trained, optim.Optimizer optimizer, ILogger logger)
 {
+    private readonly Objective objective = measurement.Objective;
+    private readonly TrainingOptions options = measurement.Options;
     private readonly LearningRates rates = new(measurement.Options, optimizer);
 
     /// <summary>Steps whose updates are in the weights.</summary>
@@ -20,11 +22,13 @@ internal sealed class TrainingLoop(
     /// <summary>Steps of the whole run; 0 before one begins.</summary>
     public int TotalSteps { get; private set; }
 
+    private int? Seed => options.Shuffle ? options.Seed : null;
+
     /// <summary>Refuses what cannot be trained or evaluated on.</summary>
     public void Check(PreferenceData data, HeldOutSets heldOut)
     {
         ArgumentNullException.ThrowIfNull(data);
-        measurement.Require(data, measurement.Options.Shuffle ? measurement.Options.Seed : null, whole: null);
+        measurement.Require(data, Seed, whole: null);
         heldOut.Require(measurement);
     }
 
@@ -36,55 +40,34 @@ internal sealed class TrainingLoop(
     {
         (StepsMade, TotalSteps) = (0, 0);
         Check(data, heldOut);
-        var (objective, options) = (measurement.Objective, measurement.Options);
-        int? seed = options.Shuffle ? options.Seed : null;
-        // Of the batches that are counted, or made before the run goes on, no example is read.
-        var batches = Enumerable.Range(0, options.Steps is null ? options.Epochs : int.MaxValue)
-            .SelectMany(epoch => data.Plan(options.BatchSize, seed, epoch));
-        var totalSteps = options.Steps ?? data.CountBatches(options.BatchSize, seed, options.Epochs, cancellationToken);
+        var totalSteps = options.Steps ?? data.CountBatches(options.BatchSize, Seed, options.Epochs, cancellationToken);
         logger.LogInformation("Training on {Examples} examples for {Steps} steps.", data.Examples.Count, totalSteps);
         rates.Require(totalSteps, logger);
 
-        var plan = new CheckpointPlan
-        {
-            Options = options.Checkpoints,
-            ResumeFrom = options.ResumeFrom,
-            AllowsChanges = options.ResumeWithChanges,
-            TotalSteps = totalSteps,
-            Facts = () => TrainingFacts.Of(trainer, measurement, data, heldOut, totalSteps),
-        };
-        using var run = new CheckpointedRun(plan, new TrainedState(objective.Model, trained, optimizer, objective), logger);
+        using var run = new CheckpointedRun(
+            PlanOf(data, heldOut, totalSteps), new TrainedState(objective.Model, trained, optimizer, objective), logger);
         using var update = new WeightUpdate(measurement, trained, optimizer, rates);
         var at = run.Position;
         (StepsMade, TotalSteps) = (at.Step, totalSteps);
         objective.Reach(at.Step, totalSteps);
-        var telling = new StepTelling(measurement, heldOut, run, progress, totalSteps, logger, cancellationToken);
-        if (at.Untold is not null)
-            at = telling.Tell(at, pace: null);
+        var reporting = new StepReporting(measurement, heldOut, run, progress, totalSteps, logger, cancellationToken);
+        if (at.Unreported is not null)
+            at = reporting.Finish(at, pace: null);
         else if (at.Step == 0)
-            telling.TellStart();
+            reporting.ReportStart();
         var pace = new PaceClock(totalSteps - at.Step);
-        var clock = Stopwatch.StartNew();
-        foreach (var batch in batches.Take(totalSteps).Skip(at.Step).TakeWhile(_ => !telling.Stops).Select(data.Load))
+        foreach (var batch in Batches(data).Take(totalSteps).Skip(at.Step).TakeWhile(_ => !reporting.Stops).Select(data.Load))
         {
             if (cancellationToken.IsCancellationRequested)
                 throw new OperationCanceledException(run.Leave(at), cancellationToken);
-            clock.Restart();
-            var values = update.Make(batch, at.Step, totalSteps, run.LastGood);
-            at = ChosenFall.Watch(at.After(batch), values, options.WarnOfChosenFall, logger);
-            StepsMade = at.Step;
-            objective.AfterUpdate(at.Step);
-            objective.Reach(at.Step, totalSteps);
-            var stepTime = clock.Elapsed;
-            values["epoch"] = (double)at.Examples / data.Examples.Count;
-            values["num_tokens"] = at.Tokens;
+            at = Step(batch, at, update, run.LastGood, data.Examples.Count);
             // Every other step's weights are looked at in the next one, when the device is through with them.
-            if (telling.IsFollowed(at))
+            if (reporting.IsFollowed(at))
                 update.RequireFinite(run.LastGood);
-            at = telling.Tell(
-                at with { Untold = new UntoldStep(values, stepTime.TotalSeconds) }, () => pace.After(batch, stepTime));
+            var stepTime = TimeSpan.FromSeconds(at.Unreported!.Seconds);
+            at = reporting.Finish(at, () => pace.After(batch, stepTime));
         }
-        if (telling.Stops)
+        if (reporting.Stops)
         {
             update.RequireFinite(run.LastGood);
             run.Leave(at);
@@ -92,5 +75,36 @@ internal sealed class TrainingLoop(
         }
         run.LoadBest(at);
         logger.LogInformation("Trained for {Steps} steps.", at.Step);
+    }
+
+    private CheckpointPlan PlanOf(PreferenceData data, HeldOutSets heldOut, int totalSteps) => new()
+    {
+        Options = options.Checkpoints,
+        ResumeFrom = options.ResumeFrom,
+        AllowsChanges = options.ResumeWithChanges,
+        TotalSteps = totalSteps,
+        Facts = () => TrainingFacts.Of(trainer, measurement, data, heldOut, totalSteps),
+    };
+
+    /// <summary>The batches of all epochs, of which no example is read yet: those that were made before the run goes on are
+    /// passed over.</summary>
+    private IEnumerable<IReadOnlyList<int>> Batches(PreferenceData data) =>
+        Enumerable.Range(0, options.Steps is null ? options.Epochs : int.MaxValue)
+            .SelectMany(epoch => data.Plan(options.BatchSize, Seed, epoch));
+
+    /// <summary>Makes a step.</summary>
+    /// <returns>The position after it, with what it measured, which is still to be reported.</returns>
+    private RunPosition Step(PreferenceBatch batch, RunPosition at, WeightUpdate update, string? lastGood, int exampleCount)
+    {
+        var clock = Stopwatch.StartNew();
+        var values = update.Make(batch, at.Step, TotalSteps, lastGood);
+        at = ChosenFall.Watch(at.After(batch), values, options.WarnOfChosenFall, logger);
+        StepsMade = at.Step;
+        objective.AfterUpdate(at.Step);
+        objective.Reach(at.Step, TotalSteps);
+        var seconds = clock.Elapsed.TotalSeconds;
+        values["epoch"] = (double)at.Examples / exampleCount;
+        values["num_tokens"] = at.Tokens;
+        return at with { Unreported = new UnreportedStep(values, seconds) };
     }
 }

@@ -31,7 +31,7 @@ internal sealed class WeightUpdate(
         // Users' optimizers may leave behind handles to gradients and intermediate values; state they keep out of the scope.
         using var scope = NewDisposeScope();
         optimizer.zero_grad();
-        var metrics = measurement.Train(batch);
+        var metrics = measurement.AddGradients(batch);
         BackwardFailure.Rethrow();
         var norm = GradientNorm.Clip(trained.Parameters, measurement.Options.MaxGradNorm);
         var read = HostRead.Of(unread is null ? [metrics, norm] : [metrics, norm, unread]);

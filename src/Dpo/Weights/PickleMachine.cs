@@ -45,6 +45,7 @@ internal sealed class PickleMachine
         }
     }
 
+    // As long as the list of opcodes, of which each is a line or two: taken apart it would be harder to look one up.
     private void Execute(PickleOpcode opcode)
     {
         switch (opcode)

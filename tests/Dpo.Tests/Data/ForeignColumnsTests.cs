@@ -133,4 +133,15 @@ public sealed class ForeignColumnsTests : IDisposable
         var e = Assert.Throws<InvalidInputException>(() => PreferenceFile.Read(path, report, columns: new Dictionary<string, string> { ["promt"] = "question" }));
         Assert.StartsWith("The columns' names say what 'promt' is called, but rows have no such field; they have 'prompt', 'chosen', ", e.Message, StringComparison.Ordinal);
     }
+
+    /// <summary>Else rows of JSON Lines would have it, and those of Parquet, of which the formats' columns alone are read, would not.</summary>
+    [Fact]
+    public void A_parser_can_ask_for_no_field_that_no_format_says_it_has()
+    {
+        foreach (var columns in (ColumnNames[])[ColumnNames.OfPreferences(null), ColumnNames.OfReviews(null)])
+            Assert.StartsWith("No format has 'votes' among its Fields; add it there.", Assert.Throws<ArgumentException>(() => columns.Of("votes")).Message, StringComparison.Ordinal);
+        Assert.Equal(
+            ["prompt", "chosen", "rejected", "score_chosen", "score_rejected", "completions", "ranking", "scores", "completion", "label", "info", "summaries", "choice", "input_text", "candidate_0", "candidate_1"],
+            ColumnNames.OfPreferences(null).Among([.. PreferenceJsonLines.Fields, "votes", .. SummaryComparisons.Fields]));
+    }
 }

@@ -6,39 +6,66 @@ namespace Dpo.Tests;
 public sealed class AtomicFileTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
-    private readonly PolicyReferencePair pair = new(new Gpt2(TrainerTests.Shape, seed: 5));
 
-    public void Dispose()
-    {
-        AtomicFile.Through = null;
-        pair.Dispose();
-        folder.Dispose();
-    }
+    public void Dispose() => folder.Dispose();
 
-    /// <summary>Wherever the disk is full, what lay there before is untouched and nothing lies beside it, but what a computation of
-    /// the reference has so far, which the next one goes on with.</summary>
-    [Theory]
-    [InlineData("train.tokens")]
-    [InlineData("reference.safetensors")]
-    [InlineData("model.safetensors")]
-    public void A_full_disk_leaves_the_file_before(string name)
+    /// <summary>Wherever the disk is full, what lay there before is untouched and nothing lies beside it.</summary>
+    [Fact]
+    public void A_full_disk_leaves_the_file_before()
     {
-        var path = folder.File(name);
-        Write(name, seed: 1);
-        var before = File.ReadAllBytes(path);
-        var files = Directory.GetFileSystemEntries(folder.Path).Order();
-        foreach (var quota in (long[])[0, 1, before.Length / 2, before.Length - 1])
+        var path = folder.Write("a.bin", "before");
+        var content = new byte[100_000];
+        foreach (var quota in (long[])[0, 1, content.Length / 2, content.Length - 1])
         {
             var left = quota;
-            AtomicFile.Through = stream => new QuotaStream(stream, written => left -= written, () => left);
-            Assert.Equal("No space left on device.", Assert.Throws<IOException>(() => Write(name, seed: 2)).Message);
-            Assert.Equal(before, File.ReadAllBytes(path));
-            Assert.Equal(files, Directory.GetFileSystemEntries(folder.Path).Where(entry => !entry.EndsWith(".partial", StringComparison.Ordinal)).Order());
+            Assert.Equal("No space left on device.", Assert.Throws<IOException>(() => AtomicFile.Write(path, stream =>
+            {
+                using var disk = new QuotaStream(stream, written => left -= written, () => left);
+                foreach (var piece in content.Chunk(1000))
+                    disk.Write(piece.AsSpan());
+            })).Message);
+            Assert.Equal("before", File.ReadAllText(path));
+            Assert.Equal([path], Directory.GetFileSystemEntries(folder.Path));
         }
+        AtomicFile.Write(path, stream => stream.Write(content));
+        Assert.Equal(content, File.ReadAllBytes(path));
+    }
 
-        AtomicFile.Through = null;
-        Write(name, seed: 2);
-        Assert.NotEqual(before, File.ReadAllBytes(path));
+    /// <summary>Where the file cannot have its name, because something else has it that is no file.</summary>
+    [Fact]
+    public void A_file_that_cannot_take_its_place_is_not_left_beside_it()
+    {
+        var path = Directory.CreateDirectory(folder.File("model.safetensors")).FullName;
+        using var model = new Gpt2(TrainerTests.Shape, seed: 1);
+        Assert.True(Record.Exception(() => model.Save(folder.Path)) is IOException or UnauthorizedAccessException);
+        Assert.True(Directory.Exists(path));
+        Assert.DoesNotContain(Directory.GetFiles(folder.Path), file => file.EndsWith(".tmp", StringComparison.Ordinal));
+    }
+
+    /// <summary>So that what is true of it is true of all files: whatever else opens one reads it, appends to it as long as a run goes,
+    /// or locks a folder by it.</summary>
+    [Fact]
+    public void Every_file_that_is_to_be_whole_is_written_by_it()
+    {
+        using var library = ModuleDefinition.ReadModule(typeof(AtomicFile).Assembly.Location);
+        var opening = from type in library.GetTypes()
+                      from method in type.Methods
+                      where method.HasBody
+                      from called in method.Body.Instructions.Select(instruction => instruction.Operand).OfType<MethodReference>()
+                      where called.DeclaringType.FullName switch
+                      {
+                          "System.IO.File" => called.Name is "Create" or "CreateText" or "Open" or "OpenHandle" or "OpenWrite"
+                              || called.Name.StartsWith("Write", StringComparison.Ordinal) || called.Name.StartsWith("Append", StringComparison.Ordinal),
+                          "System.IO.FileStream" => called.Name == ".ctor",
+                          "System.IO.StreamWriter" => called.Name == ".ctor" && called.Parameters[0].ParameterType.FullName == "System.String",
+                          _ => false,
+                      }
+                      select Outermost(type).Name;
+        Assert.Equal(
+            ["AtomicFile", "EventFile", "FolderLock", "GrowingFile", "MetricsTable", "PartialReferenceLogProbs", "RegularFile", "StepLines"],
+            opening.Distinct().Order(StringComparer.Ordinal));
+
+        static TypeDefinition Outermost(TypeDefinition type) => type.DeclaringType is { } outer ? Outermost(outer) : type;
     }
 
     /// <summary>What a killed run left is deleted when its target is written again; what another process is writing stays, and so does
@@ -96,23 +123,5 @@ public sealed class AtomicFileTests : IDisposable
         var calls = code.Where(instruction => instruction.Operand is MethodReference called && steps.Contains($"{called.DeclaringType.FullName}.{called.Name}"));
         Assert.Equal(steps, calls.Select(call => (MethodReference)call.Operand).Select(called => $"{called.DeclaringType.FullName}.{called.Name}"));
         Assert.Equal(OpCodes.Ldc_I4_1, calls.First().Previous.OpCode); // to the disk, and not to the system alone
-    }
-
-    private void Write(string name, int seed)
-    {
-        var data = TrainerTests.Data(5, seed);
-        switch (name)
-        {
-            case "train.tokens":
-                PreferenceData.Write(folder.File(name), data.Examples);
-                break;
-            case "reference.safetensors":
-                ReferenceLogProbs.LoadOrCompute(folder.File(name), pair, data);
-                break;
-            default:
-                using (var model = new Gpt2(TrainerTests.Shape, seed))
-                    model.Save(folder.Path);
-                break;
-        }
     }
 }

@@ -2,7 +2,7 @@ namespace Dpo.Tests;
 
 public class BatchPlacesTests
 {
-    private static readonly ReadPrompt Prompt = new(0, [1], 0, null!);
+    private static readonly PromptInCache Prompt = new(0, [1], 0, null!);
 
     private static SampledSequence[] Sequences(int first, int count) =>
         [.. Enumerable.Range(first, count).Select(sample => new SampledSequence(Prompt, sample, new SamplingOptions { SamplesPerPrompt = 100 }, [], null, null))];

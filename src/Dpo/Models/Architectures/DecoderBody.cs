@@ -5,13 +5,15 @@ using static TorchSharp.torch;
 
 namespace Dpo.Models.Architectures;
 
-/// <summary>The body of a decoder with rotary positions: token embedding, blocks, and a norm behind the last.</summary>
+/// <summary>The body of a decoder: token embedding, blocks, and a norm behind the last. Positions are rotations within the blocks
+/// or, in GPT-2, vectors that are added to the tokens'.</summary>
 internal sealed class DecoderBody : nn.Module
 {
     private readonly EmbeddingTable tokens;
     private readonly BlockSequence<DecoderBlock> blocks;
     private readonly nn.Module<Tensor, Tensor> norm;
-    private readonly RotaryEmbedding rotary;
+    private readonly RotaryEmbedding? rotary;
+    private readonly EmbeddingTable? positions;
 
     /// <summary>Makes a body of its parts.</summary>
     /// <param name="names">What Hugging Face calls embedding, blocks and norm, because the keys of the state dict are made of
@@ -19,14 +21,17 @@ internal sealed class DecoderBody : nn.Module
     /// <param name="tokens">The token embedding.</param>
     /// <param name="blocks">The blocks.</param>
     /// <param name="norm">The norm.</param>
-    /// <param name="rotary">The positions.</param>
+    /// <param name="rotary">The rotations of positions; null for none.</param>
+    /// <param name="positions">The vectors of positions, and what Hugging Face calls them; null for none.</param>
     public DecoderBody(
         (string Tokens, string Blocks, string Norm) names, EmbeddingTable tokens, BlockSequence<DecoderBlock> blocks,
-        nn.Module<Tensor, Tensor> norm, RotaryEmbedding rotary)
+        nn.Module<Tensor, Tensor> norm, RotaryEmbedding? rotary, (string Name, EmbeddingTable Vectors)? positions = null)
         : base(nameof(DecoderBody))
     {
-        (this.tokens, this.blocks, this.norm, this.rotary) = (tokens, blocks, norm, rotary);
+        (this.tokens, this.blocks, this.norm, this.rotary, this.positions) = (tokens, blocks, norm, rotary, positions?.Vectors);
         register_module(names.Tokens, tokens);
+        if (positions is var (name, vectors))
+            register_module(name, vectors);
         register_module(names.Blocks, blocks);
         register_module(names.Norm, norm);
     }
@@ -41,14 +46,17 @@ internal sealed class DecoderBody : nn.Module
     public Tensor HiddenStates(Tensor ids, Attention attention, TransformerModel model, double embeddingScale = 1)
     {
         // In the caller's scope: blocks that are computed anew in the backward pass ask for it again.
-        var rotation = rotary.At(attention.Positions);
+        var rotation = rotary?.At(attention.Positions);
         using var scope = NewDisposeScope();
         var embedded = tokens.call(ids);
         if (embeddingScale != 1)
             embedded = embedded.Times(embeddingScale);
+        if (positions is not null)
+            embedded = embedded.Plus(positions.call(attention.Positions));
         var computeType = model.ComputeType;
+        // Blocks without a rotation, GPT-2's, do not look at it.
         var hidden = blocks.Run(
-            embedded, model.CheckpointActivations, (block, input) => block.call(input, rotation, attention, computeType));
+            embedded, model.CheckpointActivations, (block, input) => block.call(input, rotation!, attention, computeType));
         return norm.call(hidden).to(computeType).MoveToOuterDisposeScope();
     }
 

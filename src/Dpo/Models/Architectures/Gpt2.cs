@@ -12,7 +12,7 @@ namespace Dpo.Models.Architectures;
 public sealed class Gpt2 : TransformerModel
 {
     private readonly Gpt2Config config;
-    private readonly Gpt2Body transformer;
+    private readonly DecoderBody transformer;
 
     /// <summary>Creates the model with weights drawn as GPT-2's were: normal with deviation 0.02, the last projection of every
     /// residual branch scaled by 1/√(2·layers), norms at one, biases at zero.</summary>
@@ -30,7 +30,11 @@ public sealed class Gpt2 : TransformerModel
         : base(nameof(Gpt2), file)
     {
         this.config = config;
-        transformer = new Gpt2Body(config);
+        transformer = new DecoderBody(
+            ("wte", "h", "ln_f"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
+            new BlockSequence<DecoderBlock>(config.LayerCount, layer => new Gpt2Block(config, layer)),
+            new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon), rotary: null,
+            positions: ("wpe", new EmbeddingTable(config.MaxPositions, config.HiddenSize)));
         var head = config.TieWordEmbeddings ? null : new LinearLayer(config.HiddenSize, config.VocabularySize, hasBias: false);
         Assemble(transformer.Tokens, head);
     }
@@ -42,48 +46,18 @@ public sealed class Gpt2 : TransformerModel
     public override int LayerCount => config.LayerCount;
 
     /// <inheritdoc/>
-    public override int HeadSize => config.HiddenSize / config.HeadCount;
+    public override int HeadSize => config.HeadSize;
 
     /// <inheritdoc/>
     protected override IReadOnlyList<string> ConstantTensors => [".attn.bias", ".attn.masked_bias"];
 
     /// <inheritdoc/>
-    public override Tensor HiddenStates(Tensor ids, Attention attention) =>
-        transformer.HiddenStates(ids, attention, ComputeType, CheckpointActivations);
+    public override Tensor HiddenStates(Tensor ids, Attention attention) => transformer.HiddenStates(ids, attention, this);
 }
 
 // The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
 
-internal sealed class Gpt2Body : nn.Module
-{
-    private readonly EmbeddingTable wte;
-    private readonly EmbeddingTable wpe;
-    private readonly BlockSequence<Gpt2Block> h;
-    private readonly LayerNormalization ln_f;
-
-    public Gpt2Body(Gpt2Config config)
-        : base("transformer")
-    {
-        wte = new EmbeddingTable(config.VocabularySize, config.HiddenSize);
-        wpe = new EmbeddingTable(config.MaxPositions, config.HiddenSize);
-        h = new BlockSequence<Gpt2Block>(config.LayerCount, layer => new Gpt2Block(config, layer));
-        ln_f = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
-        RegisterComponents();
-    }
-
-    public EmbeddingTable Tokens => wte;
-
-    public Tensor HiddenStates(Tensor ids, Attention attention, ScalarType computeType, bool checkpoint)
-    {
-        using var scope = NewDisposeScope();
-        var hidden = h.Run(
-            wte.call(ids).Plus(wpe.call(attention.Positions)), checkpoint,
-            (block, input) => block.Forward(input, attention, computeType));
-        return ln_f.call(hidden).to(computeType).MoveToOuterDisposeScope();
-    }
-}
-
-internal sealed class Gpt2Block : nn.Module
+internal sealed class Gpt2Block : DecoderBlock
 {
     private readonly LayerNormalization ln_1;
     private readonly Gpt2Attention attn;
@@ -91,7 +65,6 @@ internal sealed class Gpt2Block : nn.Module
     private readonly Gpt2Mlp mlp;
 
     public Gpt2Block(Gpt2Config config, int layer)
-        : base("block")
     {
         ln_1 = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         attn = new Gpt2Attention(config, layer);
@@ -100,8 +73,7 @@ internal sealed class Gpt2Block : nn.Module
         RegisterComponents();
     }
 
-    /// <summary>The residual stream stays fp32 in either precision: the branches are what is cast.</summary>
-    public Tensor Forward(Tensor hidden, Attention attention, ScalarType computeType)
+    public override Tensor forward(Tensor hidden, Rotation rotation, Attention attention, ScalarType computeType)
     {
         hidden = hidden.Plus(attn.Forward(ln_1.call(hidden).to(computeType), attention));
         return hidden.Plus(mlp.Forward(ln_2.call(hidden).to(computeType)));
@@ -141,9 +113,8 @@ internal sealed class Gpt2Mlp : nn.Module
     public Gpt2Mlp(Gpt2Config config)
         : base("mlp")
     {
-        var inner = config.InnerSize ?? 4 * config.HiddenSize;
-        c_fc = new Conv1D(config.HiddenSize, inner);
-        c_proj = new Conv1D(inner, config.HiddenSize);
+        c_fc = new Conv1D(config.HiddenSize, config.FeedForwardSize);
+        c_proj = new Conv1D(config.FeedForwardSize, config.HiddenSize);
         RegisterComponents();
     }
 

@@ -30,12 +30,26 @@ public sealed record Gpt2Config
     /// <summary>The end-of-text token (<c>eos_token_id</c>), where there is one; written for other systems to read.</summary>
     public int? EndOfTextId { get; init; }
 
+    /// <summary>Width of the feed-forward layers.</summary>
+    internal int FeedForwardSize => InnerSize ?? 4 * HiddenSize;
+
+    /// <summary>Width of a head.</summary>
+    internal int HeadSize => HiddenSize / HeadCount;
+
     /// <summary>Reads the fields of a <c>config.json</c> and refuses what <see cref="Gpt2"/> does not compute.</summary>
     internal static Gpt2Config From(ModelConfig config)
     {
-        config.OneOf("activation_function", "gelu_new", "gelu_new", "gelu_pytorch_tanh");
         config.Require("scale_attn_weights", true);
         config.Require("scale_attn_by_inverse_layer_idx", false);
+        return ShapeOf(config, tied: config.Bool("tie_word_embeddings", true));
+    }
+
+    /// <summary>Reads the fields that GPT-2 and GPT-J name alike, and refuses what neither computes.</summary>
+    /// <param name="config">The <c>config.json</c>.</param>
+    /// <param name="tied">Whether the output head is the token embedding.</param>
+    internal static Gpt2Config ShapeOf(ModelConfig config, bool tied)
+    {
+        config.OneOf("activation_function", "gelu_new", "gelu_new", "gelu_pytorch_tanh");
         config.Require("add_cross_attention", false);
         var heads = config.Int("n_head");
         var hidden = config.Multiple("n_embd", of: "n_head");
@@ -48,7 +62,7 @@ public sealed record Gpt2Config
             HeadCount = heads,
             InnerSize = config.Int("n_inner", 4 * hidden),
             LayerNormEpsilon = config.Double("layer_norm_epsilon", 1e-5),
-            TieWordEmbeddings = config.Bool("tie_word_embeddings", true),
+            TieWordEmbeddings = tied,
         };
     }
 

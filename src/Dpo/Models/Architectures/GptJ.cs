@@ -7,20 +7,22 @@ using static TorchSharp.torch;
 namespace Dpo.Models.Architectures;
 
 /// <summary>
-/// GPT-J (Wang and Komatsuzaki 2021) under Hugging Face's parameter names; the model of the paper's TL;DR experiment. Dropout is
-/// not implemented: the paper trains without.
+/// GPT-J (Wang and Komatsuzaki 2021) under Hugging Face's parameter names; the model of the paper's TL;DR experiment. Its shape
+/// has GPT-2's fields. Dropout is not implemented: the paper trains without.
 /// </summary>
 public sealed class GptJ : TransformerModel
 {
-    private readonly GptJConfig config;
+    private readonly Gpt2Config config;
     private readonly DecoderBody transformer;
 
     /// <summary>Creates the model of a file, with weights that are still to be filled.</summary>
     internal GptJ(ModelConfig file)
         : base(nameof(GptJ), file)
     {
-        config = GptJConfig.From(file);
-        var rotary = new RotaryEmbedding(config.RotarySize, new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
+        file.Require("tie_word_embeddings", false);
+        config = Gpt2Config.ShapeOf(file, tied: false);
+        var rotary = new RotaryEmbedding(
+            RotarySize(file, config.HeadSize), new RotaryParameters(Theta: 10000), RotaryPairs.Neighbours);
         transformer = new DecoderBody(
             ("wte", "h", "ln_f"), new EmbeddingTable(config.VocabularySize, config.HiddenSize),
             new BlockSequence<DecoderBlock>(config.LayerCount, layer => new GptJBlock(config, layer)),
@@ -35,13 +37,22 @@ public sealed class GptJ : TransformerModel
     public override int LayerCount => config.LayerCount;
 
     /// <inheritdoc/>
-    public override int HeadSize => config.HiddenSize / config.HeadCount;
+    public override int HeadSize => config.HeadSize;
 
     /// <inheritdoc/>
     protected override IReadOnlyList<string> ConstantTensors => [".attn.bias", ".attn.masked_bias", ".attn.embed_positions"];
 
     /// <inheritdoc/>
     public override Tensor HiddenStates(Tensor ids, Attention attention) => transformer.HiddenStates(ids, attention, this);
+
+    /// <summary>How many entries of a head are turned by its position, from the first on.</summary>
+    private static int RotarySize(ModelConfig file, int headSize)
+    {
+        var size = file.Int("rotary_dim", 64);
+        return size % 2 == 0 && size <= headSize
+            ? size
+            : throw file.Wrong("rotary_dim", $"it must be an even number up to the size of a head, {headSize}");
+    }
 }
 
 // The fields below carry Hugging Face's names, because the keys of the state dict are made of them.
@@ -53,7 +64,7 @@ internal sealed class GptJBlock : DecoderBlock
     private readonly GptJAttention attn;
     private readonly GptJMlp mlp;
 
-    public GptJBlock(GptJConfig config, int layer)
+    public GptJBlock(Gpt2Config config, int layer)
     {
         ln_1 = new LayerNormalization(config.HiddenSize, config.LayerNormEpsilon);
         attn = new GptJAttention(config, layer);
@@ -77,7 +88,7 @@ internal sealed class GptJAttention : nn.Module
     private readonly int layer;
     private readonly int heads;
 
-    public GptJAttention(GptJConfig config, int layer)
+    public GptJAttention(Gpt2Config config, int layer)
         : base("attn")
     {
         this.layer = layer;
@@ -103,11 +114,11 @@ internal sealed class GptJMlp : nn.Module
     private readonly LinearLayer fc_in;
     private readonly LinearLayer fc_out;
 
-    public GptJMlp(GptJConfig config)
+    public GptJMlp(Gpt2Config config)
         : base("mlp")
     {
-        fc_in = new LinearLayer(config.HiddenSize, config.InnerSize, hasBias: true);
-        fc_out = new LinearLayer(config.InnerSize, config.HiddenSize, hasBias: true);
+        fc_in = new LinearLayer(config.HiddenSize, config.FeedForwardSize, hasBias: true);
+        fc_out = new LinearLayer(config.FeedForwardSize, config.HiddenSize, hasBias: true);
         RegisterComponents();
     }
 

@@ -40,13 +40,7 @@ internal static unsafe class VectorAttention<T>
             (new HeadMemory<T>(query), new HeadMemory<T>(key), new HeadMemory<T>(value), new HeadMemory<T>(output));
         var (keys, values) = (new HeadMemory<T>(own.Keys), new HeadMemory<T>(own.Values));
         var (promptKeys, promptValues) = (new HeadMemory<T>(prompts.Keys), new HeadMemory<T>(prompts.Values));
-        var (columns, longest) = (0L, 0);
-        for (var sequence = 0; sequence < count; sequence++)
-        {
-            var ofSequence = prompts.Lengths[sequence] + own.Lengths[sequence];
-            (columns, longest) = (columns + ofSequence, Math.Max(longest, ofSequence));
-        }
-
+        var (columns, longest) = Columns(count, prompts, own);
         var units = count * keyHeads;
         var parts = heads * size * columns <= WorkOfOneThread ? 1 : Math.Min(units, 4 * get_num_threads());
         if (parts == 1)
@@ -59,6 +53,7 @@ internal static unsafe class VectorAttention<T>
 
         static Tensor Lying(Tensor x) => x.stride(2) == 1 ? x : x.contiguous();
 
+        // Within, and long: it reads a dozen pointers and sizes of the call, which a method of its own would have to be given.
         void Run(int part)
         {
             var buffer = ArrayPool<float>.Shared.Rent(longest);
@@ -83,14 +78,7 @@ internal static unsafe class VectorAttention<T>
                     if (apart > 0)
                         HeadProducts<T>.Scores(promptKeys[prompt, head] + (firstApart * (nint)size), row, scores[..apart]);
                     HeadProducts<T>.Scores(keys[sequence, head] + (first * (nint)size), row, scores[apart..]);
-                    if (style.SoftCap is { } cap)
-                    {
-                        TensorPrimitives.Divide(scores, (float)cap, scores);
-                        TensorPrimitives.Tanh(scores, scores);
-                        TensorPrimitives.Multiply(scores, (float)cap, scores);
-                    }
-                    TensorPrimitives.Subtract(scores, TensorPrimitives.Max<float>(scores), scores);
-                    TensorPrimitives.Exp(scores, scores);
+                    Exponentiate(scores, style.SoftCap);
                     row.Clear();
                     if (apart > 0)
                         HeadProducts<T>.AddWeighted(promptValues[prompt, head] + (firstApart * (nint)size), scores[..apart], row);
@@ -101,5 +89,30 @@ internal static unsafe class VectorAttention<T>
             }
             ArrayPool<float>.Shared.Return(buffer);
         }
+    }
+
+    /// <summary>How many columns the sequences see together, and the one that sees most.</summary>
+    private static (long All, int Most) Columns(int count, CachedColumns prompts, CachedColumns own)
+    {
+        var (all, most) = (0L, 0);
+        for (var sequence = 0; sequence < count; sequence++)
+        {
+            var ofSequence = prompts.Lengths[sequence] + own.Lengths[sequence];
+            (all, most) = (all + ofSequence, Math.Max(most, ofSequence));
+        }
+        return (all, most);
+    }
+
+    /// <summary>Turns scores, capped, into their exponentials relative to the largest.</summary>
+    private static void Exponentiate(Span<float> scores, double? softCap)
+    {
+        if (softCap is { } cap)
+        {
+            TensorPrimitives.Divide(scores, (float)cap, scores);
+            TensorPrimitives.Tanh(scores, scores);
+            TensorPrimitives.Multiply(scores, (float)cap, scores);
+        }
+        TensorPrimitives.Subtract(scores, TensorPrimitives.Max<float>(scores), scores);
+        TensorPrimitives.Exp(scores, scores);
     }
 }

@@ -78,15 +78,7 @@ internal static class AdapterFolder
             throw new InvalidInputException($"{folder} has no {ConfigName}; give the folder of an adapter in PEFT's layout.");
         var config = ModelConfig.Read(folder, ConfigName);
         var options = OptionsOf(config, model) with { BaseInBFloat16 = baseInBFloat16 };
-        LoraPlan plan;
-        try
-        {
-            plan = new LoraPlan(model, options);
-        }
-        catch (InvalidInputException e)
-        {
-            throw new InvalidInputException($"{Path.Combine(folder, ConfigName)}: {e.Message}", e);
-        }
+        var plan = PlanOf(model, options, folder);
         using var weights = OpenWeights(folder);
         var copy = KeepEmbeddings(plan, model, weights);
         var whole = WholeTensors(plan, weights);
@@ -101,21 +93,39 @@ internal static class AdapterFolder
         var adapter = new LoraAdapter(plan, model.Device);
         try
         {
-            using var scope = NewDisposeScope();
-            foreach (var (name, parameter) in adapter.Matrices)
-                weights.ReadInto(Prefix + name, parameter);
-            foreach (var (name, stored, shape) in whole)
-            {
-                var values = empty([.. shape], dtype: ScalarType.Float32, device: CPU);
-                weights.ReadInto(stored, values);
-                adapter.Hold(name, values);
-            }
+            Fill(adapter, weights, whole);
             return adapter;
         }
         catch
         {
             adapter.Free();
             throw;
+        }
+    }
+
+    private static LoraPlan PlanOf(TransformerModel model, LoraOptions options, string folder)
+    {
+        try
+        {
+            return new LoraPlan(model, options);
+        }
+        catch (InvalidInputException e)
+        {
+            throw new InvalidInputException($"{Path.Combine(folder, ConfigName)}: {e.Message}", e);
+        }
+    }
+
+    private static void Fill(
+        LoraAdapter adapter, ModelWeights weights, List<(string Name, string Stored, IReadOnlyList<long> Shape)> whole)
+    {
+        using var scope = NewDisposeScope();
+        foreach (var (name, parameter) in adapter.Matrices)
+            weights.ReadInto(Prefix + name, parameter);
+        foreach (var (name, stored, shape) in whole)
+        {
+            var values = empty([.. shape], dtype: ScalarType.Float32, device: CPU);
+            weights.ReadInto(stored, values);
+            adapter.Hold(name, values);
         }
     }
 
@@ -237,6 +247,13 @@ internal static class AdapterFolder
                 ? bias
                 : throw config.Wrong("bias", "Dpo implements none, all, lora_only for adapters"),
         };
+        RequireNothingElse(config);
+        return WithTargets(options, config, model);
+    }
+
+    /// <summary>Refuses what <see cref="OptionsOf"/> does not read and is no mere note, unless it is empty.</summary>
+    private static void RequireNothingElse(ModelConfig config)
+    {
         string[] read =
         [
             "peft_type", "task_type", "bias", "init_lora_weights", "lora_dropout", "lora_alpha", "r", "use_rslora",
@@ -248,7 +265,6 @@ internal static class AdapterFolder
             if (!IsEmpty(config.Find(field)))
                 throw config.Wrong(field, "Dpo implements adapters without it");
         }
-        return WithTargets(options, config, model);
     }
 
     /// <summary>An object of numbers by pattern.</summary>

@@ -94,7 +94,7 @@ internal sealed class CheckpointedRun : IDisposable
         && (position.Step == plan.TotalSteps || (options.Every is { } every && position.Step % every == 0));
 
     /// <summary>Saves the run where a checkpoint is due.</summary>
-    /// <param name="position">The position after a step that is not told yet.</param>
+    /// <param name="position">The position after a step that is not reported yet.</param>
     public void Secure(RunPosition position)
     {
         if (IsDue(position) && saved?.Position.Step != position.Step)
@@ -114,8 +114,8 @@ internal sealed class CheckpointedRun : IDisposable
             && metric.Improves(value, position.Best?.Value);
         if (improves)
             position = position with { Best = new(options.KeepBest!.Name, values[options.KeepBest.Name], position.Step) };
-        if (saved is { Position: { Untold: not null, Step: var step } } && step == position.Step)
-            SaveTold(position);
+        if (saved is { Position: { Unreported: not null, Step: var step } } && step == position.Step)
+            MarkReported(position);
         else if (improves)
             Save(position);
         return position;
@@ -173,7 +173,7 @@ internal sealed class CheckpointedRun : IDisposable
 
     /// <summary>Marks a step's checkpoint as reported. Where reporting drew random numbers the whole checkpoint is written again,
     /// so that a resumed run does not draw them a second time.</summary>
-    private void SaveTold(RunPosition position)
+    private void MarkReported(RunPosition position)
     {
         if (!TrainedState.RandomState.AsSpan().SequenceEqual(saved!.Value.RandomState))
             Save(position);
@@ -193,8 +193,8 @@ internal sealed class CheckpointedRun : IDisposable
         {
             write();
             (savedStep, saved) = (position.Step, (position, TrainedState.RandomState));
-            // A step is kept until the next one is told: what is not told yet may still have to be made anew.
-            if (position.Untold is null)
+            // A step is kept until the next one is reported: what is not reported yet may still have to be made anew.
+            if (position.Unreported is null)
                 Prune(position);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -59,7 +59,7 @@ public static class Checkpoints
         if (checkpoint is null)
             return null;
         var position = CheckpointState.Read(checkpoint).Position;
-        return position.Untold is null ? position.Step : position.Step - 1;
+        return position.Unreported is null ? position.Step : position.Step - 1;
     }
 
     /// <summary>The checkpoint with the best value of <see cref="CheckpointOptions.KeepBest"/>, every file of it

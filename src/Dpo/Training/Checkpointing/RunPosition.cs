@@ -20,9 +20,10 @@ internal sealed record RunPosition(int Step = 0, long Examples = 0, long Tokens 
     public bool WarnedOfFall { get; init; }
 
     /// <summary>What the last step measured, where that is still to be reported, and its evaluation still to be made; null where
-    /// all is told.</summary>
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public UntoldStep? Untold { get; init; }
+    /// all is reported.</summary>
+    /// <remarks>Files have it under the name of their first version.</remarks>
+    [JsonPropertyName("untold"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public UnreportedStep? Unreported { get; init; }
 
     /// <summary>The position after one more step.</summary>
     public RunPosition After(PreferenceBatch batch) => this with
@@ -39,6 +40,6 @@ internal sealed record BestSoFar(string Metric, double Value, int Step);
 /// <summary>A step whose report is still to be made.</summary>
 /// <param name="Values">What its update measured.</param>
 /// <param name="Seconds">How long that took.</param>
-internal sealed record UntoldStep(
+internal sealed record UnreportedStep(
     [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] IReadOnlyDictionary<string, double> Values,
     double Seconds);

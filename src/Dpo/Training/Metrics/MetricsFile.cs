@@ -1,28 +1,32 @@
-using System.Text.Json;
-using System.Text.Json.Serialization;
 using Dpo.Files;
 using Dpo.Training.Checkpointing;
 
 namespace Dpo.Training.Metrics;
 
 /// <summary>
-/// Writes <c>metrics.jsonl</c>, one object per optimizer step with its <c>step</c> and metrics, and beside it
-/// <c>timing.jsonl</c> with each step's <c>seconds</c> and <see cref="TrainingPace"/>, so that the metrics of two equal runs are
-/// equal byte by byte. What is not finite, for which JSON has no number, is the string "NaN", "Infinity" or "-Infinity".
+/// Writes <c>metrics.jsonl</c>, one object per optimizer step with its <c>step</c> and metrics, and the same as a table,
+/// <c>metrics.csv</c>, for spreadsheets and data frames; and beside them <c>timing.jsonl</c> with each step's <c>seconds</c> and
+/// <see cref="TrainingPace"/>, so that the metrics of two equal runs are equal byte by byte.
 /// </summary>
+/// <remarks>
+/// <para>Numbers are written so that they read back to the bit, with a point in any culture. What is not finite, for which JSON
+/// has no number, is the string "NaN", "Infinity" or "-Infinity".</para>
+/// <para>The table is as RFC 4180 says: commas, lines that end in CR LF, fields in quotes where they need them. A metric that
+/// first appears later, as those of an evaluation do, becomes the last column, and the table is written anew from the
+/// lines.</para>
+/// </remarks>
 public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
 {
-    private static readonly JsonSerializerOptions Style =
-        new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
-
     private const string MetricsName = "metrics.jsonl";
+    private const string TableName = "metrics.csv";
     private const string TimingName = "timing.jsonl";
 
     private readonly FolderLock claim;
     private readonly GrowingFile metrics;
+    private readonly MetricsTable table;
     private readonly GrowingFile timing;
 
-    /// <summary>Prepares both files in <paramref name="folder"/>, which is made where it is missing; older ones are replaced, or
+    /// <summary>Prepares the files in <paramref name="folder"/>, which is made where it is missing; older ones are replaced, or
     /// gone on with, when the first step is reported.</summary>
     /// <param name="folder">The folder; one run at a time can write there.</param>
     /// <param name="lastStep">The step that the run goes on behind (<see cref="Checkpoints.LastReportedStep"/>): lines of steps
@@ -35,6 +39,7 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
         try
         {
             metrics = StepLines.Open(Path.Combine(folder, MetricsName), lastStep, isComplete: true);
+            table = new MetricsTable(Path.Combine(folder, TableName), Path.Combine(folder, MetricsName));
             timing = StepLines.Open(Path.Combine(folder, TimingName), lastStep, isComplete: false);
         }
         catch
@@ -49,10 +54,9 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
     public void Report(TrainingMetrics value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        StepLines.Append(
-            metrics,
-            [value.Values.Prepend(new("step", value.Step)).ToDictionary(metric => metric.Key, metric => metric.Value)],
-            Style);
+        var step = value.Values.Prepend(new("step", value.Step)).ToDictionary(metric => metric.Key, metric => metric.Value);
+        StepLines.Append(metrics, [step], StepLines.Style);
+        table.Add(step);
         StepLines.Append(timing,
         [
             value.Pace is { } pace
@@ -69,10 +73,11 @@ public sealed class MetricsFile : IProgress<TrainingMetrics>, IDisposable
         ]);
     }
 
-    /// <summary>Closes both files.</summary>
+    /// <summary>Closes the files.</summary>
     public void Dispose()
     {
         metrics.Dispose();
+        table.Dispose();
         timing.Dispose();
         claim.Dispose();
     }

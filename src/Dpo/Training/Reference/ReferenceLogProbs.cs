@@ -95,7 +95,7 @@ public static class ReferenceLogProbs
             try
             {
                 var loaded = Read(path, key, data);
-                ReferenceLogProbsLog.Sweep(path, key);
+                PartialReferenceLogProbs.Sweep(path, key);
                 logger.LogInformation("Loaded the reference log-probabilities from {Path}.", path);
                 return loaded;
             }
@@ -176,18 +176,18 @@ public static class ReferenceLogProbs
         var valueCounts = new int[order.Length];
         foreach (var (index, summary) in data.Source.Summaries.Index())
             valueCounts[ranks[index]] = summary.Counts.CompletionTokens;
-        using (var log = new ReferenceLogProbsLog(path, key, valueCounts))
+        using (var log = new PartialReferenceLogProbs(path, key, valueCounts))
         {
             if (log.Done > 0)
                 logger.LogInformation(
                     "Going on with the reference log-probabilities: those of {Done} of {Count} examples are in {Path}.",
-                    log.Done, order.Length, ReferenceLogProbsLog.PathOf(path));
+                    log.Done, order.Length, PartialReferenceLogProbs.PathOf(path));
             Run(
                 pair, data, order, log.Done, maxTokens, (_, batch, values) => log.Append(batch.Examples.Count, values), progress,
                 cancellationToken);
             ReferenceLogProbsFile.Write(path, key, valueCounts.Sum(count => (long)count), ranks.Select(log.Read));
         }
-        ReferenceLogProbsLog.Sweep(path, key);
+        PartialReferenceLogProbs.Sweep(path, key);
     }
 
     /// <summary>The order of the computation. Neighbours of one length leave a module that pads little to pad; and where memory

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Dpo.Tests;
@@ -235,38 +236,97 @@ public class CheckpointFaultTests
         Assert.Equal(0, steps);
     }
 
-    /// <summary>Wherever the disk is full, the checkpoint before stays, and the run goes on from it once there is room.</summary>
+    /// <summary>Wherever a checkpoint's writing fails, the checkpoint before stays, and the run goes on from it once there is room.</summary>
     [Fact]
     public void A_full_disk_ends_the_run_with_its_last_good_checkpoint()
     {
         using var whole = new TemporaryFolder();
         using var folder = new TemporaryFolder();
-        var expected = Train(Options(whole.Path));
-        var size = Directory.GetFiles(whole.File("step-000006")).Sum(file => new FileInfo(file).Length);
-        foreach (var share in (double[])[1.01, 1.2, 1.5, 1.9, 1.99])
+        List<TrainingMetrics> Train(TrainingOptions options, int room)
         {
-            var path = folder.File($"{share}");
-            // The first checkpoint says once more, when its step was told, how far it is.
-            var left = (long)(share * size) + new FileInfo(whole.File("step-000006/state.json")).Length;
-            AtomicFile.Through = stream => new QuotaStream(stream, written => left -= written, () => left);
-            IOException failure;
-            try
-            {
-                failure = Assert.Throws<IOException>(() => Train(Options(path)));
-            }
-            finally
-            {
-                AtomicFile.Through = null;
-            }
+            using var model = new Gpt2(TrainerTests.Shape, seed: 5);
+            using var pair = new PolicyReferencePair(model);
+            using var optimizer = new OnFullDisk(model.parameters(), room);
+            using var trainer = new DpoTrainer(pair, options: options, optimizer: optimizer);
+            var steps = new List<TrainingMetrics>();
+            trainer.Train(data, progress: new TrainerTests.Callback(steps.Add));
+            return steps;
+        }
+
+        var expected = Train(Options(whole.Path), int.MaxValue);
+        using var one = new Gpt2(TrainerTests.Shape);
+        var perCheckpoint = one.parameters().Count();
+        foreach (var room in (int[])[perCheckpoint, perCheckpoint + 1, (3 * perCheckpoint / 2) + 1, (2 * perCheckpoint) - 1])
+        {
+            var path = folder.File($"{room}");
+            var failure = Assert.Throws<IOException>(() => Train(Options(path), room));
             var good = Path.Combine(path, "step-000002");
             Assert.Equal(
                 $"The checkpoint of step 4 could not be written to {path}: No space left on device. The last good one, {good}, is untouched; make room and resume from it.",
                 failure.Message);
             Assert.Equal([good], Directory.GetDirectories(path)); // nothing half-written beside it
             Assert.Equal(good, Checkpoints.Latest(path));
-            var rest = Train(Options(path) with { ResumeFrom = good });
+            var rest = Train(Options(path) with { ResumeFrom = good }, int.MaxValue);
             Assert.Equal(expected.Skip(2).Select(step => step.Values), rest.Select(step => step.Values));
         }
+    }
+
+    /// <summary>Steepest descent with a state, for all checkpoints of which there is room for so many tensors.</summary>
+    private sealed class OnFullDisk : optim.Optimizer, IRestorableOptimizer
+    {
+        private readonly Parameter[] all;
+        private readonly Tensor[] sums;
+        private int room;
+
+        public OnFullDisk(IEnumerable<Parameter> parameters, int room)
+            : base(IntPtr.Zero)
+        {
+            all = [.. parameters];
+            sums = [.. all.Select(parameter => zeros_like(parameter).DetachFromDisposeScope())];
+            this.room = room;
+            _parameter_groups = [new Group { Parameters = all, Options = new OptimizerOptions { LearningRate = 1e-2, InitialLearningRate = 1e-2 } }];
+        }
+
+        public override IEnumerable<Parameter> parameters() => all;
+
+        public override void zero_grad()
+        {
+            foreach (var parameter in all)
+                parameter.grad?.zero_();
+        }
+
+        public override Tensor? step(Func<Tensor>? closure = null)
+        {
+            using var noGrad = no_grad();
+            foreach (var (parameter, sum) in all.Zip(sums).Where(pair => pair.First.grad is not null))
+            {
+                sum.add_(parameter.grad!);
+                parameter.sub_(sum.Times(ParamGroups.First().LearningRate));
+            }
+            return null;
+        }
+
+        public IEnumerable<(string Name, Tensor Tensor)> State()
+        {
+            foreach (var (index, sum) in sums.Index())
+                yield return room-- > 0 ? ($"{index}", sum) : throw new IOException("No space left on device.");
+        }
+
+        public void LoadState(IEnumerable<(string Name, Tensor Tensor)> state)
+        {
+            using var noGrad = no_grad();
+            foreach (var (name, tensor) in state)
+                sums[int.Parse(name, System.Globalization.CultureInfo.InvariantCulture)].copy_(tensor);
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            foreach (var sum in sums)
+                sum.Dispose();
+            base.Dispose(disposing);
+        }
+
+        private sealed class Group : ParamGroup;
     }
 
     /// <summary>Removed, or renamed and made anew: what is written there now would lie apart from what was, and unclaimed.</summary>

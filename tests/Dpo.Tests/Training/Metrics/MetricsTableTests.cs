@@ -50,7 +50,7 @@ public class MetricsTableTests
         CultureInfo.CurrentCulture = other;
         try
         {
-            using var table = new MetricsTable(folder.File("run"));
+            using var table = new MetricsFile(folder.File("run"));
             table.Report(Step(1, ("loss", 0.1 + 0.2), ("rewards/chosen", -1e-7)));
             Assert.Equal("step,loss,rewards/chosen\r\n1,0.30000000000000004,-1e-07\r\n", ReadShared(folder.File("run/metrics.csv")));
             table.Report(Step(2, ("loss", 1.5), ("rewards/chosen", double.PositiveInfinity), ("eval_loss", 0.25), ("a \"name\", of sorts\r\n", 3)));
@@ -69,7 +69,6 @@ public class MetricsTableTests
                 [3, double.NaN, null, 1234567.125, null],
             ],
             rows.Skip(1).Select(row => row.Select(text => text == "" ? (double?)null : double.Parse(text, CultureInfo.InvariantCulture)).ToArray()));
-        Assert.Equal(["metrics.csv"], Directory.GetFiles(folder.File("run")).Select(Path.GetFileName));
     }
 
     [Fact]
@@ -77,14 +76,14 @@ public class MetricsTableTests
     {
         using var folder = new TemporaryFolder();
         folder.Write("metrics.csv", "something else, and long enough to be seen");
-        new MetricsTable(folder.Path).Dispose();
+        new MetricsFile(folder.Path).Dispose();
         Assert.Equal("something else, and long enough to be seen", File.ReadAllText(folder.File("metrics.csv"))); // nothing was reported yet
-        using (var table = new MetricsTable(folder.Path))
+        using (var table = new MetricsFile(folder.Path))
             table.Report(Step(1, ("loss", 0.5)));
         Assert.Equal("step,loss\r\n1,0.5\r\n", File.ReadAllText(folder.File("metrics.csv")));
     }
 
-    /// <summary>At every step, whatever the interrupted run wrote past the checkpoint, and wherever it was killed.</summary>
+    /// <summary>At every step, whatever the interrupted run wrote past the checkpoint, and whatever became of the table.</summary>
     [Fact]
     public void A_resumed_run_goes_on_with_the_table_to_the_byte()
     {
@@ -93,7 +92,7 @@ public class MetricsTableTests
         (string, double)[] Values(int step) =>
             [("loss", 1.0 / step), .. step % 2 == 0 ? new[] { ("eval \"a\",\r\n", double.NaN) } : [], .. step == 3 ? [("late", -1e-7)] : Array.Empty<(string, double)>()];
         var written = new List<string> { "" };
-        using (var whole = new MetricsTable(folder.File("whole")))
+        using (var whole = new MetricsFile(folder.File("whole")))
         {
             for (var step = 1; step <= 4; step++)
             {
@@ -101,30 +100,26 @@ public class MetricsTableTests
                 written.Add(ReadShared(folder.File("whole/metrics.csv")));
             }
         }
+        Assert.Equal("step,loss,\"eval \"\"a\"\",\r\n\",late\r\n1,1,,\r\n2,0.5,NaN,\r\n3,0.3333333333333333,,-1e-07\r\n4,0.25,NaN,\r\n", written[4]);
+        var lines = File.ReadAllText(folder.File("whole/metrics.jsonl"));
         for (var step = 1; step <= 4; step++)
         {
-            // A run killed after its fourth step, or while it wrote the last row.
-            foreach (var torn in (string[])[written[4], written[4][..^3], written[step], written[4] + "5,"])
+            // A run killed after its fourth step, or before it wrote that row, or while it did; and a table of something else, or none.
+            foreach (var left in (string?[])[written[4], written[3], written[4][..^3], "of someone else\r\n1\r\n", null])
             {
-                if (torn == written[4][..^3] && step == 4)
-                    continue;
-                folder.Write("metrics.csv", torn);
-                using var table = new MetricsTable(folder.Path, Checkpoints.LastReportedStep(checkpoints[step]));
-                Assert.Equal(torn, ReadShared(folder.File("metrics.csv"))); // as it was until a step is reported
+                folder.Write("metrics.jsonl", lines);
+                if (left is null)
+                    File.Delete(folder.File("metrics.csv"));
+                else
+                    folder.Write("metrics.csv", left);
+                using var table = new MetricsFile(folder.Path, Checkpoints.LastReportedStep(checkpoints[step]));
+                Assert.Equal(left, File.Exists(folder.File("metrics.csv")) ? ReadShared(folder.File("metrics.csv")) : null); // as it was until a step is reported
                 for (var next = step + 1; next <= 4; next++)
                 {
                     table.Report(Step(next, Values(next)));
                     Assert.Equal(written[next], ReadShared(folder.File("metrics.csv")));
                 }
             }
-        }
-        foreach (var (text, lastStep) in new[] { (written[3], 3), (written[4][..^3], 3), ("of someone else\r\n1\r\n", 0), ("step\r\n1\r\n3\r\n4\r\n", 1), ("step,loss\r\n1,x\r\n", 0) })
-        {
-            var path = folder.Write("metrics.csv", text);
-            Assert.Equal(
-                $"{path} ends after step {lastStep}, but the checkpoint was written after step 4; move the file away to go on without the lines before.",
-                Assert.Throws<InvalidInputException>(() => new MetricsTable(folder.Path, lastStep: 4)).Message);
-            Assert.Equal(text, File.ReadAllText(path));
         }
     }
 
@@ -134,7 +129,7 @@ public class MetricsTableTests
     {
         const int Steps = 100_000;
         using var folder = new TemporaryFolder();
-        using var table = new MetricsTable(folder.Path);
+        using var table = new MetricsFile(folder.Path);
         var values = Enumerable.Range(0, 10).Select(index => ($"metric {index}", index + 0.1)).ToArray();
         table.Report(Step(1, values));
         var before = GC.GetTotalMemory(forceFullCollection: true);
@@ -151,19 +146,15 @@ public class MetricsTableTests
     {
         const int Steps = 20_000;
         using var folder = new TemporaryFolder();
-        using var table = new MetricsTable(folder.Path);
-        for (var step = 1; step <= Steps; step++)
-            table.Report(Step(step, ("loss", step + 0.1), ("grad_norm", step + 0.2), ("rewards/margins", step + 0.3)));
+        using (var file = new MetricsFile(folder.Path))
+        {
+            for (var step = 1; step <= Steps; step++)
+                file.Report(Step(step, ("loss", step + 0.1), ("grad_norm", step + 0.2), ("rewards/margins", step + 0.3)));
+            file.Report(Step(Steps + 1, ("late", 1)));
+        }
+        using var table = new MetricsTable(folder.File("metrics.csv"), folder.File("metrics.jsonl"));
         var (before, peak) = (GC.GetTotalMemory(forceFullCollection: true), 0L);
-        AtomicFile.Through = stream => new WatchedStream(stream, () => peak = Math.Max(peak, GC.GetTotalMemory(forceFullCollection: true)));
-        try
-        {
-            table.Report(Step(Steps + 1, ("late", 1)));
-        }
-        finally
-        {
-            AtomicFile.Through = null;
-        }
+        table.WriteTo(new WatchedStream(Stream.Null, () => peak = Math.Max(peak, GC.GetTotalMemory(forceFullCollection: true))));
         Assert.InRange(peak - before, 1, 1 << 20);
         Assert.Equal($"{Steps},{Steps}.1,{Steps}.2,{Steps}.3,", File.ReadLines(folder.File("metrics.csv")).ElementAt(Steps));
     }
@@ -172,14 +163,13 @@ public class MetricsTableTests
     public void A_table_that_is_taken_away_is_told()
     {
         using var folder = new TemporaryFolder();
-        using var table = new MetricsTable(folder.File("run"));
-        table.Report(Step(1, ("loss", 1)));
-        Directory.Move(folder.File("run"), folder.File("moved"));
-        var message = $"{folder.File("run/metrics.csv")} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.";
-        Assert.Equal(message, Assert.Throws<IOException>(() => table.Report(Step(2, ("loss", 1)))).Message);
-        Directory.CreateDirectory(folder.File("run"));
-        Assert.Equal(message, Assert.Throws<IOException>(() => table.Report(Step(3, ("loss", 1), ("late", 1)))).Message);
-        Assert.Empty(Directory.GetFiles(folder.File("run")));
+        using var file = new MetricsFile(folder.Path);
+        file.Report(Step(1, ("loss", 1)));
+        File.Delete(folder.File("metrics.csv"));
+        Assert.Equal(
+            $"{folder.File("metrics.csv")} was removed, renamed or replaced while the run wrote to it; leave the folder where it is until the run ends.",
+            Assert.Throws<IOException>(() => file.Report(Step(2, ("loss", 1)))).Message);
+        Assert.False(File.Exists(folder.File("metrics.csv")));
     }
 
     /// <summary>Checkpoints of the steps, with nothing in them but how far a run was.</summary>

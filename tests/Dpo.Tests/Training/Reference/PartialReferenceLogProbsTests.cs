@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 namespace Dpo.Tests;
 
 /// <summary>A computation that was interrupted goes on where it was.</summary>
-public sealed class ReferenceLogProbsLogTests : IDisposable
+public sealed class PartialReferenceLogProbsTests : IDisposable
 {
     private const int Count = 30;
     private const int MaxTokens = 60;
@@ -14,7 +14,7 @@ public sealed class ReferenceLogProbsLogTests : IDisposable
     private readonly string path;
     private readonly byte[] whole;
 
-    public ReferenceLogProbsLogTests()
+    public PartialReferenceLogProbsTests()
     {
         ReferenceLogProbs.LoadOrCompute(folder.File("whole"), pair, data, MaxTokens);
         whole = File.ReadAllBytes(folder.File("whole"));

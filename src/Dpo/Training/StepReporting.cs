@@ -7,18 +7,19 @@ namespace Dpo.Training;
 /// <summary>What follows a step's update: the checkpoint where one is due, the evaluation where one is due, and the report. The
 /// checkpoint is written first, and marks the step as not yet reported; a run resumed from it evaluates and reports that
 /// step.</summary>
-internal sealed class StepTelling(
+internal sealed class StepReporting(
     BatchMeasurement measurement, HeldOutSets heldOut, CheckpointedRun run, IProgress<TrainingMetrics>? progress, int totalSteps,
     ILogger logger, CancellationToken cancellationToken)
 {
-    /// <summary>Whether the step that was told last is to be the run's last (<see cref="TrainingOptions.StopWhen"/>).</summary>
+    /// <summary>Whether the step that was reported last is to be the run's last
+    /// (<see cref="TrainingOptions.StopWhen"/>).</summary>
     public bool Stops { get; private set; }
 
     /// <summary>Whether a step is followed by more than its report, for which its weights must be known to be good.</summary>
     public bool IsFollowed(RunPosition at) => at.Step == totalSteps || IsEvaluated(at) || run.IsDue(at);
 
     /// <summary>Evaluates and reports the model before the first step, where that is asked for.</summary>
-    public void TellStart()
+    public void ReportStart()
     {
         if (!measurement.Options.EvaluateFirst || !heldOut.Any)
             return;
@@ -29,12 +30,12 @@ internal sealed class StepTelling(
     /// <summary>Writes the checkpoint, evaluates and reports after a step.</summary>
     /// <param name="at">The position after it, with what it measured and took.</param>
     /// <param name="pace">How fast the run goes by then; null where nobody took the time.</param>
-    /// <returns>The position when all is told.</returns>
-    public RunPosition Tell(RunPosition at, Func<TrainingPace>? pace)
+    /// <returns>The position when all is done.</returns>
+    public RunPosition Finish(RunPosition at, Func<TrainingPace>? pace)
     {
         run.Secure(at);
         var clock = Stopwatch.StartNew();
-        var values = new Dictionary<string, double>(at.Untold!.Values);
+        var values = new Dictionary<string, double>(at.Unreported!.Values);
         Guard(at, () =>
         {
             if (IsEvaluated(at))
@@ -42,10 +43,10 @@ internal sealed class StepTelling(
                 foreach (var (name, value) in Evaluate(at.Step))
                     values[name] = value;
             }
-            var elapsed = TimeSpan.FromSeconds(at.Untold.Seconds) + clock.Elapsed;
+            var elapsed = TimeSpan.FromSeconds(at.Unreported.Seconds) + clock.Elapsed;
             Report(new TrainingMetrics(at.Step, totalSteps, values, elapsed) { Pace = pace?.Invoke() });
         });
-        return run.After(at with { Untold = null }, values);
+        return run.After(at with { Unreported = null }, values);
     }
 
     private bool IsEvaluated(RunPosition at) =>
@@ -60,11 +61,11 @@ internal sealed class StepTelling(
     }
 
     /// <summary>Saves the run where something fails or is cancelled, however far it is from the next checkpoint.</summary>
-    private void Guard(RunPosition at, Action tell)
+    private void Guard(RunPosition at, Action report)
     {
         try
         {
-            tell();
+            report();
         }
         catch (OperationCanceledException e) when (cancellationToken.IsCancellationRequested)
         {

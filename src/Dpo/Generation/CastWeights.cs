@@ -8,11 +8,11 @@ namespace Dpo.Generation;
 /// A model's matrices in the precision of its products, for as long as a generation takes: casting them anew for every token
 /// would cost more than the products. In fp32 they are the parameters themselves.
 /// </summary>
-internal sealed class HeldWeights : IDisposable
+internal sealed class CastWeights : IDisposable
 {
     private readonly Projection[] projections;
 
-    public HeldWeights(TransformerModel model)
+    public CastWeights(TransformerModel model)
     {
         using var scope = NewDisposeScope();
         var head = model.Head;

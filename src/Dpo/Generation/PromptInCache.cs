@@ -7,7 +7,7 @@ namespace Dpo.Generation;
 /// <param name="tokens">Its tokens.</param>
 /// <param name="row">Its row in the cache.</param>
 /// <param name="logits">What every completion's first token is drawn from, <c>[V]</c>; its own.</param>
-internal sealed class ReadPrompt(int index, IReadOnlyList<int> tokens, int row, Tensor logits) : SampledPrompt(index, tokens)
+internal sealed class PromptInCache(int index, IReadOnlyList<int> tokens, int row, Tensor logits) : SampledPrompt(index, tokens)
 {
     /// <summary>Its row in the cache.</summary>
     public int Row => row;

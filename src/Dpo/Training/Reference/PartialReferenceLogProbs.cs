@@ -14,7 +14,7 @@ namespace Dpo.Training.Reference;
 /// <remarks>The file has <see cref="Magic"/>, the SHA-256 of the key, and for each batch the number of its examples, a CRC-32C
 /// and the values of their completions' tokens, in the order of the computation. It is only ever written at its end; what a write
 /// left unfinished there fails its checksum, and is written anew. It is locked while it is open.</remarks>
-internal sealed class ReferenceLogProbsLog : IDisposable
+internal sealed class PartialReferenceLogProbs : IDisposable
 {
     private const int HeadSize = 8;
     private static readonly TimeSpan flushEvery = TimeSpan.FromSeconds(1);
@@ -30,7 +30,7 @@ internal sealed class ReferenceLogProbsLog : IDisposable
     /// <param name="key">What the values are computed under.</param>
     /// <param name="valueCounts">How many values each example has, in the order of the computation.</param>
     /// <exception cref="InvalidInputException">Another run writes to it, or something else lies there.</exception>
-    public ReferenceLogProbsLog(string path, ReferenceLogProbsKey key, IReadOnlyList<int> valueCounts)
+    public PartialReferenceLogProbs(string path, ReferenceLogProbsKey key, IReadOnlyList<int> valueCounts)
     {
         path = PathOf(path);
         file = Open(path);
