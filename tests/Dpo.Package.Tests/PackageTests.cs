@@ -11,19 +11,23 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
     [Fact]
     public void Carries_the_library_its_documentation_and_its_targets_and_depends_on_nothing_native()
     {
-        using var package = ZipFile.OpenRead(library.Package);
-        var files = package.Entries.Select(entry => entry.FullName).Where(name =>
-            name[0] != '_' && name[0] != '[' && !name.StartsWith("package/", StringComparison.Ordinal));
-        Assert.Equal(
-            ["Dpo.nuspec", "README.md", "buildTransitive/Dpo.targets", "lib/net10.0/Dpo.dll", "lib/net10.0/Dpo.xml"],
-            files.Order(StringComparer.Ordinal));
-
-        using var nuspec = package.GetEntry("Dpo.nuspec")!.Open();
-        var elements = XDocument.Load(nuspec).Descendants().ToList();
+        var (files, dependencies) = Contents(library.Package, "Dpo.nuspec");
+        Assert.Equal(["Dpo.nuspec", "README.md", "buildTransitive/Dpo.targets", "lib/net10.0/Dpo.dll", "lib/net10.0/Dpo.xml"], files);
         Assert.Equal(
             ["Microsoft.Extensions.Logging.Abstractions", "Microsoft.ML.Tokenizers", "System.IO.Hashing", "System.Numerics.Tensors", "TorchSharp"],
-            elements.Where(element => element.Name.LocalName == "dependency").Select(element => (string?)element.Attribute("id")).Order());
-        Assert.Equal("MIT", elements.Single(element => element.Name.LocalName == "license").Value);
+            dependencies.Select(dependency => dependency.Id));
+    }
+
+    /// <summary>They know internals of the library, of which no other version may go with them.</summary>
+    [Theory]
+    [InlineData("Dpo.Parquet", "ParquetSharp")]
+    [InlineData("Dpo.Baselines")]
+    public void What_is_beside_it_are_packages_of_their_own_that_take_the_library_of_their_version(string name, params string[] others)
+    {
+        var (files, dependencies) = Contents(library.PackageOf(name), $"{name}.nuspec");
+        Assert.Equal([$"{name}.nuspec", "README.md", $"lib/net10.0/{name}.dll", $"lib/net10.0/{name}.xml"], files);
+        Assert.Equal(["Dpo", .. others], dependencies.Select(dependency => dependency.Id));
+        Assert.Equal($"[{library.Version}]", dependencies[0].Version);
     }
 
     [Fact]
@@ -62,6 +66,18 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
             Lines("distillation", "An example: nothing chosen to distil.") + Lines("regression", "An example: no scores."),
             Run("OwnObjective"));
     }
+
+    [Fact]
+    public void Rows_columns_and_chats_of_a_researcher_s_own_are_read_from_JSON_Lines_and_Parquet() =>
+        Assert.Equal("rows, columns, chats: as they are\n", Run("OwnData", ("ConsumerReads", "Parquet")));
+
+    [Fact]
+    public void A_run_tells_of_every_step_and_evaluation_and_ends_where_a_researcher_wishes() =>
+        Assert.Equal("steps, ends, cancellations: as they are\n", Run("Callbacks"));
+
+    [Fact]
+    public void Models_are_measured_and_sampled_without_a_trainer() =>
+        Assert.Equal("log-probabilities, rewards, metrics, checkpoints, samples: as by hand\n", Run("WithoutTrainer"));
 
     [Fact]
     public void An_architecture_of_a_researcher_s_own_is_trained_sampled_adapted_and_saved_as_Dpo_s_are()
@@ -156,15 +172,36 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
         Assert.True(blocks.Length > 1);
         var consumer = library.CreateConsumer("readme");
         consumer.Environment["ConsumerBackend"] = "none";
+        consumer.Environment["ConsumerCompares"] = "true";
         File.WriteAllText(
             Path.Combine(consumer.Folder, "Readme.cs"),
-            $"using static TorchSharp.torch;\n\n{string.Join("\n\n", blocks.Select(Compilable))}\n");
+            $"using Dpo.Baselines;\nusing static TorchSharp.torch;\n\n{string.Join("\n\n", blocks.Select(Compilable))}\n");
         consumer.DotNet("build").Succeeded();
     }
 
     /// <summary>Runs another program than the consumer's.</summary>
     /// <returns>What it printed.</returns>
-    private string Run(string program) => library.CreateConsumer(program, program).DotNet("run", "-c", "Release").Succeeded();
+    private string Run(string program, params (string Name, string Value)[] properties)
+    {
+        var consumer = library.CreateConsumer(program, program);
+        foreach (var (name, value) in properties)
+            consumer.Environment[name] = value;
+        return consumer.DotNet("run", "-c", "Release").Succeeded();
+    }
+
+    /// <summary>What is in a package, and what it depends on, both in order.</summary>
+    private static (string[] Files, (string Id, string Version)[] Dependencies) Contents(string path, string description)
+    {
+        using var package = ZipFile.OpenRead(path);
+        var files = package.Entries.Select(entry => entry.FullName).Where(name =>
+            name[0] != '_' && name[0] != '[' && !name.StartsWith("package/", StringComparison.Ordinal));
+        using var nuspec = package.GetEntry(description)!.Open();
+        var elements = XDocument.Load(nuspec).Descendants().ToList();
+        Assert.Equal("MIT", elements.Single(element => element.Name.LocalName == "license").Value);
+        var dependencies = elements.Where(element => element.Name.LocalName == "dependency")
+            .Select(element => ((string)element.Attribute("id")!, (string)element.Attribute("version")!));
+        return ([.. files.Order(StringComparer.Ordinal)], [.. dependencies.Order()]);
+    }
 
     /// <summary>What the README that is in the package shows in C#.</summary>
     private string[] ReadmeBlocks()

@@ -1,7 +1,8 @@
 namespace Dpo.Package.Tests;
 
 /// <summary>
-/// The library, packed once under a version that no other run has, and projects outside the repository that reference it.
+/// The library and the packages beside it, packed once under a version that no other run has, and projects outside the repository that
+/// reference them.
 /// </summary>
 public sealed class PackedLibrary : IDisposable
 {
@@ -11,17 +12,26 @@ public sealed class PackedLibrary : IDisposable
     public PackedLibrary()
     {
         // The artifacts go elsewhere, so that the repository's own builds are left alone.
-        DotNet.Run(Repository, new Dictionary<string, string>(), "pack", "src/Dpo", "-c", "Release", "-o", Feed,
-            "--artifacts-path", Path.Combine(folder, "artifacts"), $"-p:Version={version}").Succeeded();
+        foreach (var project in (string[])["src/Dpo", "src/Dpo.Parquet", "src/Dpo.Baselines"])
+        {
+            DotNet.Run(Repository, new Dictionary<string, string>(), "pack", project, "-c", "Release", "-o", Feed,
+                "--artifacts-path", Path.Combine(folder, "artifacts"), $"-p:Version={version}").Succeeded();
+        }
     }
 
     /// <summary>The repository's root folder.</summary>
     public static string Repository { get; } = FindRepository();
 
+    /// <summary>The version of all packages.</summary>
+    public string Version => version;
+
     /// <summary>The packed library.</summary>
-    public string Package => Path.Combine(Feed, $"Dpo.{version}.nupkg");
+    public string Package => PackageOf("Dpo");
 
     private string Feed => Path.Combine(folder, "feed");
+
+    /// <summary>One of the packages.</summary>
+    public string PackageOf(string name) => Path.Combine(Feed, $"{name}.{version}.nupkg");
 
     /// <summary>A fresh copy of the consumer's project.</summary>
     /// <param name="name">The name of its folder.</param>
@@ -41,9 +51,12 @@ public sealed class PackedLibrary : IDisposable
         Directory.Delete(folder, recursive: true);
         var packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
             ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
-        var extracted = Path.Combine(packages, "dpo", version);
-        if (Directory.Exists(extracted))
-            Directory.Delete(extracted, recursive: true);
+        foreach (var name in (string[])["dpo", "dpo.parquet", "dpo.baselines"])
+        {
+            var extracted = Path.Combine(packages, name, version);
+            if (Directory.Exists(extracted))
+                Directory.Delete(extracted, recursive: true);
+        }
     }
 
     private static string FindRepository()

@@ -192,6 +192,41 @@ public sealed class ParquetFormsTests : IDisposable
             Refused(path));
     }
 
+    /// <summary>Numbers written as differences say themselves how many there are. Where they may be null, Arrow gives no more than those,
+    /// and is content.</summary>
+    [Fact]
+    public void A_page_with_fewer_values_than_entries_is_refused()
+    {
+        const int count = 100; // a varint of one byte, of which 0x64 is
+        var path = folder.File("scored.parquet");
+        using (var properties = new WriterPropertiesBuilder().DisableDictionary("score_chosen").Encoding("score_chosen", Encoding.DeltaBinaryPacked)
+            .Compression(Compression.Uncompressed).Build())
+        using (var file = new ParquetFileWriter(path,
+            [new Column<string>("prompt"), new Column<string>("chosen"), new Column<string>("rejected"), new Column<int?>("score_chosen"), new Column<int?>("score_rejected")],
+            properties))
+        {
+            using var group = file.AppendRowGroup();
+            foreach (var text in (string[])["p", "c", "r"])
+                using (var writer = group.NextColumn().LogicalWriter<string>())
+                    writer.WriteBatch([.. Enumerable.Range(0, count).Select(index => $"{text}{index}")]);
+            foreach (var first in (int[])[1000, 500])
+                using (var writer = group.NextColumn().LogicalWriter<int?>())
+                    writer.WriteBatch([.. Enumerable.Range(0, count).Select(index => (int?)(first + index))]);
+            file.Close();
+        }
+        var scores = PreferenceParquet.Read(path, new DataReport(), BadRows.Refuse).Select(example => example.Scores![0]);
+        Assert.Equal(Enumerable.Range(1000, count).Select(score => (float)score), scores);
+
+        // Blocks of 128 in 4 parts, and the number of values.
+        byte[] header = [0x80, 1, 4, count];
+        var bytes = File.ReadAllBytes(path);
+        bytes[bytes.AsSpan().IndexOf(header) + 3]--;
+        File.WriteAllBytes(path, bytes);
+        Assert.Equal(
+            $"{path}: the file cannot be read on in its row group 1 (the column 'score_chosen' has pages that do not hold its entries); give a whole Parquet file.",
+            Refused(path));
+    }
+
     [Fact]
     public void A_list_of_nothing_without_end_is_refused()
     {

@@ -145,6 +145,19 @@ public sealed class OutputFolderTests : IDisposable
         Assert.False(Directory.Exists(output)); // there was nothing to write
     }
 
+    /// <summary>The first update leaves numbers so large that the second step has no loss. Such a model is finite, and still nothing to
+    /// keep.</summary>
+    [Fact]
+    public void A_model_whose_training_diverged_is_not_saved()
+    {
+        var output = folder.File("out");
+        var (exitCode, _, error) = SampleRun.Run("HelpfulHarmless", Arguments(output, "--skip-sft", "--learning-rate", "1e20"));
+        Assert.Equal(1, exitCode);
+        Assert.StartsWith("Step 2 has loss NaN and gradient norm ", error, StringComparison.Ordinal);
+        Assert.Contains("metrics.jsonl", Contents(output).Keys);
+        Assert.DoesNotContain("model.safetensors", Contents(output).Keys);
+    }
+
     [Fact]
     public void A_warm_up_that_is_longer_than_the_run_is_told()
     {
@@ -158,6 +171,25 @@ public sealed class OutputFolderTests : IDisposable
         var (exitCode, _, error) = SampleRun.Run("HelpfulHarmless", Arguments(folder.File("out"), "--max-length", "100000"));
         Assert.Equal(2, exitCode);
         Assert.EndsWith("but sequences may have 100000 tokens; give a smaller --max-length.\n", error, StringComparison.Ordinal);
+    }
+
+    /// <summary>Behind the last step, of which all is told: nothing but the model is still written.</summary>
+    [Fact]
+    public void A_folder_that_is_renamed_while_a_program_saves_its_model_is_told()
+    {
+        if (OperatingSystem.IsWindows())
+            return; // keeps a folder with open files where it is
+        var output = folder.File("out");
+        var failure = Assert.Throws<RunFailedException>(() => OutputFolder.Hold(output, model: null, fineTunes: false, new Interruption(null, false, false), () =>
+        {
+            folder.Write("out/metrics.jsonl", "{}\n");
+            Directory.Move(output, folder.File("elsewhere"));
+            Directory.CreateDirectory(output);
+            folder.Write("out/model.safetensors", "weights");
+        }));
+        Assert.Equal(
+            $"{output} was removed or renamed while it was being written to; what it held is no longer there. The model was saved there anew.", failure.Message);
+        Assert.True(File.Exists(Path.Combine(output, "model.safetensors")));
     }
 
     [Fact]

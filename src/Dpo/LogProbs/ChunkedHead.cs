@@ -55,6 +55,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
             Forward(head, hidden, predicting, rows, targets, blocks, (RowStatistics?)vars[7], reference);
         ctx.save_for_backward(
             [hidden, predicting, rows, targets, logSumExp, .. ofReference is null ? [] : (Tensor[])[ofReference]]);
+        BackwardResult.Expect(ctx, hidden);
         ctx.save_data(nameof(TokenDistributions), reference);
         ctx.save_data(nameof(OutputHead), head);
         ctx.save_data(nameof(BackwardPass), vars[9]);
@@ -78,8 +79,7 @@ internal sealed class ChunkedHead : autograd.SingleTensorFunction<ChunkedHead>
         }
         catch (Exception e)
         {
-            BackwardFailure.Keep(e);
-            return [null!, null!, null!, null!, null!, null!, null!, null!, null!, null!, null!, null!];
+            return BackwardResult.OfFailure(ctx, e, inputs: 12);
         }
     }
 

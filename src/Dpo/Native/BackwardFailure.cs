@@ -4,7 +4,7 @@ namespace Dpo.Native;
 
 /// <summary>
 /// What failed inside a backward pass of Dpo's, such as for want of memory. An exception that left it would cross native code and
-/// end the process, so the pass answers without gradients. The trainers ask here; a loop of your own does so between
+/// end the process, so the pass answers with zeros. The trainers ask here; a loop of your own does so between
 /// <c>backward()</c> and the optimizer's step.
 /// </summary>
 public static class BackwardFailure

@@ -48,6 +48,7 @@ internal sealed class BackwardPass : IDisposable
         public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
         {
             ctx.save_data(nameof(BackwardPass), vars[2]);
+            BackwardResult.Expect(ctx, (Tensor)vars[0]);
             return ((Tensor)vars[0]).detach();
         }
 
@@ -61,8 +62,7 @@ internal sealed class BackwardPass : IDisposable
             }
             catch (Exception e)
             {
-                BackwardFailure.Keep(e);
-                return [null!, null!, null!];
+                return BackwardResult.OfFailure(ctx, e, inputs: 3);
             }
         }
     }

@@ -24,6 +24,7 @@ internal sealed class Recomputation : autograd.SingleTensorFunction<Recomputatio
         var (input, segment) = ((Tensor)vars[0], (Func<Tensor, Tensor>)vars[1]);
         var drawn = new RandomDraws();
         ctx.save_for_backward([input]);
+        BackwardResult.Expect(ctx, input);
         ctx.save_data(nameof(segment), segment);
         ctx.save_data(nameof(drawn), drawn);
         ctx.save_data(nameof(BackwardPass), vars[2]);
@@ -48,8 +49,7 @@ internal sealed class Recomputation : autograd.SingleTensorFunction<Recomputatio
         }
         catch (Exception e)
         {
-            BackwardFailure.Keep(e);
-            return [null!, null!, null!];
+            return BackwardResult.OfFailure(ctx, e, inputs: 3);
         }
     }
 }

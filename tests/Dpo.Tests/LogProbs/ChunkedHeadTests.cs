@@ -264,6 +264,23 @@ public class ChunkedHeadTests
         Assert.All(statistics.MeanLogits!.ToDoubles(), mean => Assert.Equal(double.NegativeInfinity, mean));
     }
 
+    /// <summary>Logits whose distance to the lowest number is no number: a certain token, in the first block of the vocabulary or in a
+    /// later one, leaves no entropy.</summary>
+    [Fact]
+    public void Logits_as_large_as_numbers_are_have_statistics_too()
+    {
+        using var scope = NewDisposeScope();
+        var weight = zeros([Vocabulary, 2], float32, CPU);
+        weight[17, 0] = 1e33f;
+        weight[3000, 1] = 1e33f;
+        var statistics = new RowStatistics(2, CPU, new() { LogSquaredProbs = true, Statistics = true });
+        var actual = ChunkedHead.LogProbs(new(weight), eye(2), arange(2), arange(2), tensor([17L, 3000L]), HeadBlocks.OfCpu, statistics);
+        Assert.Equal([0, 0], actual.ToDoubles());
+        Assert.Equal([0, 0], statistics.Entropies!.ToDoubles());
+        Assert.Equal([0, 0], statistics.LogSquaredProbs!.ToDoubles());
+        Assert.Equal([17, 3000], statistics.Likeliest!.ToDoubles());
+    }
+
     /// <summary>Target and vocabulary are multiplied in one precision, or a certain token's probability would not be 1: 1 + 2⁻¹⁰ is 1 in bf16,
     /// and the other entries' logits are 60 below it.</summary>
     [Theory]

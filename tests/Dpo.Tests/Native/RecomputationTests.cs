@@ -14,7 +14,7 @@ public class RecomputationTests
         var output = Recomputation.Run(input, x => ++runs == 1 ? x * 2 : throw new InvalidOperationException("second run"));
         output.sum().backward();
         Assert.Equal("second run", Assert.Throws<InvalidOperationException>(BackwardFailure.Rethrow).Message);
-        Assert.Null(input.grad);
+        Assert.Equal([0, 0, 0], input.grad!.ToDoubles()); // what goes on to the passes behind it
     }
 
     [Fact]

@@ -144,6 +144,22 @@ public class EvaluatorTests
         Assert.Equal((true, true, false), (model.training, drops.training, rests.training));
     }
 
+    /// <summary>When it is asked for, and not when the first number is.</summary>
+    [Fact]
+    public void Data_that_cannot_be_measured_are_refused_at_once()
+    {
+        PreferenceData bad = new([new([1, 2], [[3, 0], [4, 40]], [new(0, 1)]) { Source = "bad.jsonl:7" }]);
+        using var pair = Pair();
+        const string message = "The example bad.jsonl:7 holds the token id 40, and the model's vocabulary has the ids 0 to 39; ";
+        Assert.StartsWith(message, Assert.Throws<InvalidInputException>(() => Evaluator.Rewards(pair, bad)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(message, Assert.Throws<InvalidInputException>(() => Evaluator.LogProbs(pair.Policy, bad)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(message, Assert.Throws<InvalidInputException>(() => Evaluator.Evaluate(pair, bad)).Message, StringComparison.Ordinal);
+        pair.ReleaseReference();
+        Assert.StartsWith(
+            "The reference was released, but the example row 0 carries no log-probabilities of it;",
+            Assert.Throws<InvalidOperationException>(() => Evaluator.Rewards(pair, TrainerTests.Data(2))).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Rewards_are_a_table()
     {

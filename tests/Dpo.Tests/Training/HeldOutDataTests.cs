@@ -35,4 +35,17 @@ public class HeldOutDataTests
         var unpaired = new PreferenceData([.. TrainerTests.Data(16).Examples.Select(example => new TokenizedExample(example.Prompt, example.Completions, []))]);
         Assert.Contains("pair", Refusal<InvalidInputException>(TrainerTests.Data(16), unpaired), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Several_sets_are_measured_in_the_order_of_their_names()
+    {
+        var (a, b) = (TrainerTests.Data(4, seed: 1), TrainerTests.Data(4, seed: 2));
+        using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
+        using var trainer = new DpoTrainer(pair, options: TrainerTests.Options with { Steps = 1 });
+        var steps = new List<TrainingMetrics>();
+        trainer.Train(TrainerTests.Data(16), new Dictionary<string, PreferenceData> { ["b"] = b, ["a"] = a }, new Recorder(steps));
+        Assert.Equal(["eval_a_loss", "eval_b_loss"], Assert.Single(steps).Values.Keys.Where(name => name.EndsWith("_loss", StringComparison.Ordinal)));
+        Assert.Equal(trainer.Evaluate(a)["eval_loss"], steps[0]["eval_a_loss"]);
+        Assert.Equal(trainer.Evaluate(b)["eval_loss"], steps[0]["eval_b_loss"]);
+    }
 }

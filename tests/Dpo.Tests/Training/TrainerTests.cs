@@ -111,6 +111,50 @@ public class TrainerTests
         Assert.NotEqual(before["eval_loss"], steps[^1]["eval_loss"]);
     }
 
+    public static TheoryData<string, TrainingOptions> OutOfRange => new()
+    {
+        { nameof(TrainingOptions.LearningRate), Options with { LearningRate = 0 } },
+        { nameof(TrainingOptions.WeightDecay), Options with { Optimizer = OptimizerKind.AdamW, WeightDecay = -0.1 } },
+        { nameof(TrainingOptions.MaxGradNorm), Options with { MaxGradNorm = 0 } },
+        { nameof(TrainingOptions.BatchSize), Options with { BatchSize = 0 } },
+        { nameof(TrainingOptions.MicroBatchSize), Options with { MicroBatchSize = 0 } },
+        { nameof(TrainingOptions.MicroBatchTokens), Options with { MicroBatchTokens = 0 } },
+        { nameof(TrainingOptions.Epochs), Options with { Epochs = 0 } },
+        { nameof(TrainingOptions.Steps), Options with { Steps = 0 } },
+        { nameof(TrainingOptions.EvaluateEvery), Options with { EvaluateEvery = 0 } },
+        { nameof(TrainingOptions.WarnOfChosenFall), Options with { WarnOfChosenFall = 0 } },
+    };
+
+    [Theory]
+    [MemberData(nameof(OutOfRange))]
+    public void An_option_out_of_its_range_is_refused_by_name(string name, TrainingOptions options)
+    {
+        using var pair = new PolicyReferencePair(new Gpt2(Shape, seed: 5));
+        Assert.Contains(name, Assert.Throws<ArgumentOutOfRangeException>(() => new DpoTrainer(pair, options: options)).ParamName, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void RMSprop_takes_no_weight_decay()
+    {
+        using var pair = new PolicyReferencePair(new Gpt2(Shape, seed: 5));
+        Assert.Equal(
+            "RMSprop has no decoupled weight decay; use AdamW or a weight decay of 0.",
+            Assert.Throws<ArgumentException>(() => new DpoTrainer(pair, options: Options with { WeightDecay = 0.1 })).Message);
+    }
+
+    /// <summary>What a run that is refused has made is nothing, whatever the one before it made.</summary>
+    [Fact]
+    public void Steps_are_those_of_the_last_run()
+    {
+        using var pair = new PolicyReferencePair(new Gpt2(Shape, seed: 5));
+        using var trainer = new DpoTrainer(pair, options: Options with { Steps = 2 });
+        Assert.Equal((0, 0), (trainer.StepsMade, trainer.TotalSteps));
+        trainer.Train(Data(16));
+        Assert.Equal((2, 2), (trainer.StepsMade, trainer.TotalSteps));
+        Assert.Throws<InvalidInputException>(() => trainer.Train(new PreferenceData([new([1], [[40], [2]], [new(0, 1)])])));
+        Assert.Equal((0, 0), (trainer.StepsMade, trainer.TotalSteps));
+    }
+
     [Fact]
     public void The_reference_stays_the_initial_policy()
     {

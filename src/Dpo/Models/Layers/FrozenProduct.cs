@@ -18,6 +18,7 @@ internal sealed class FrozenProduct : autograd.SingleTensorFunction<FrozenProduc
         using var scope = NewDisposeScope();
         var (x, weight, layer) = ((Tensor)vars[0], (Tensor)vars[1], (Projection)vars[2]);
         ctx.save_for_backward([weight]);
+        BackwardResult.Expect(ctx, x);
         ctx.save_data(nameof(Projection), layer);
         return layer.Product(x, weight.to(x.dtype), layer.Bias?.to(x.dtype)).MoveToOuterDisposeScope();
     }
@@ -33,8 +34,7 @@ internal sealed class FrozenProduct : autograd.SingleTensorFunction<FrozenProduc
         }
         catch (Exception e)
         {
-            BackwardFailure.Keep(e);
-            return [null!, null!, null!];
+            return BackwardResult.OfFailure(ctx, e, inputs: 3);
         }
     }
 }

@@ -77,6 +77,7 @@ public sealed class Rotation
         {
             var (x, cos, sin) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
             ctx.save_for_backward([cos, sin]);
+            BackwardResult.Expect(ctx, x);
             ctx.save_data(nameof(Pairs), vars[3]);
             ctx.save_data(nameof(x.dtype), x.dtype);
             return new Rotation(cos, sin, (RotaryPairs)vars[3]).Turned("turn", x, (ScalarType)vars[4]);
@@ -95,8 +96,7 @@ public sealed class Rotation
             }
             catch (Exception e)
             {
-                BackwardFailure.Keep(e);
-                return [null!, null!, null!, null!, null!];
+                return BackwardResult.OfFailure(ctx, e, inputs: 5);
             }
         }
     }
