@@ -1,14 +1,3 @@
-using Dpo.Batching;
-using Dpo.Data;
-using Dpo.Generation;
-using Dpo.Layout;
-using Dpo.LogProbs;
-using Dpo.Losses;
-using Dpo.Models;
-using Dpo.Models.Architectures;
-using Dpo.Optimizers;
-using Dpo.Tokenization;
-using Dpo.Training;
 using static TorchSharp.torch;
 
 namespace Dpo.Baselines.Tests;
@@ -65,8 +54,14 @@ public class BanditTests
         var optimum = Optimum(reference, reward);
         using var trainer = new PpoTrainer(pair, new FunctionReward(answer => (float)reward[answer.Ids[0]]), new PpoOptions
         {
-            Rounds = 80, RolloutSize = 256, Sampling = new() { MaxNewTokens = 1, BatchSize = 256 }, KlCoefficient = Beta,
-            LearningRate = 1e-2, Schedule = LearningRateSchedules.Linear(0), WhitenAdvantages = false, ValueCoefficient = 0.5,
+            Rounds = 80,
+            RolloutSize = 256,
+            Sampling = new() { MaxNewTokens = 1, BatchSize = 256 },
+            KlCoefficient = Beta,
+            LearningRate = 1e-2,
+            Schedule = LearningRateSchedules.Linear(0),
+            WhitenAdvantages = false,
+            ValueCoefficient = 0.5,
         });
         trainer.Train([prompt]);
         var (best, reached) = (Return(optimum, reference), Return(Probabilities(policy), reference));
@@ -127,8 +122,13 @@ public class BanditTests
 
     private static TrainingOptions Options => new()
     {
-        Optimizer = OptimizerKind.AdamW, LearningRate = 0.05, Schedule = LearningRateSchedules.Linear(0), BatchSize = 1000, Steps = 400,
-        MaxGradNorm = double.PositiveInfinity, WarnOfChosenFall = double.PositiveInfinity,
+        Optimizer = OptimizerKind.AdamW,
+        LearningRate = 0.05,
+        Schedule = LearningRateSchedules.Linear(0),
+        BatchSize = 1000,
+        Steps = 400,
+        MaxGradNorm = double.PositiveInfinity,
+        WarnOfChosenFall = double.PositiveInfinity,
     };
 
     private static LogitsModel Tabular()

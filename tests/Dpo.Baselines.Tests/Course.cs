@@ -1,12 +1,3 @@
-using Dpo.Data;
-using Dpo.Generation;
-using Dpo.Losses;
-using Dpo.Models.Architectures;
-using Dpo.Optimizers;
-using Dpo.Training;
-using Dpo.Training.Checkpointing;
-using Dpo.Training.Metrics;
-
 namespace Dpo.Baselines.Tests;
 
 /// <summary>Short runs of PPO and of rounds of DPO, with a loss that keeps a mean of its own, for tests of their loops: a policy of 24 tokens
@@ -23,17 +14,30 @@ internal static class Course
 
     public static PpoOptions Ppo(int rounds = 6) => new()
     {
-        Rounds = rounds, RolloutSize = 16, MiniBatchSize = 8, Epochs = 2, LearningRate = 1e-2, KlTarget = 3, Seed = 3,
-        Sampling = new() { MaxNewTokens = 6, EndOfTextIds = [0] }, MissingEndPenalty = 0.1,
+        Rounds = rounds,
+        RolloutSize = 16,
+        MiniBatchSize = 8,
+        Epochs = 2,
+        LearningRate = 1e-2,
+        KlTarget = 3,
+        Seed = 3,
+        Sampling = new() { MaxNewTokens = 6, EndOfTextIds = [0] },
+        MissingEndPenalty = 0.1,
     };
 
     public static RoundsOptions Rounds(int rounds = 6) => new()
     {
-        Rounds = rounds, PromptsPerRound = 6, Seed = 3, MoveReference = true,
+        Rounds = rounds,
+        PromptsPerRound = 6,
+        Seed = 3,
+        MoveReference = true,
         Sampling = new() { MaxNewTokens = 6, EndOfTextIds = [0], SamplesPerPrompt = 4 },
         Training = new TrainingOptions
         {
-            Optimizer = OptimizerKind.AdamW, LearningRate = 1e-2, Schedule = LearningRateSchedules.TrlConstant(0), BatchSize = 16,
+            Optimizer = OptimizerKind.AdamW,
+            LearningRate = 1e-2,
+            Schedule = LearningRateSchedules.TrlConstant(0),
+            BatchSize = 16,
         },
     };
 

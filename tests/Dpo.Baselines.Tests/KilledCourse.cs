@@ -1,5 +1,3 @@
-using Dpo.Training;
-
 namespace Dpo.Baselines.Tests;
 
 /// <summary>The process that <see cref="RoundKillTests"/> kill: a course with checkpoints, which writes a sign as it goes.</summary>

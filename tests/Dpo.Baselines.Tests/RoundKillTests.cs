@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Dpo.Tests;
-using Dpo.Training.Checkpointing;
 
 namespace Dpo.Baselines.Tests;
 

@@ -1,9 +1,4 @@
-using Dpo.Data;
-using Dpo.Generation;
-using Dpo.Losses;
-using Dpo.Models;
 using Dpo.Tests;
-using Dpo.Training;
 using static TorchSharp.torch;
 
 namespace Dpo.Baselines.Tests;
@@ -127,7 +122,9 @@ public sealed class RoundLoopTests : IDisposable
         var steps = new List<TrainingMetrics>();
         var options = Course.Ppo(rounds: 1) with
         {
-            Epochs = 1, MiniBatchSize = null, Sampling = Course.Ppo().Sampling with { Temperature = temperature },
+            Epochs = 1,
+            MiniBatchSize = null,
+            Sampling = Course.Ppo().Sampling with { Temperature = temperature },
         };
         using var trainer = new PpoTrainer(pair, new FunctionReward(Course.Worth), options);
         trainer.Train(Course.Prompts, new Recorder(steps));

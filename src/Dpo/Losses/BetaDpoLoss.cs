@@ -71,7 +71,8 @@ public sealed class BetaDpoLoss(double beta = 0.1, double sensitivity = 0.6, dou
         foreach (var (name, tensor) in state)
         {
             if (name != MeanName || tensor.dim() != 0)
-                throw new InvalidInputException($"The checkpoint's loss has a {name}, and β-DPO has the scalar {MeanName} alone.");
+                throw new InvalidInputException(
+                    $"The checkpoint's loss has a {name}, and β-DPO has the scalar {MeanName} alone.");
             Keep(tensor.clone());
         }
     }

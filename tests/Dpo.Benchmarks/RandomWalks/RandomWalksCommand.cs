@@ -23,7 +23,9 @@ internal static class RandomWalksCommand
 
     private static readonly SamplingOptions sampling = new()
     {
-        MaxNewTokens = RandomWalkTask.Length - 1, EndOfTextIds = [RandomWalkTask.Goal], BatchSize = 256,
+        MaxNewTokens = RandomWalkTask.Length - 1,
+        EndOfTextIds = [RandomWalkTask.Goal],
+        BatchSize = 256,
     };
 
     public static Command Create()
@@ -92,7 +94,12 @@ internal static class RandomWalksCommand
         using var data = new PreferenceData(task.Walks.Where(walk => walk.Length > 1).Select(walk => new TokenizedExample([walk[0]], [walk[1..]], [])));
         using var trainer = new SftTrainer(model, new TrainingOptions
         {
-            Optimizer = OptimizerKind.AdamW, LearningRate = 2e-3, Schedule = LearningRateSchedules.Linear(20), BatchSize = 100, Epochs = 30, Seed = seed,
+            Optimizer = OptimizerKind.AdamW,
+            LearningRate = 2e-3,
+            Schedule = LearningRateSchedules.Linear(20),
+            BatchSize = 100,
+            Epochs = 30,
+            Seed = seed,
         });
         trainer.Train(data);
         return model;
@@ -112,7 +119,11 @@ internal static class RandomWalksCommand
     {
         using var trainer = new RoundsTrainer(pair, reward, new DpoLoss(Beta), new RoundsOptions
         {
-            Rounds = 40, PromptsPerRound = 40, Sampling = sampling with { SamplesPerPrompt = 8 }, Training = Training, Seed = seed,
+            Rounds = 40,
+            PromptsPerRound = 40,
+            Sampling = sampling with { SamplesPerPrompt = 8 },
+            Training = Training,
+            Seed = seed,
         });
         trainer.Train(RandomWalkTask.Starts);
     }
@@ -121,15 +132,26 @@ internal static class RandomWalksCommand
     {
         using var trainer = new PpoTrainer(pair, reward, new PpoOptions
         {
-            Rounds = 100, RolloutSize = 320, MiniBatchSize = 80, Sampling = sampling, LearningRate = 1e-3, Schedule = LearningRateSchedules.Linear(0),
-            KlCoefficient = 0.01, ValueCoefficient = 0.5, Seed = seed,
+            Rounds = 100,
+            RolloutSize = 320,
+            MiniBatchSize = 80,
+            Sampling = sampling,
+            LearningRate = 1e-3,
+            Schedule = LearningRateSchedules.Linear(0),
+            KlCoefficient = 0.01,
+            ValueCoefficient = 0.5,
+            Seed = seed,
         });
         trainer.Train(RandomWalkTask.Starts);
     }
 
     private static TrainingOptions Training => new()
     {
-        Optimizer = OptimizerKind.AdamW, LearningRate = 1e-3, Schedule = LearningRateSchedules.TrlConstant(0), BatchSize = 256, WarnOfChosenFall = double.PositiveInfinity,
+        Optimizer = OptimizerKind.AdamW,
+        LearningRate = 1e-3,
+        Schedule = LearningRateSchedules.TrlConstant(0),
+        BatchSize = 256,
+        WarnOfChosenFall = double.PositiveInfinity,
     };
 
     /// <summary>What sampled paths are worth from every node.</summary>

@@ -66,12 +66,17 @@ internal sealed class ReviewsRun : IDisposable
 
     private static TrainingOptions AdamW => new()
     {
-        Optimizer = OptimizerKind.AdamW, Schedule = LearningRateSchedules.Linear(10), MaxGradNorm = 1, WarnOfChosenFall = double.PositiveInfinity,
+        Optimizer = OptimizerKind.AdamW,
+        Schedule = LearningRateSchedules.Linear(10),
+        MaxGradNorm = 1,
+        WarnOfChosenFall = double.PositiveInfinity,
     };
 
     private SamplingOptions Sampling => new()
     {
-        MaxNewTokens = MaxNewTokens, BatchSize = 256, EndOfTextIds = [tokenizer.EndOfTextId],
+        MaxNewTokens = MaxNewTokens,
+        BatchSize = 256,
+        EndOfTextIds = [tokenizer.EndOfTextId],
     };
 
     private static void FineTune(TransformerModel model, PreferenceData data, TrainingOptions options)
@@ -84,7 +89,10 @@ internal sealed class ReviewsRun : IDisposable
     {
         using var trainer = new DpoTrainer(pair, loss, new TrainingOptions
         {
-            LearningRate = learningRate, Schedule = LearningRateSchedules.Paper(10), Seed = seed, WarnOfChosenFall = double.PositiveInfinity,
+            LearningRate = learningRate,
+            Schedule = LearningRateSchedules.Paper(10),
+            Seed = seed,
+            WarnOfChosenFall = double.PositiveInfinity,
         });
         trainer.Train(data);
     }
@@ -93,10 +101,15 @@ internal sealed class ReviewsRun : IDisposable
     {
         using var trainer = new RoundsTrainer(pair, truth, new DpoLoss(0.1), new RoundsOptions
         {
-            Rounds = 4, PromptsPerRound = 250, Sampling = Sampling with { SamplesPerPrompt = 4 }, Seed = seed,
+            Rounds = 4,
+            PromptsPerRound = 250,
+            Sampling = Sampling with { SamplesPerPrompt = 4 },
+            Seed = seed,
             Training = new TrainingOptions
             {
-                LearningRate = 1e-5, Schedule = LearningRateSchedules.Paper(5), WarnOfChosenFall = double.PositiveInfinity,
+                LearningRate = 1e-5,
+                Schedule = LearningRateSchedules.Paper(5),
+                WarnOfChosenFall = double.PositiveInfinity,
             },
         }, tokenizer: tokenizer);
         trainer.Train(prompts);
@@ -106,8 +119,15 @@ internal sealed class ReviewsRun : IDisposable
     {
         using var trainer = new PpoTrainer(pair, reward, PpoOptions.Paper with
         {
-            Rounds = 40, RolloutSize = 256, MiniBatchSize = 64, LearningRate = 2e-4, KlCoefficient = 0.05, KlTarget = 6, KlHorizon = 2000,
-            Sampling = Sampling, Seed = seed,
+            Rounds = 40,
+            RolloutSize = 256,
+            MiniBatchSize = 64,
+            LearningRate = 2e-4,
+            KlCoefficient = 0.05,
+            KlTarget = 6,
+            KlHorizon = 2000,
+            Sampling = Sampling,
+            Seed = seed,
         }, tokenizer);
         trainer.Train(prompts);
     }
