@@ -9,7 +9,12 @@ public class FailedBackwardTests
 {
     private static readonly LlamaConfig Small = new()
     {
-        VocabularySize = 40, HiddenSize = 16, LayerCount = 2, HeadCount = 2, InnerSize = 32, MaxPositions = 24, TieWordEmbeddings = false,
+        VocabularySize = 40,
+        HiddenSize = 16,
+        LayerCount = 2,
+        HeadCount = 2,
+        InnerSize = 32,
+        MaxPositions = 24,
     };
 
     [Theory]
