@@ -11,7 +11,7 @@ namespace Dpo.Data;
 /// <para>Beside <c>prompt</c> a row has</para>
 /// <list type="bullet">
 /// <item><c>chosen</c> and <c>rejected</c>; with <c>score_chosen</c> and <c>score_rejected</c>, numbers, the pair is
-/// scored;</item>
+/// scored, and with <c>margin</c>, how far a reward model is to tell the two apart, as by scores of margin and 0;</item>
 /// <item><c>completions</c>, two or more texts, and <c>ranking</c>, their indices from 0, the best first; or <c>scores</c>, a
 /// number for each. Every completion makes a pair with each that is ranked or scored lower; scores without ties make a
 /// ranking. There may be 1,024 completions;</item>
@@ -91,7 +91,7 @@ public static class PreferenceJsonLines
     /// <summary>The fields that <see cref="Parse(DataRow, RowMark)"/> reads.</summary>
     internal static IReadOnlyList<string> Fields { get; } =
     [
-        "prompt", "chosen", "rejected", "score_chosen", "score_rejected", "completions", "ranking", "scores",
+        "prompt", "chosen", "rejected", "score_chosen", "score_rejected", "margin", "completions", "ranking", "scores",
         "completion", "label",
     ];
 

@@ -9,14 +9,17 @@ internal static class RatedRows
     /// four times the pairs.</summary>
     private const int MostCompletions = 1024;
 
-    /// <summary>Adds the scores of a row's pair, where it has them.</summary>
+    /// <summary>Adds the scores of a row's pair, where it has them; a margin is the score of the chosen completion above
+    /// 0.</summary>
     public static PreferenceExample Scored(PreferenceExample pair, DataRow row)
     {
         var (hasChosen, hasRejected) = (
             row.TryGet("score_chosen", out var chosen), row.TryGet("score_rejected", out var rejected));
         if (hasChosen != hasRejected)
             throw new BadRowException(hasChosen ? "no field 'score_rejected'" : "no field 'score_chosen'");
-        return hasChosen ? pair with { Scores = [Number(chosen, "score_chosen"), Number(rejected, "score_rejected")] } : pair;
+        if (hasChosen)
+            return pair with { Scores = [Number(chosen, "score_chosen"), Number(rejected, "score_rejected")] };
+        return row.TryGet("margin", out var margin) ? pair with { Scores = [Number(margin, "margin"), 0] } : pair;
     }
 
     /// <summary>A completion that was labelled by itself.</summary>

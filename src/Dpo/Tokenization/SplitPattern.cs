@@ -95,33 +95,8 @@ internal sealed class SplitPattern(SplitPattern.Node start)
             yield return (gap, text.Length, false);
     }
 
-    /// <summary>Goes on behind as many characters as a run may have.</summary>
-    /// <returns>How many these are.</returns>
-    private static int Take(Run run, ReadOnlySpan<char> text, ref int at)
-    {
-        var count = 0;
-        while (count < run.Most && at < text.Length && run.Characters.Contains(text, at, out var width))
-        {
-            at += width;
-            count++;
-        }
-        return count;
-    }
-
-    /// <summary>The end of a match in which a run has more characters than it must, as many as can be; -1, and the place behind
-    /// those that it must have, where there is none.</summary>
-    private int MatchLonger(Run run, ReadOnlySpan<char> text, int from, int count, ref int at, ref long steps)
-    {
-        for (; count > run.Least; count--)
-        {
-            if (Match(run.Next, text, at, ref steps) is >= 0 and var end)
-                return end;
-            at -= char.IsLowSurrogate(text[at - 1]) && at - from > 1 && char.IsHighSurrogate(text[at - 2]) ? 2 : 1;
-        }
-        return -1;
-    }
-
-    /// <summary>The end of the match that begins here; -1 where there is none.</summary>
+    /// <summary>The end of the match that begins here; -1 where there is none. In one piece, since it calls itself: a frame more for
+    /// each run of a pattern was too much for the stack.</summary>
     private int Match(Node? node, ReadOnlySpan<char> text, int at, ref long steps)
     {
         while (node is not null)
@@ -136,14 +111,24 @@ internal sealed class SplitPattern(SplitPattern.Node start)
                     at += width;
                     break;
                 case Run run:
+                    var count = 0;
                     var from = at;
-                    var count = Take(run, text, ref at);
+                    while (count < run.Most && at < text.Length && run.Characters.Contains(text, at, out var taken))
+                    {
+                        at += taken;
+                        count++;
+                    }
                     steps -= count;
                     if (count < run.Least)
                         return -1;
-                    if (!run.Possessive && run.Next is not null
-                        && MatchLonger(run, text, from, count, ref at, ref steps) is >= 0 and var whole)
-                        return whole;
+                    if (run.Possessive || run.Next is null)
+                        break;
+                    for (; count > run.Least; count--)
+                    {
+                        if (Match(run.Next, text, at, ref steps) is >= 0 and var end)
+                            return end;
+                        at -= char.IsLowSurrogate(text[at - 1]) && at - from > 1 && char.IsHighSurrogate(text[at - 2]) ? 2 : 1;
+                    }
                     break;
                 case LookAhead look:
                     if (Match(look.Ahead, text, at, ref steps) >= 0 == look.Negative)

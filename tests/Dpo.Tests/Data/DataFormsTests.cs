@@ -54,6 +54,20 @@ public sealed class DataFormsTests : IDisposable
             """{"input_text": null, "info": {"post": "p", "title": "t", "subreddit": "s", "site": null}, "summaries": [{"text": "a", "note": null}, {"text": "b"}], "choice": 1}"""), out _)).Prompt);
     }
 
+    /// <summary>As TRL's trainer of reward models has it: a column of the data.</summary>
+    [Fact]
+    public void A_margin_is_a_difference_of_scores()
+    {
+        var examples = Read(folder.Write("margins.jsonl", """
+            {"prompt":"p1","chosen":" c1","rejected":" r1","margin":0.5}
+            {"prompt":"p2","chosen":" c2","rejected":" r2","margin":null}
+            {"prompt":"p3","chosen":" c3","rejected":" r3","margin":9,"score_chosen":4,"score_rejected":1}
+            {"prompt":"p4","chosen":" c4","rejected":" r4","margin":"much"}
+            """), out var report);
+        Assert.Equal([[0.5f, 0], null, [4, 1]], examples.Select(example => example.Scores));
+        Assert.Contains("dropped 1: 'margin' ", report.ToString(), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("true", true)]
     [InlineData("1", true)]

@@ -141,7 +141,7 @@ public sealed class ForeignColumnsTests : IDisposable
         foreach (var columns in (ColumnNames[])[ColumnNames.OfPreferences(null), ColumnNames.OfReviews(null)])
             Assert.StartsWith("No format has 'votes' among its Fields; add it there.", Assert.Throws<ArgumentException>(() => columns.Of("votes")).Message, StringComparison.Ordinal);
         Assert.Equal(
-            ["prompt", "chosen", "rejected", "score_chosen", "score_rejected", "completions", "ranking", "scores", "completion", "label", "info", "summaries", "choice", "input_text", "candidate_0", "candidate_1"],
+            ["prompt", "chosen", "rejected", "score_chosen", "score_rejected", "margin", "completions", "ranking", "scores", "completion", "label", "info", "summaries", "choice", "input_text", "candidate_0", "candidate_1"],
             ColumnNames.OfPreferences(null).Among([.. PreferenceJsonLines.Fields, "votes", .. SummaryComparisons.Fields]));
     }
 }
