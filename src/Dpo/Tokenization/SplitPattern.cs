@@ -95,8 +95,8 @@ internal sealed class SplitPattern(SplitPattern.Node start)
             yield return (gap, text.Length, false);
     }
 
-    /// <summary>The end of the match that begins here; -1 where there is none. In one piece, since it calls itself: a frame more for
-    /// each run of a pattern was too much for the stack.</summary>
+    /// <summary>The end of the match that begins here; -1 where there is none. In one piece, since it calls itself: a frame more
+    /// for each run of a pattern was too much for the stack.</summary>
     private int Match(Node? node, ReadOnlySpan<char> text, int at, ref long steps)
     {
         while (node is not null)
