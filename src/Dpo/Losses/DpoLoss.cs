@@ -65,6 +65,19 @@ public sealed class DpoLoss : nn.Module<Tensor, Tensor, Tensor, Tensor, (Tensor 
     public string Description => LossDescription.Of(this,
         ("Beta", Beta), ("LabelSmoothing", LabelSmoothing), ("ReferenceFree", ReferenceFree), ("divergence", divergence));
 
+    /// <summary>Does nothing: no number follows a schedule.</summary>
+    public void Reach(int stepsMade, int totalSteps)
+    {
+    }
+
+    /// <summary>None: steps change nothing.</summary>
+    public IEnumerable<(string Name, Tensor Tensor)> State() => [];
+
+    /// <summary>Takes nothing over.</summary>
+    public void LoadState(IEnumerable<(string Name, Tensor Tensor)> state)
+    {
+    }
+
     /// <inheritdoc/>
     public LogProbsRequest Needs => LogProbsRequest.None;
 

@@ -53,23 +53,19 @@ public interface IPreferenceLoss
     /// <summary>The reward of every completion that the loss implies, <c>[S]</c>, detached; what metrics report.</summary>
     public Tensor Rewards(PreferenceLogProbs part);
 
-    /// <summary>Is told how far a run is: before its first step, or the first after it was resumed, and after every update. By
-    /// default does nothing; a loss whose numbers follow a schedule takes them from here.</summary>
+    /// <summary>Is told how far a run is: before its first step, or the first after it was resumed, and after every update. A
+    /// loss whose numbers follow a schedule takes them from here.</summary>
     /// <param name="stepsMade">How many updates were made.</param>
     /// <param name="totalSteps">How many the whole run has.</param>
-    public void Reach(int stepsMade, int totalSteps)
-    {
-    }
+    public void Reach(int stepsMade, int totalSteps);
 
-    /// <summary>Tensors that steps change, such as a running mean, for checkpoints; by default none.</summary>
+    /// <summary>Tensors that steps change, such as a running mean, for checkpoints.</summary>
     /// <returns>Tensors under names of the loss's own; none where nothing has changed yet. They are read at once, and stay the
     /// loss's.</returns>
-    public IEnumerable<(string Name, Tensor Tensor)> State() => [];
+    public IEnumerable<(string Name, Tensor Tensor)> State();
 
     /// <summary>Takes over what <see cref="State"/> gave, where a run is resumed.</summary>
     /// <param name="state">To be copied from.</param>
     /// <exception cref="InvalidInputException">It does not fit.</exception>
-    public void LoadState(IEnumerable<(string Name, Tensor Tensor)> state)
-    {
-    }
+    public void LoadState(IEnumerable<(string Name, Tensor Tensor)> state);
 }
