@@ -34,7 +34,8 @@ public sealed class RewardModel : IReward, IDisposable
                 "The model gives logits, and a reward model one number; make it of model.WithScalarHead().", nameof(model));
         (Model, this.tokenizer) = (model, tokenizer);
         Mean = model.Config.Double(MeanField, 0, minimum: double.MinValue);
-        Padding = model.Config.Find("pad_token_id") is null ? null : model.Config.Int("pad_token_id", minimum: 0);
+        // Llama's first models say −1 for none.
+        Padding = model.Config.Int("pad_token_id", fallback: -1, minimum: -1) is >= 0 and var id ? id : null;
     }
 
     /// <summary>The model, whose parameters are trained.</summary>
@@ -81,15 +82,15 @@ public sealed class RewardModel : IReward, IDisposable
     public IReadOnlyList<float> Score(IReadOnlyList<Answer> answers)
     {
         ArgumentNullException.ThrowIfNull(answers);
-        var examples = new List<TokenizedExample>();
+        var prompts = new List<(IReadOnlyList<int> Prompt, List<IReadOnlyList<int>> Completions)>();
         foreach (var (prompt, completion) in answers.Select(Tokenized))
         {
             // Those of a prompt stand together.
-            if (examples.LastOrDefault() is { } last && last.Prompt.SequenceEqual(prompt))
-                examples[^1] = last with { Completions = [.. last.Completions, completion] };
-            else
-                examples.Add(new TokenizedExample(prompt, [completion], []));
+            if (prompts.Count == 0 || !prompts[^1].Prompt.SequenceEqual(prompt))
+                prompts.Add((prompt, []));
+            prompts[^1].Completions.Add(completion);
         }
+        TokenizedExample[] examples = [.. prompts.Select(of => new TokenizedExample(of.Prompt, of.Completions, []))];
         return [.. Score(examples, CancellationToken.None).SelectMany(rewards => rewards)];
     }
 

@@ -90,6 +90,38 @@ public sealed class RewardModelTests : IDisposable
         Assert.Equal(after, loaded.Score(data).SelectMany(of => of));
     }
 
+    /// <summary>More than are computed at once, of one prompt and of several.</summary>
+    [Fact]
+    public void Many_answers_have_the_rewards_that_each_has_alone()
+    {
+        using var reward = RewardModel.Load(Fixture.Path("models", "gpt2"));
+        Answer[] answers = [.. Enumerable.Range(0, 300).Select(index => new Answer
+        {
+            PromptIds = [5, 6 + (index / 150)],
+            Ids = [.. Enumerable.Range(0, 10 + (index % 50)).Select(place => 8 + (((index * 7) + place) % 300))],
+        })];
+        var together = reward.Score(answers);
+        foreach (var index in (int[])[0, 1, 99, 149, 150, 151, 298, 299])
+            Numbers.AssertClose(reward.Score([answers[index]])[0], together[index], 1e-5, $"{index}");
+    }
+
+    /// <summary>A class's name that is no list, and Llama's −1 for no padding.</summary>
+    [Theory]
+    [InlineData("\"GPT2LMHeadModel\"", -1)]
+    [InlineData("[]", 8)]
+    public void Odd_fields_of_a_configuration_do_no_harm(string architectures, int padding)
+    {
+        using (var policy = CausalLanguageModel.Load(Fixture.Path("models", "gpt2")))
+            policy.Save(folder.Path);
+        var config = JsonNode.Parse(File.ReadAllText(folder.File("config.json")))!.AsObject();
+        (config["architectures"], config["pad_token_id"]) = (JsonNode.Parse(architectures), padding);
+        File.WriteAllText(folder.File("config.json"), config.ToJsonString());
+        using var reward = RewardModel.Load(folder.Path);
+        float Score(params int[] ids) => reward.Score([new Answer { PromptIds = [5], Ids = ids }])[0];
+        // Where the last token is padding the one before it is read.
+        Assert.Equal(padding == 8, Math.Abs(Score(7, 8) - Score(7)) < 1e-6);
+    }
+
     [Fact]
     public void Texts_are_scored_by_a_tokenizer_of_its_own()
     {

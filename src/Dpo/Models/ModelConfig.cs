@@ -150,14 +150,20 @@ public sealed class ModelConfig
 
     /// <summary>Whether it describes a model that gives a text one number, as transformers' classes for sequence classification
     /// do.</summary>
-    internal bool IsScalar =>
-        Has(Architectures) && Strings(Architectures) is [var name] && name.EndsWith(Scalar, StringComparison.Ordinal);
+    internal bool IsScalar => Architecture?.EndsWith(Scalar, StringComparison.Ordinal) == true;
+
+    /// <summary>The name of transformers' class, such as <c>GPT2LMHeadModel</c>; null where the file does not name one.</summary>
+    private string? Architecture =>
+        Find(Architectures) is { ValueKind: JsonValueKind.Array } list && list.GetArrayLength() == 1
+        && list[0].ValueKind == JsonValueKind.String
+            ? list[0].GetString()
+            : null;
 
     /// <summary>The same model with one number in the place of logits, as transformers writes such a
     /// <c>config.json</c>.</summary>
     internal ModelConfig AsScalar()
     {
-        var name = Has(Architectures) && Strings(Architectures) is [var given] ? given : ModelType;
+        var name = Architecture ?? ModelType;
         foreach (var end in (string[])["ForCausalLM", "LMHeadModel"])
             name = name.EndsWith(end, StringComparison.Ordinal) ? name[..^end.Length] : name;
         // transformers has two labels unless these fields name fewer.

@@ -27,7 +27,7 @@ internal static class ScalarHead
                 "that gives a text a number and no logits; load it as RewardModel, or by CausalLanguageModel.LoadScalar");
         if (!config.IsScalar)
             return config.AsScalar();
-        return config.Find("id2label") is { } labels && labels.EnumerateObject().Count() == 1
+        return config.Has("id2label") && config.Texts("id2label").Count == 1
             ? config
             : throw config.Wrong("id2label", "a reward model has one label, and transformers has two where the field is missing");
     }
