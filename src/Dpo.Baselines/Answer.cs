@@ -9,7 +9,8 @@ public sealed record Answer
     /// <summary>The completion's ids, one or more; the token that ended it is the last of them, where one did.</summary>
     public required IReadOnlyList<int> Ids { get; init; }
 
-    /// <summary>The prompt's text; null where there is no tokenizer.</summary>
+    /// <summary>The prompt's text, without special tokens, such as that of the beginning of text; null where there is no
+    /// tokenizer.</summary>
     public string? Prompt { get; init; }
 
     /// <summary>The completion's text, without special tokens; null where there is no tokenizer.</summary>

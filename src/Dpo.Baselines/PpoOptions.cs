@@ -96,6 +96,10 @@ public sealed record PpoOptions
     /// <summary>The checkpoint to go on from, as for <see cref="TrainingOptions.ResumeFrom"/>.</summary>
     public string? ResumeFrom { get; init; }
 
+    /// <summary>Whether a run may go on with other options than its checkpoint was written under, as for
+    /// <see cref="TrainingOptions.ResumeWithChanges"/>.</summary>
+    public bool ResumeWithChanges { get; init; }
+
     /// <summary>TRL's <c>PPOTrainer</c> of today, but for its traps: gradients are clipped, and the score is the last
     /// token's.</summary>
     public static PpoOptions Trl { get; } = new()
@@ -104,9 +108,8 @@ public sealed record PpoOptions
         Sampling = new() { MaxNewTokens = 53, Temperature = 0.7 },
     };
 
-    /// <summary>What the paper's sentiment experiment was run by: TRL as it was then (gpt2 on IMDb), in batches of 1,024
-    /// completions.
-    /// <see cref="KlTarget"/> is what the paper varies: 3, 6, 9, 12.</summary>
+    /// <summary>What stands here for the paper's PPO: TRL's constants for gpt2 on IMDb at the paper's time, in batches of 1,024
+    /// completions. <see cref="KlTarget"/> is what the paper varies: 3, 6, 9, 12.</summary>
     public static PpoOptions Paper { get; } = new()
     {
         LearningRate = 1.41e-5,

@@ -35,7 +35,7 @@ public sealed class PpoTrainer : IDisposable
     private readonly PpoObjective objective;
     private readonly RolloutSampling rollouts;
     private readonly KlControl control;
-    private readonly string rewardName;
+    private readonly IReward reward;
 
     /// <summary>Creates the trainer.</summary>
     /// <param name="pair">The policy, a <see cref="TransformerModel"/>, and the reference; they stay the caller's to
@@ -62,7 +62,7 @@ public sealed class PpoTrainer : IDisposable
         if (valueModel is { IsScalar: false })
             throw new ArgumentException(
                 "The model of values gives logits, not one number; make it by policy.WithScalarHead().", nameof(valueModel));
-        (this.pair, this.tokenizer, this.logger) = (pair, tokenizer, logger ?? NullLogger.Instance);
+        (this.pair, this.reward, this.tokenizer, this.logger) = (pair, reward, tokenizer, logger ?? NullLogger.Instance);
         models = new ActorCritic(policy, valueModel, this.options.Sampling.Temperature);
         trained = new TrainedParameters(models);
         optimizer = new FusedAdamW(
@@ -71,7 +71,6 @@ public sealed class PpoTrainer : IDisposable
         rollouts = new RolloutSampling(models, pair, reward, tokenizer, this.options);
         control = new KlControl(
             this.options.KlCoefficient, this.options.KlTarget, this.options.RolloutSize / this.options.KlHorizon);
-        rewardName = reward.GetType().Name;
     }
 
     /// <summary>Trains on prompts that are text.</summary>
@@ -107,7 +106,7 @@ public sealed class PpoTrainer : IDisposable
         {
             Options = options.Checkpoints,
             ResumeFrom = options.ResumeFrom,
-            AllowsChanges = false,
+            AllowsChanges = options.ResumeWithChanges,
             TotalSteps = options.Rounds,
             Facts = () => Facts(rounds),
         };
@@ -165,21 +164,9 @@ public sealed class PpoTrainer : IDisposable
     }
 
     /// <summary>What the result depends on, beside the models and the machine.</summary>
-    private IEnumerable<RunFact> Facts(RoundPrompts rounds)
-    {
-        yield return new("the trainer", nameof(PpoTrainer), OnChange.Refuse);
-        yield return new("the reward", rewardName, OnChange.Refuse);
-        yield return rounds.Fact;
-        if (pair.ReferenceDigest() is { } digest)
-            yield return new("the reference", digest, OnChange.Refuse);
-        // A record names all its values; where checkpoints lie, what they go on from and how long the run is are none of the
-        // result.
-        var deciding = options with { Checkpoints = null, ResumeFrom = null, Rounds = 1, Schedule = null };
-        yield return new("the options", deciding.ToString(), OnChange.RefuseUnlessAllowed);
-        var ends = options.Sampling.EndOfTextIds?.Select(id => $"{id}") ?? ["the model's"];
-        yield return new(
-            "the ends of completions", string.Join(' ', ends.Concat(options.Sampling.StopStrings)), OnChange.RefuseUnlessAllowed);
-        yield return TrainingFacts.Of(options.Schedule, options.Rounds);
-        yield return new(RunFacts.StepsName, options.Rounds, OnChange.Log);
-    }
+    private IEnumerable<RunFact> Facts(RoundPrompts prompts) =>
+    [
+        .. RoundFacts.Of(nameof(PpoTrainer), reward, prompts, pair, options with { Schedule = null }, options.Rounds),
+        TrainingFacts.Of(options.Schedule, options.Rounds),
+    ];
 }

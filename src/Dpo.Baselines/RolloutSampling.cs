@@ -40,6 +40,8 @@ internal sealed class RolloutSampling(
         IReadOnlyList<TokenizedExample> examples, IReadOnlyList<double> scores, IReadOnlyList<bool> ended)
     {
         using var noGrad = no_grad();
+        // As they were sampled: without an adapter's dropout.
+        using var mode = new EvaluationMode(models);
         var rollouts = new List<Rollout>();
         foreach (var part in PreferenceBatch.Pack(
             examples, example => (example.TokenCount, 0), options.MicroBatchTokens, int.MaxValue))

@@ -34,6 +34,10 @@ public sealed record RoundsOptions
     /// <summary>The checkpoint to go on from, as for <see cref="TrainingOptions.ResumeFrom"/>.</summary>
     public string? ResumeFrom { get; init; }
 
+    /// <summary>Whether a run may go on with other options than its checkpoint was written under, as for
+    /// <see cref="TrainingOptions.ResumeWithChanges"/>.</summary>
+    public bool ResumeWithChanges { get; init; }
+
     internal void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Rounds, 1);

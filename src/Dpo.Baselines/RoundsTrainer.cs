@@ -95,7 +95,7 @@ public sealed class RoundsTrainer : IDisposable
         {
             Options = options.Checkpoints,
             ResumeFrom = options.ResumeFrom,
-            AllowsChanges = false,
+            AllowsChanges = options.ResumeWithChanges,
             TotalSteps = options.Rounds,
             Facts = () => Facts(rounds),
         };
@@ -149,25 +149,16 @@ public sealed class RoundsTrainer : IDisposable
         return means.Of();
     }
 
-    private IEnumerable<RunFact> Facts(RoundPrompts rounds)
+    private IEnumerable<RunFact> Facts(RoundPrompts prompts)
     {
-        yield return new("the trainer", nameof(RoundsTrainer), OnChange.Refuse);
-        yield return new("the reward", reward.GetType().Name, OnChange.Refuse);
-        yield return rounds.Fact;
-        if (pair.ReferenceDigest() is { } digest)
-            yield return new("the reference", digest, OnChange.Refuse);
-        yield return new("the loss", loss.Description, OnChange.RefuseUnlessAllowed);
-        yield return new("the pairs", pairs.Method.Name, OnChange.RefuseUnlessAllowed);
-        var deciding = options with
-        {
-            Checkpoints = null,
-            ResumeFrom = null,
-            Rounds = 1,
-            Training = options.Training with { Schedule = null },
-        };
-        yield return new("the options", deciding.ToString(), OnChange.RefuseUnlessAllowed);
-        // A round has as many steps as it has pairs for: a schedule is known by what it gives at some.
-        yield return TrainingFacts.Of(options.Training.Schedule, 100) with { ValueOver = null };
-        yield return new(RunFacts.StepsName, options.Rounds, OnChange.Log);
+        var deciding = options with { Training = options.Training with { Schedule = null } };
+        return
+        [
+            .. RoundFacts.Of(nameof(RoundsTrainer), reward, prompts, pair, deciding, options.Rounds),
+            new("the loss", loss.Description, OnChange.RefuseUnlessAllowed),
+            new("the pairs", pairs.Method.Name, OnChange.RefuseUnlessAllowed),
+            // A round has as many steps as it has pairs for: a schedule is known by what it gives at some.
+            TrainingFacts.Of(options.Training.Schedule, 100) with { ValueOver = null },
+        ];
     }
 }

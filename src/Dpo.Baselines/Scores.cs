@@ -17,7 +17,7 @@ internal static class Scores
         IReward reward, IReadOnlyList<IReadOnlyList<int>> prompts, IReadOnlyList<SampledCompletion> samples,
         TextTokenizer? tokenizer)
     {
-        string?[] texts = [.. prompts.Select(prompt => tokenizer?.Decode(prompt))];
+        string?[] texts = [.. prompts.Select(prompt => tokenizer?.Decode(prompt, skipSpecial: true))];
         var scores = reward.Score([.. samples.Select(sample => new Answer
         {
             PromptIds = prompts[sample.PromptIndex], Ids = sample.Tokens, Prompt = texts[sample.PromptIndex], Text = sample.Text,

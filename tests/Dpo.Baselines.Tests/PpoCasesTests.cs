@@ -73,6 +73,8 @@ public class PpoCasesTests
             null!, Pair(), null!, null, new PpoOptions { MissingEndPenalty = block.GetProperty("missing_eos_penalty").GetDouble() });
         double[] scores = [.. block.GetProperty("scores").Doubles().Zip(ended, sampling.Worth)];
         Numbers.AssertClose(block.GetProperty("penalised_scores").Doubles(), scores, Tolerance);
+        var narrow = new RolloutSampling(null!, Pair(), null!, null, new PpoOptions { MissingEndPenalty = 1, ScoreRange = 2 });
+        Assert.Equal([2, -3, 0.5], [narrow.Worth(7, ended: true), narrow.Worth(-7, ended: false), narrow.Worth(0.5, ended: true)]);
         foreach (var one in block.GetProperty("cases").EnumerateArray())
         {
             var estimator = one.GetProperty("estimator").GetString() == "k1" ? KlEstimator.K1 : KlEstimator.K3;

@@ -97,6 +97,106 @@ public sealed class RoundLoopTests : IDisposable
             pair, reward, options: new RoundsOptions { Training = new TrainingOptions { EvaluateEvery = 3 } }));
     }
 
+    /// <summary>A program that goes on with other options is told which, and may be allowed to.</summary>
+    [Fact]
+    public void Changed_options_are_refused_by_name_or_allowed()
+    {
+        void Ppo(PpoOptions options)
+        {
+            using var policy = Course.Policy();
+            using var pair = new PolicyReferencePair(policy);
+            using var trainer = new PpoTrainer(pair, new FunctionReward(Course.Worth), options with
+            {
+                Checkpoints = new() { Folder = folder.Path },
+                ResumeFrom = Checkpoints.Latest(folder.Path),
+            });
+            trainer.Train(Course.Prompts);
+        }
+        Ppo(Course.Ppo(rounds: 1));
+        var changed = Course.Ppo(rounds: 2) with { Lambda = 0.9, Sampling = Course.Ppo().Sampling with { EndOfTextIds = [1] } };
+        var refused = Assert.Throws<InvalidInputException>(() => Ppo(changed)).Message;
+        Assert.Contains(
+            "was written under other options: Sampling.EndOfTextIds [0] then, [1] now; Lambda 0.95 then, 0.9 now.", refused,
+            StringComparison.Ordinal);
+        Ppo(changed with { ResumeWithChanges = true });
+        Assert.EndsWith("step-000002", Checkpoints.Latest(folder.Path), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_reward_model_is_another_run()
+    {
+        using var policy = Course.Policy();
+        using var one = new RewardModel(policy.WithScalarHead(seed: 1));
+        using var other = new RewardModel(policy.WithScalarHead(seed: 2));
+        Course.Run(isPpo: true, folder.Path, rounds: 1, reward: one);
+        Course.Run(isPpo: true, folder.Path, rounds: 2, reward: one);
+        Assert.Contains(
+            "belongs to another run: the reward model ",
+            Assert.Throws<InvalidInputException>(() => Course.Run(isPpo: true, folder.Path, rounds: 3, reward: other)).Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_KL_s_weight_and_the_learning_rate_follow_the_rounds()
+    {
+        using var policy = Course.Policy();
+        using var pair = new PolicyReferencePair(policy);
+        var steps = new List<TrainingMetrics>();
+        var options = Course.Ppo(rounds: 4) with { KlHorizon = 100, Schedule = LearningRateSchedules.Linear(0) };
+        using var trainer = new PpoTrainer(pair, new FunctionReward(Course.Worth), options);
+        trainer.Train(Course.Prompts, new Recorder(steps));
+        Assert.Equal([1e-2, 7.5e-3, 5e-3, 2.5e-3], steps.Select(step => Math.Round(step["learning_rate"], 9)));
+        Assert.Equal(0.05, steps[0]["kl_coefficient"]);
+        foreach (var (now, next) in steps.Zip(steps.Skip(1)))
+            Assert.Equal(
+                now["kl_coefficient"] * (1 + (Math.Clamp((now["objective/kl"] / 3) - 1, -0.2, 0.2) * 16 / 100)),
+                next["kl_coefficient"], 1e-12);
+    }
+
+    [Fact]
+    public void A_moved_reference_is_the_policy_of_the_round_s_end()
+    {
+        double Gap(bool moves)
+        {
+            using var policy = Course.Policy();
+            using var pair = new PolicyReferencePair(policy);
+            using var trainer = new RoundsTrainer(
+                pair, new FunctionReward(Course.Worth), options: Course.Rounds(rounds: 2) with { MoveReference = moves });
+            trainer.Train(Course.Prompts);
+            float[] Weights(CausalLanguageModel model) =>
+                [.. model.parameters().SelectMany(weight => weight.detach().flatten().data<float>().ToArray())];
+            var own = Weights(policy);
+            return own.Zip(pair.WithReference(Weights), (one, other) => Math.Abs(one - other)).Max();
+        }
+        Assert.Equal(0, Gap(moves: true));
+        Assert.True(Gap(moves: false) > 1e-3);
+    }
+
+    [Fact]
+    public void Each_pass_takes_every_prompt_once()
+    {
+        var prompts = new RoundPrompts(Course.Prompts, count: 4, seed: 3);
+        var places = Enumerable.Range(0, 5).SelectMany(prompts.Of).ToArray();
+        Assert.Equal(Enumerable.Range(0, 10), places[..10].Order());
+        Assert.Equal(Enumerable.Range(0, 10), places[10..].Order());
+        Assert.NotEqual(places[..10], places[10..]);
+        Assert.Equal(5, Enumerable.Range(0, 5).Select(prompts.SeedOf).Distinct().Count());
+    }
+
+    /// <summary>What a prompt begins with is a token, and none of its text.</summary>
+    [Fact]
+    public void Rewards_read_prompts_without_special_tokens()
+    {
+        using var policy = CausalLanguageModel.Load(Fixture.Path("models", "gpt2"));
+        var tokenizer = TextTokenizer.Load(Fixture.Path("models", "gpt2"), bos: true);
+        var ids = tokenizer.EncodePrompt("The film");
+        Assert.Equal(tokenizer.EndOfTextId, ids[0]); // the fixture's one token for both ends
+        var prompts = new List<string?>();
+        var reads = new FunctionReward(answer => { prompts.Add(answer.Prompt); return 0; });
+        BestOfN.Sample(policy, [ids], reads, new() { MaxNewTokens = 2 }, tokenizer);
+        Assert.Equal(["The film"], prompts);
+    }
+
     /// <summary>A model of values of its own learns too, and is left to its owner.</summary>
     [Fact]
     public void Values_may_be_a_model_of_their_own()
