@@ -1,6 +1,5 @@
 using Dpo.Batching;
 using Dpo.Native;
-using Dpo.Tokenization;
 using Dpo.Training;
 using static TorchSharp.torch;
 
@@ -10,7 +9,7 @@ namespace Dpo.Baselines;
 /// tokens.</summary>
 internal sealed class PpoObjective(ActorCritic models, PpoOptions options) : Objective(models)
 {
-    private readonly Dictionary<TokenizedExample, Rollout> rollouts = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<TrainingExample, Rollout> rollouts = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>What is learnt from: their examples are the data.</summary>
     public void Take(IEnumerable<Rollout> sampled)

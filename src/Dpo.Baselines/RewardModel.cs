@@ -90,7 +90,7 @@ public sealed class RewardModel : IReward, IDisposable
                 prompts.Add((prompt, []));
             prompts[^1].Completions.Add(completion);
         }
-        TokenizedExample[] examples = [.. prompts.Select(of => new TokenizedExample(of.Prompt, of.Completions, []))];
+        TrainingExample[] examples = [.. prompts.Select(of => new TrainingExample(of.Prompt, of.Completions, []))];
         return [.. Score(examples, CancellationToken.None).SelectMany(rewards => rewards)];
     }
 
@@ -107,7 +107,7 @@ public sealed class RewardModel : IReward, IDisposable
     private static string TextOf(string? text) => text ?? throw new InvalidInputException(
         "A reward model with a tokenizer of its own scores texts, and an answer has none; sample with a tokenizer.");
 
-    private IReadOnlyList<float>[] Score(IReadOnlyList<TokenizedExample> examples, CancellationToken cancellationToken)
+    private IReadOnlyList<float>[] Score(IReadOnlyList<TrainingExample> examples, CancellationToken cancellationToken)
     {
         using var noGrad = no_grad();
         using var mode = new EvaluationMode(Model);

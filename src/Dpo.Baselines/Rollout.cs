@@ -1,4 +1,4 @@
-using Dpo.Tokenization;
+using Dpo.Batching;
 
 namespace Dpo.Baselines;
 
@@ -7,7 +7,7 @@ namespace Dpo.Baselines;
 internal sealed class Rollout
 {
     /// <summary>Prompt and completion.</summary>
-    public required TokenizedExample Example { get; init; }
+    public required TrainingExample Example { get; init; }
 
     /// <summary>What the reward says of it, before the KL is taken off.</summary>
     public required double Score { get; init; }

@@ -23,7 +23,7 @@ internal sealed class RolloutSampling(
         var samples = Sampler.Sample(policy, prompts, sampling, tokenizer, onToken: null, cancellationToken);
         var scores = Scores.Of(reward, prompts, samples, tokenizer);
         return Measure(
-            [.. samples.Select(sample => new TokenizedExample(prompts[sample.PromptIndex], [sample.Tokens], []))],
+            [.. samples.Select(sample => new TrainingExample(prompts[sample.PromptIndex], [sample.Tokens], []))],
             [.. scores.Zip(samples, (score, sample) => Worth(score, sample.StopReason != StopReason.Length))],
             [.. samples.Select(sample => sample.StopReason != StopReason.Length)]);
     }
@@ -37,7 +37,7 @@ internal sealed class RolloutSampling(
     /// <param name="scores">What they are worth.</param>
     /// <param name="ended">Whether each ended by itself.</param>
     public Rollout[] Measure(
-        IReadOnlyList<TokenizedExample> examples, IReadOnlyList<double> scores, IReadOnlyList<bool> ended)
+        IReadOnlyList<TrainingExample> examples, IReadOnlyList<double> scores, IReadOnlyList<bool> ended)
     {
         using var noGrad = no_grad();
         // As they were sampled: without an adapter's dropout.

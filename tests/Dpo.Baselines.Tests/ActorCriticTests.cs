@@ -39,7 +39,7 @@ public class ActorCriticTests
         using var models = new ActorCritic(policy, value: null, temperature: 1);
         policy.train();
         var sampling = new RolloutSampling(models, pair, null!, null, new PpoOptions());
-        var measured = sampling.Measure([new TokenizedExample([5, 6, 7], [[8, 9, 10, 0]], [])], [0], [true])[0];
+        var measured = sampling.Measure([new TrainingExample([5, 6, 7], [[8, 9, 10, 0]], [])], [0], [true])[0];
         Assert.Equal(measured.ReferenceLogProbs, measured.LogProbs);
         Assert.True(policy.training);
     }

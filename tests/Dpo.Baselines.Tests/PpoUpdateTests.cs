@@ -41,8 +41,8 @@ public class PpoUpdateTests
         }
 
         var rows = recorded.GetProperty("rows").EnumerateArray().ToArray();
-        TokenizedExample[] examples =
-            [.. rows.Select(row => new TokenizedExample(row.GetProperty("prompt").Ints(), [row.GetProperty("response").Ints()], []))];
+        TrainingExample[] examples =
+            [.. rows.Select(row => new TrainingExample(row.GetProperty("prompt").Ints(), [row.GetProperty("response").Ints()], []))];
         bool[] ended = [.. examples.Select(example => example.Completions[0][^1] == recorded.GetProperty("eos_token_id").GetInt32())];
         var sampling = new RolloutSampling(models, pair, null!, null, options);
         double[] scores = [.. recorded.GetProperty("scores").Doubles().Zip(ended, sampling.Worth)];

@@ -1,5 +1,4 @@
 using Dpo.Layout;
-using Dpo.Tokenization;
 using static TorchSharp.torch;
 
 namespace Dpo.Batching;
@@ -10,7 +9,7 @@ namespace Dpo.Batching;
 /// <param name="Targets">The tokens of every completion, all that are to be predicted, <c>[M]</c>, int64.</param>
 /// <param name="Preferences">What is known of the completions: pairs, rankings, labels, scores.</param>
 /// <param name="ReferencePerToken">The log-probability of every target under the reference, <c>[M]</c>, fp32; null unless
-/// every example of the batch has them (<see cref="TokenizedExample.ReferenceLogProbs"/>).</param>
+/// every example of the batch has them (<see cref="TrainingExample.ReferenceLogProbs"/>).</param>
 public sealed record BatchTensors(
     Tensor Ids, SequenceLayout Layout, Tensor Targets, PreferenceTensors Preferences, Tensor? ReferencePerToken = null)
 {

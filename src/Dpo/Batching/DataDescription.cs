@@ -87,7 +87,7 @@ public sealed record DataDescription
         ArgumentNullException.ThrowIfNull(examples);
         var tally = new DataTally();
         foreach (var example in examples)
-            tally.Add(example);
+            tally.Add(TrainingExample.Of(example));
         return new DataDescription
         {
             Report = report,

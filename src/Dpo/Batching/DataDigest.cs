@@ -1,5 +1,4 @@
 using Dpo.Files;
-using Dpo.Tokenization;
 
 namespace Dpo.Batching;
 
@@ -11,7 +10,7 @@ namespace Dpo.Batching;
 internal sealed record DataDigest(string All, string Tokens)
 {
     /// <summary>The digest of examples.</summary>
-    public static DataDigest Of(IEnumerable<TokenizedExample> examples)
+    public static DataDigest Of(IEnumerable<TrainingExample> examples)
     {
         using var building = new DataDigestBuilder();
         foreach (var example in examples)
@@ -27,7 +26,7 @@ internal sealed class DataDigestBuilder : IDisposable
     private readonly Digest tokens = new();
 
     /// <summary>Adds the next example.</summary>
-    public void Append(TokenizedExample example)
+    public void Append(TrainingExample example)
     {
         all.Append(example.Prompt);
         all.Append([example.Completions.Count, example.MismatchedCount]);

@@ -1,5 +1,4 @@
 using Dpo.Data;
-using Dpo.Tokenization;
 
 namespace Dpo.Batching;
 
@@ -33,7 +32,7 @@ internal sealed class DataTally
     public int Duplicates { get; private set; }
 
     /// <summary>Adds an example.</summary>
-    public void Add(TokenizedExample example)
+    public void Add(TrainingExample example)
     {
         var own = example.Completions.SkipLast(example.MismatchedCount).ToArray();
         Examples++;
@@ -49,7 +48,7 @@ internal sealed class DataTally
             && pairs.ContainsKey((pair.Key.Prompt, pair.Key.Rejected, pair.Key.Chosen)))
         .Sum(pair => pair.Value);
 
-    private void AddLengths(TokenizedExample example, IReadOnlyList<int>[] own)
+    private void AddLengths(TrainingExample example, IReadOnlyList<int>[] own)
     {
         Count(PromptLengths, example.Prompt);
         foreach (var (chosen, rejected) in example.Pairs)
@@ -65,7 +64,7 @@ internal sealed class DataTally
             lengths[ids.Count] = lengths.GetValueOrDefault(ids.Count) + 1;
     }
 
-    private void AddHashes(TokenizedExample example, IReadOnlyList<int>[] own)
+    private void AddHashes(TrainingExample example, IReadOnlyList<int>[] own)
     {
         var same = new PreferenceExample(Text(example.Prompt), [.. own.Select(Text)], example.Pairs)
         {

@@ -1,5 +1,4 @@
 using Dpo.Data;
-using Dpo.Tokenization;
 
 namespace Dpo.Batching;
 
@@ -11,9 +10,9 @@ internal static class ExampleCuts
     /// losses add up to the whole's.</summary>
     /// <param name="example">The example.</param>
     /// <param name="maxTokens">The most tokens of a part, the prompt among them.</param>
-    /// <param name="maxPairs">The most pairs of a part, counted as <see cref="TokenizedExample.PairWeight"/> does.</param>
+    /// <param name="maxPairs">The most pairs of a part, counted as <see cref="TrainingExample.PairWeight"/> does.</param>
     /// <returns>The example itself where it is within both limits, or nothing can be taken apart.</returns>
-    public static IEnumerable<TokenizedExample> Apart(TokenizedExample example, int maxTokens, int maxPairs)
+    public static IEnumerable<TrainingExample> Apart(TrainingExample example, int maxTokens, int maxPairs)
     {
         if (example.TokenCount <= maxTokens && example.PairWeight <= maxPairs)
             return [example];
@@ -38,7 +37,7 @@ internal static class ExampleCuts
     /// it, once all parts have been computed.</summary>
     /// <param name="example">The example.</param>
     /// <param name="maxTokens">The most tokens of a part, the prompt among them; a part has one completion at least.</param>
-    public static IEnumerable<TokenizedExample> Slices(TokenizedExample example, int maxTokens)
+    public static IEnumerable<TrainingExample> Slices(TrainingExample example, int maxTokens)
     {
         var bare = example with { Pairs = [], Ranking = null, Scores = null, Labels = null };
         var indices = Enumerable.Range(0, example.Completions.Count);
@@ -48,7 +47,7 @@ internal static class ExampleCuts
     }
 
     /// <summary>For every completion the first of those that are to stay with it.</summary>
-    private static int[] Joined(TokenizedExample example)
+    private static int[] Joined(TrainingExample example)
     {
         int[] parents = [.. Enumerable.Range(0, example.Completions.Count)];
         int Root(int index)
@@ -70,7 +69,7 @@ internal static class ExampleCuts
     }
 
     /// <summary>The prompt, some completions, in ascending order, and what is known of them.</summary>
-    private static TokenizedExample Part(TokenizedExample example, IReadOnlyList<int> indices, IEnumerable<PreferencePair> pairs)
+    private static TrainingExample Part(TrainingExample example, IReadOnlyList<int> indices, IEnumerable<PreferencePair> pairs)
     {
         var own = example.Completions.Count - example.MismatchedCount;
         var places = indices.Index().ToDictionary(item => item.Item, item => item.Index);

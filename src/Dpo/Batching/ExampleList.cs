@@ -1,10 +1,9 @@
 using System.Collections;
-using Dpo.Tokenization;
 
 namespace Dpo.Batching;
 
 /// <summary>Examples in memory.</summary>
-internal sealed class ExampleList(IReadOnlyList<TokenizedExample> examples) : IExampleSource
+internal sealed class ExampleList(IReadOnlyList<TrainingExample> examples) : IExampleSource
 {
     public int Count => examples.Count;
 
@@ -14,9 +13,9 @@ internal sealed class ExampleList(IReadOnlyList<TokenizedExample> examples) : IE
 
     public DataDigest Digest => DataDigest.Of(examples);
 
-    public TokenizedExample this[int index] => examples[index];
+    public TrainingExample this[int index] => examples[index];
 
-    public IEnumerator<TokenizedExample> GetEnumerator() => examples.GetEnumerator();
+    public IEnumerator<TrainingExample> GetEnumerator() => examples.GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Dpo.Tokenization;
 
 namespace Dpo.Batching;
 
@@ -25,7 +24,7 @@ internal readonly record struct ExampleSummary(
     /// <summary>Tokens of the prompt, once, and of all completions: what the example counts in a budget of tokens.</summary>
     public long TokenCount => (long)PromptTokens + Counts.CompletionTokens;
 
-    /// <summary>What the example counts in a number of pairs, as <see cref="TokenizedExample.PairWeight"/> does.</summary>
+    /// <summary>What the example counts in a number of pairs, as <see cref="TrainingExample.PairWeight"/> does.</summary>
     public int PairWeight => Counts.Pairs > 0 ? Counts.Pairs : Completions - Mismatched;
 
     /// <summary>Whether it carries log-probabilities under the reference.</summary>
@@ -46,7 +45,7 @@ internal readonly record struct ExampleSummary(
     }
 
     /// <summary>Summarizes an example.</summary>
-    public static ExampleSummary Of(TokenizedExample example)
+    public static ExampleSummary Of(TrainingExample example)
     {
         var (longest, largest) = (0, 0);
         foreach (var ids in example.Completions)

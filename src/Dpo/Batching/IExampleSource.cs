@@ -1,10 +1,9 @@
-using Dpo.Tokenization;
 
 namespace Dpo.Batching;
 
 /// <summary>Examples in order, and what can be said of them without reading them: what batches are planned from and runs are
 /// checked by.</summary>
-internal interface IExampleSource : IReadOnlyList<TokenizedExample>, IDisposable
+internal interface IExampleSource : IReadOnlyList<TrainingExample>, IDisposable
 {
     /// <summary>Every example's summary, in order.</summary>
     public IEnumerable<ExampleSummary> Summaries { get; }

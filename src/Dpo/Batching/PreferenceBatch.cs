@@ -18,11 +18,11 @@ public sealed class PreferenceBatch
         ArgumentNullException.ThrowIfNull(examples);
         if (examples.Count == 0)
             throw new ArgumentException("A batch needs at least one example.", nameof(examples));
-        Examples = examples;
+        Examples = [.. examples.Select(TrainingExample.Of)];
     }
 
     /// <summary>The examples, in the order in which their tokens lie.</summary>
-    public IReadOnlyList<TokenizedExample> Examples { get; }
+    public IReadOnlyList<TrainingExample> Examples { get; }
 
     /// <summary>Pairs of all examples: P. The loss of a step is the mean over them.</summary>
     public int PairCount => Examples.Sum(example => example.Pairs.Count);

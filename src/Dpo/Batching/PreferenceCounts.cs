@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Dpo.Tokenization;
 
 namespace Dpo.Batching;
 
@@ -20,7 +19,7 @@ public readonly record struct PreferenceCounts(
     int Pairs, int ChosenTokens, int Rankings, int Desirable, int Undesirable, int RejectedTokens, int CompletionTokens)
 {
     /// <summary>Counts examples.</summary>
-    internal static PreferenceCounts Of(IEnumerable<TokenizedExample> examples)
+    internal static PreferenceCounts Of(IEnumerable<TrainingExample> examples)
     {
         var counts = default(PreferenceCounts);
         foreach (var example in examples)

@@ -22,7 +22,7 @@ public sealed class PreferenceData : IDisposable
     public PreferenceData(IEnumerable<TokenizedExample> examples)
     {
         ArgumentNullException.ThrowIfNull(examples);
-        source = new ExampleList([.. examples]);
+        source = new ExampleList([.. examples.Select(TrainingExample.Of)]);
         if (source.Count == 0)
             throw new InvalidInputException("The data holds no example that can be trained on; see the counts of dropped rows.");
         foreach (var example in source)
@@ -77,7 +77,7 @@ public sealed class PreferenceData : IDisposable
     public string? TokenizerName { get; private init; }
 
     /// <summary>The examples, in the order in which they were read. Those of a file are read anew each time.</summary>
-    public IReadOnlyList<TokenizedExample> Examples => source;
+    public IReadOnlyList<TrainingExample> Examples => source;
 
     /// <summary>What is known of the examples without reading them.</summary>
     internal IExampleSource Source => source;
@@ -135,7 +135,7 @@ public sealed class PreferenceData : IDisposable
 
     /// <summary>The first example of which something is true by its summary: the only one that is read. Null where there is
     /// none.</summary>
-    internal TokenizedExample? Find(Func<ExampleSummary, bool> isSo)
+    internal TrainingExample? Find(Func<ExampleSummary, bool> isSo)
     {
         foreach (var (index, summary) in source.Summaries.Index())
         {
@@ -171,7 +171,7 @@ public sealed class PreferenceData : IDisposable
     /// <exception cref="InvalidInputException">All examples have one prompt.</exception>
     public PreferenceData WithMismatches(int maxLength = 512)
     {
-        TokenizedExample[] examples = [.. Examples]; // those of a file are read once
+        TrainingExample[] examples = [.. Examples]; // those of a file are read once
         // The next example with another prompt, from the last to the first; the file's end goes on at its beginning.
         var next = new int[examples.Length];
         for (var index = 2 * examples.Length - 1; index >= 0; index--)

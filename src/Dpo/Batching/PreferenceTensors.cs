@@ -1,5 +1,4 @@
 using Dpo.Native;
-using Dpo.Tokenization;
 using static TorchSharp.torch;
 
 namespace Dpo.Batching;
@@ -13,7 +12,7 @@ namespace Dpo.Batching;
 /// <c>[R_K, K]</c>, int64, the best completion of every ranking first.</param>
 /// <param name="Desirable">The completions labelled desirable, <c>[D]</c>, int64.</param>
 /// <param name="Undesirable">The completions labelled undesirable, <c>[U]</c>, int64.</param>
-/// <param name="Mismatched">The completions that belong to other prompts (<see cref="TokenizedExample.MismatchedCount"/>),
+/// <param name="Mismatched">The completions that belong to other prompts (<see cref="TrainingExample.MismatchedCount"/>),
 /// <c>[Q]</c>, int64.</param>
 /// <param name="Scores">The score of every completion, <c>[S]</c>, fp32, NaN for mismatched ones; null unless every example of
 /// the batch has scores.</param>
@@ -28,10 +27,10 @@ public sealed record PreferenceTensors(
 {
     /// <summary>The examples, in their order, for what is to be known of them on the host; none where the tensors were not made
     /// of examples.</summary>
-    internal IReadOnlyList<TokenizedExample> Examples { get; init; } = [];
+    internal IReadOnlyList<TrainingExample> Examples { get; init; } = [];
 
     /// <summary>Makes the tensors of the examples, in their order.</summary>
-    internal static PreferenceTensors Of(IReadOnlyList<TokenizedExample> examples, Device device)
+    internal static PreferenceTensors Of(IReadOnlyList<TrainingExample> examples, Device device)
     {
         var (chosen, rejected) = (new List<long>(), new List<long>());
         var (desirable, undesirable, mismatched) = (new List<long>(), new List<long>(), new List<long>());

@@ -1,4 +1,3 @@
-using Dpo.Tokenization;
 
 namespace Dpo.Batching;
 
@@ -6,7 +5,7 @@ namespace Dpo.Batching;
 internal static class TokenizedExampleFault
 {
     /// <summary>What makes no sense about an example, in words that follow "because"; null where all does.</summary>
-    public static string? Of(TokenizedExample example)
+    public static string? Of(TrainingExample example)
     {
         var completions = example.Completions;
         var own = completions.Count - example.MismatchedCount;

@@ -76,7 +76,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
     public IEnumerable<ExampleSummary> Summaries => Entries().Select(entry => entry.Summary);
 
     /// <inheritdoc/>
-    public TokenizedExample this[int index]
+    public TrainingExample this[int index]
     {
         get
         {
@@ -113,7 +113,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
         AtomicFile.Write(path, stream =>
         {
             using var writer = new TokenizedExampleWriter(stream);
-            foreach (var example in examples)
+            foreach (var example in examples.Select(TrainingExample.Of))
             {
                 if (TokenizedExampleFault.Of(example) is { } fault)
                     throw new InvalidInputException(
@@ -128,7 +128,7 @@ internal sealed class TokenizedExampleFile : IExampleSource
     }
 
     /// <inheritdoc/>
-    public IEnumerator<TokenizedExample> GetEnumerator() =>
+    public IEnumerator<TrainingExample> GetEnumerator() =>
         Enumerable.Range(0, Count).Select(index => this[index]).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();

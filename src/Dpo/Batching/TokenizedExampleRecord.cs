@@ -1,5 +1,4 @@
 using Dpo.Data;
-using Dpo.Tokenization;
 
 namespace Dpo.Batching;
 
@@ -7,7 +6,7 @@ namespace Dpo.Batching;
 internal static class TokenizedExampleRecord
 {
     /// <summary>Appends an example.</summary>
-    public static void Write(Stream stream, TokenizedExample example)
+    public static void Write(Stream stream, TrainingExample example)
     {
         using var writer = new BinaryWriter(stream, System.Text.Encoding.UTF8, leaveOpen: true);
         void List<T>(IReadOnlyList<T>? list, Action<T> write)
@@ -37,7 +36,7 @@ internal static class TokenizedExampleRecord
     /// <summary>Reads an example that <see cref="Write"/> wrote.</summary>
     /// <exception cref="FormatException">The bytes are no example, or none that makes sense; the message follows
     /// "because".</exception>
-    public static TokenizedExample Read(byte[] bytes)
+    public static TrainingExample Read(byte[] bytes)
     {
         using var stream = new MemoryStream(bytes);
         using var reader = new BinaryReader(stream);
@@ -54,7 +53,7 @@ internal static class TokenizedExampleRecord
         }
     }
 
-    private static TokenizedExample Read(Fields fields) => new(
+    private static TrainingExample Read(Fields fields) => new(
         fields.Required(fields.Number),
         fields.Required<IReadOnlyList<int>>(() => fields.Required(fields.Number)),
         [])

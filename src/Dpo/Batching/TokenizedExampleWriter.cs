@@ -28,7 +28,7 @@ internal sealed class TokenizedExampleWriter : IDisposable
     public int Count => (blocks.Count * BlockSize) + entries.Count;
 
     /// <summary>Writes an example.</summary>
-    public void Add(TokenizedExample example)
+    public void Add(TrainingExample example)
     {
         record.SetLength(0);
         TokenizedExampleRecord.Write(record, example);

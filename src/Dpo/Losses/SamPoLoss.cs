@@ -1,7 +1,7 @@
+using Dpo.Batching;
 using Dpo.Data;
 using Dpo.LogProbs;
 using Dpo.Native;
-using Dpo.Tokenization;
 using static TorchSharp.torch;
 
 namespace Dpo.Losses;
@@ -63,7 +63,7 @@ public sealed class SamPoLoss(double beta = 0.1, int seed = 0) : PairLoss
     }
 
     /// <summary>The tokens of a pair's completions that count, in order: all of the shorter one, as many of the other.</summary>
-    internal (int[] Chosen, int[] Rejected) Draw(TokenizedExample example, PreferencePair pair)
+    internal (int[] Chosen, int[] Rejected) Draw(TrainingExample example, PreferencePair pair)
     {
         var (chosen, rejected) = (example.Completions[pair.Chosen], example.Completions[pair.Rejected]);
         var count = Math.Min(chosen.Count, rejected.Count);

@@ -22,7 +22,7 @@ internal sealed class CountedExamples(IExampleSource inner) : IExampleSource
 
     public DataDigest Digest => inner.Digest;
 
-    public TokenizedExample this[int index]
+    public TrainingExample this[int index]
     {
         get
         {
@@ -31,7 +31,7 @@ internal sealed class CountedExamples(IExampleSource inner) : IExampleSource
         }
     }
 
-    public IEnumerator<TokenizedExample> GetEnumerator() => Enumerable.Range(0, Count).Select(index => this[index]).GetEnumerator();
+    public IEnumerator<TrainingExample> GetEnumerator() => Enumerable.Range(0, Count).Select(index => this[index]).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 

@@ -6,7 +6,7 @@ namespace Dpo.Tests;
 /// <summary>Files whose checksums are right and whose examples are not: made by hand, or by a program with a fault.</summary>
 public sealed class CraftedExamplesTests : IDisposable
 {
-    private static readonly TokenizedExample good = new([1, 2], [[3], [4, 5], [6]], [new(0, 1)])
+    private static readonly TrainingExample good = new([1, 2], [[3], [4, 5], [6]], [new(0, 1)])
     {
         Ranking = [1, 0],
         Scores = [0.5f, -1],
@@ -20,7 +20,7 @@ public sealed class CraftedExamplesTests : IDisposable
 
     public void Dispose() => folder.Dispose();
 
-    private static byte[] Bytes(TokenizedExample example)
+    private static byte[] Bytes(TrainingExample example)
     {
         using var stream = new MemoryStream();
         TokenizedExampleRecord.Write(stream, example);
@@ -28,7 +28,7 @@ public sealed class CraftedExamplesTests : IDisposable
     }
 
     /// <summary>Reads a file of one example, with checksums and an index that fit.</summary>
-    private TokenizedExample Read(byte[] record, ExampleSummary summary)
+    private TrainingExample Read(byte[] record, ExampleSummary summary)
     {
         var path = folder.File("crafted.tokens");
         using (var stream = File.Create(path))
@@ -71,7 +71,7 @@ public sealed class CraftedExamplesTests : IDisposable
     [MemberData(nameof(Senseless))]
     public void An_example_that_makes_no_sense_is_refused_where_it_is_read_and_where_it_is_written(string fault, object example)
     {
-        var senseless = (TokenizedExample)example;
+        var senseless = (TrainingExample)example;
         Assert.Equal(Sentence(fault), Refusal(Bytes(senseless)));
         var path = folder.File("written.tokens");
         Assert.Equal(

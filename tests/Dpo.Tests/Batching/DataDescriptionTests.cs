@@ -10,7 +10,7 @@ public class DataDescriptionTests
         report.Drop("empty completion", "t:8");
         report.CountCut(12, 2);
         report.CountCut(0, 1);
-        TokenizedExample[] examples =
+        TrainingExample[] examples =
         [
             new([1], [[1, 2, 3], [4]], [new(0, 1)]),
             new([1], [[4], [1, 2, 3]], [new(1, 0)]),
@@ -45,7 +45,7 @@ public class DataDescriptionTests
     [Fact]
     public void Quantiles_are_the_smallest_lengths_that_the_share_does_not_exceed()
     {
-        var examples = Enumerable.Range(1, 100).Select(length => new TokenizedExample(new int[length], [new int[] { 1 }], []));
+        var examples = Enumerable.Range(1, 100).Select(length => new TrainingExample(new int[length], [new int[] { 1 }], []));
         Assert.Equal(new LengthSummary(1, 50, 50.5, 95, 100), DataDescription.Of(examples).PromptTokens);
         Assert.Equal(default, DataDescription.Of([]).PromptTokens);
     }
@@ -72,5 +72,5 @@ public class DataDescriptionTests
 
     [Fact]
     public void A_pair_without_a_difference_contradicts_nothing() =>
-        Assert.Equal(0, DataDescription.Of([new TokenizedExample([1], [[2, 3], [2, 3]], [new(0, 1)])]).ContradictoryPairs);
+        Assert.Equal(0, DataDescription.Of([new TrainingExample([1], [[2, 3], [2, 3]], [new(0, 1)])]).ContradictoryPairs);
 }

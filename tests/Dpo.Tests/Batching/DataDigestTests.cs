@@ -3,7 +3,7 @@ namespace Dpo.Tests;
 /// <summary>A run does not go on with other data: whatever is trained on is part of the digest, and nothing else.</summary>
 public class DataDigestTests
 {
-    private static readonly TokenizedExample example = new([1, 2], [[3], [4, 5], [6]], [new(0, 1)])
+    private static readonly TrainingExample example = new([1, 2], [[3], [4, 5], [6]], [new(0, 1)])
     {
         Ranking = [1, 0],
         Scores = [0.5f, -1],
@@ -13,7 +13,7 @@ public class DataDigestTests
         Source = "train.jsonl:1",
     };
 
-    private static string Of(params TokenizedExample[] examples) => DataDigest.Of(examples).All;
+    private static string Of(params TrainingExample[] examples) => DataDigest.Of(examples).All;
 
     public static TheoryData<string, object> Changes => new()
     {
@@ -39,7 +39,7 @@ public class DataDigestTests
     [MemberData(nameof(Changes))]
     public void Whatever_is_trained_on_counts(string change, object changed)
     {
-        var other = (TokenizedExample)changed;
+        var other = (TrainingExample)changed;
         Assert.True(Of(example) != Of(other), change);
         Assert.NotEqual(Of(example, example), Of(example, other));
         Assert.NotEqual(Of(other, example), Of(example, other));

@@ -6,14 +6,14 @@ namespace Dpo.Tests;
 public class ExampleCutsTests
 {
     /// <summary>Completions that can be told apart by their first id, and what is known of them.</summary>
-    private static readonly Gen<TokenizedExample> Examples = Gen.Select(
+    private static readonly Gen<TrainingExample> Examples = Gen.Select(
         Gen.Int[1, 6], Gen.Int[1, 5].Array[1, 12], Gen.Int[0, 31], Gen.Select(Gen.Int[0, 100], Gen.Int[0, 100]).Array[0, 12]).Select(
             (prompt, lengths, extras, joins) =>
             {
                 IReadOnlyList<int>[] completions = [.. lengths.Select((length, index) => (int[])[index, .. Enumerable.Repeat(99, length - 1)])];
                 var mismatched = (extras & 1) != 0 && completions.Length > 1 ? 1 : 0;
                 var own = completions.Length - mismatched;
-                return new TokenizedExample(
+                return new TrainingExample(
                     [.. Enumerable.Repeat(7, prompt)], completions,
                     [.. joins.Select(join => new PreferencePair(join.Item1 % own, join.Item2 % own)).Where(pair => pair.Chosen != pair.Rejected)])
                 {
@@ -26,15 +26,15 @@ public class ExampleCutsTests
                 };
             });
 
-    private static string Name(TokenizedExample example, int index) =>
+    private static string Name(TrainingExample example, int index) =>
         $"{example.Completions[index][0]} of {example.Completions[index].Count}" +
         $" {(index < example.Completions.Count - example.MismatchedCount ? $"{example.Scores?[index]} {example.Labels?[index]}" : "mismatched")}" +
         $" {string.Join(' ', example.ReferenceLogProbs![index])}";
 
-    private static IEnumerable<string> Completions(TokenizedExample example) =>
+    private static IEnumerable<string> Completions(TrainingExample example) =>
         Enumerable.Range(0, example.Completions.Count).Select(index => Name(example, index));
 
-    private static IEnumerable<string> Preferences(TokenizedExample example) =>
+    private static IEnumerable<string> Preferences(TrainingExample example) =>
         example.Pairs.Select(pair => Name(example, pair.Chosen) + " > " + Name(example, pair.Rejected))
             .Concat(example.Ranking is null ? [] : [string.Join(" > ", example.Ranking.Select(index => Name(example, index)))]);
 
@@ -43,7 +43,7 @@ public class ExampleCutsTests
     {
         Gen.Select(Examples, Gen.Int[1, 30], Gen.Int[1, 10]).Sample((example, maxTokens, maxPairs) =>
         {
-            TokenizedExample[] parts = [.. new PreferenceBatch([example]).Split(maxTokens, maxPairs).SelectMany(part => part.Examples)];
+            TrainingExample[] parts = [.. new PreferenceBatch([example]).Split(maxTokens, maxPairs).SelectMany(part => part.Examples)];
             Assert.Equal(Completions(example).Order(), parts.SelectMany(Completions).Order());
             Assert.Equal(Preferences(example).Order(), parts.SelectMany(Preferences).Order());
             Assert.All(parts, part =>
@@ -59,7 +59,7 @@ public class ExampleCutsTests
     }
 
     /// <summary>How many completions pairs and a ranking join to the first one.</summary>
-    private static int Reached(TokenizedExample example)
+    private static int Reached(TrainingExample example)
     {
         var reached = new HashSet<int> { 0 };
         var links = example.Pairs.Concat((example.Ranking ?? []).Zip((example.Ranking ?? []).Skip(1), (one, next) => new PreferencePair(one, next))).ToArray();
@@ -91,7 +91,7 @@ public class ExampleCutsTests
     [Fact]
     public void Parts_are_as_large_as_the_budget_allows()
     {
-        var example = new TokenizedExample([1, 1], [.. Enumerable.Range(10, 7).Select(id => (int[])[id, id, 0])], [])
+        var example = new TrainingExample([1, 1], [.. Enumerable.Range(10, 7).Select(id => (int[])[id, id, 0])], [])
         {
             Labels = [true, false, true, false, true, false],
             MismatchedCount = 1,
@@ -111,7 +111,7 @@ public class ExampleCutsTests
     public void A_prompt_of_very_many_rows_is_cut_in_no_time(int kind)
     {
         const int Count = 40_000;
-        var example = new TokenizedExample([1, 2], [.. Enumerable.Range(0, Count).Select(id => (int[])[id, 0])], [.. Enumerable.Range(0, Count / 2).Select(pair => kind switch
+        var example = new TrainingExample([1, 2], [.. Enumerable.Range(0, Count).Select(id => (int[])[id, 0])], [.. Enumerable.Range(0, Count / 2).Select(pair => kind switch
         {
             0 => new PreferencePair(2 * pair, (2 * pair) + 1),
             1 => new PreferencePair(0, pair + 1),

@@ -5,7 +5,7 @@ namespace Dpo.Tests;
 
 public class PreferenceDataTests
 {
-    private static TokenizedExample Example(int id, int pairs = 1) => new(
+    private static TrainingExample Example(int id, int pairs = 1) => new(
         [id, id],
         [.. Enumerable.Range(0, pairs + 1).Select(completion => (int[])[id, completion, 0])],
         [.. Enumerable.Range(0, pairs).Select(pair => new PreferencePair(0, pair + 1))]);
@@ -61,10 +61,10 @@ public class PreferenceDataTests
     public void A_batch_has_as_many_pairs_or_completions_that_are_trained_on_as_were_asked_for()
     {
         PreferencePair[] everyPair = [new(0, 1), new(0, 2), new(0, 3), new(1, 2), new(1, 3), new(2, 3)];
-        var ranked = new PreferenceData(Enumerable.Range(0, 4).Select(id => new TokenizedExample([id], [[1], [2], [3], [4]], everyPair) { Ranking = [0, 1, 2, 3] }));
+        var ranked = new PreferenceData(Enumerable.Range(0, 4).Select(id => new TrainingExample([id], [[1], [2], [3], [4]], everyPair) { Ranking = [0, 1, 2, 3] }));
         Assert.Equal([2, 2], ranked.Batches(12).Select(batch => batch.Counts.Rankings));
 
-        var labelled = new PreferenceData(Enumerable.Range(0, 10).Select(id => new TokenizedExample([id], [[1], [2]], []) { Labels = [true, false] })).WithMismatches();
+        var labelled = new PreferenceData(Enumerable.Range(0, 10).Select(id => new TrainingExample([id], [[1], [2]], []) { Labels = [true, false] })).WithMismatches();
         Assert.Equal([8, 8, 4], labelled.Batches(8).Select(batch => batch.Counts.Desirable + batch.Counts.Undesirable));
         Assert.Equal([12, 12, 6], labelled.Batches(8).Select(batch => batch.CompletionCount));
         Assert.Equal([4, 4], labelled.Batches(8).First().Split(maxPairs: 4).Select(part => part.Counts.Desirable + part.Counts.Undesirable));
@@ -75,7 +75,7 @@ public class PreferenceDataTests
     public void Split_puts_examples_of_similar_length_together_the_longest_first()
     {
         int[] lengths = [2, 9, 3, 8];
-        var batch = new PreferenceBatch([.. lengths.Select(length => new TokenizedExample([1], [new int[length]], []))]);
+        var batch = new PreferenceBatch([.. lengths.Select(length => new TrainingExample([1], [new int[length]], []))]);
         Assert.Equal([[9, 8], [3, 2]], batch.Split(maxPairs: 2).Select(part => part.Examples.Select(e => e.Completions[0].Count).ToArray()));
     }
 
@@ -101,7 +101,7 @@ public class PreferenceDataTests
     public void Reference_log_probabilities_lie_as_the_targets_do_where_every_example_has_them()
     {
         using var scope = NewDisposeScope();
-        TokenizedExample[] examples =
+        TrainingExample[] examples =
         [
             new([5, 6], [[7, 8], [9]], [new(1, 0)]) { ReferenceLogProbs = [[-1f, -2f], [-3f]], Source = "row 1" },
             new([4], [[0]], []) { ReferenceLogProbs = [[-4f]] },
@@ -140,6 +140,6 @@ public class PreferenceDataTests
     }
 
     /// <summary>23 examples of 1 to so many pairs.</summary>
-    private static PreferenceData WithPairs(int most) => new(Enumerable.Range(0, 23).Select(index => new TokenizedExample(
+    private static PreferenceData WithPairs(int most) => new(Enumerable.Range(0, 23).Select(index => new TrainingExample(
         [1], [[2], [3]], [.. Enumerable.Repeat(new PreferencePair(0, 1), 1 + index % most)])));
 }

@@ -4,7 +4,7 @@ namespace Dpo.Tests;
 
 public class PreferenceTensorsTests
 {
-    private static readonly TokenizedExample[] Examples =
+    private static readonly TrainingExample[] Examples =
     [
         new([1], [[2, 0], [3, 4, 0], [5, 0]], [new(2, 0), new(2, 1)]) { Ranking = [2, 0, 1], Scores = [1, 0, 2] },
         new([6], [[7, 0], [8, 0], [9, 9, 9, 0]], []) { Labels = [false, true], Scores = [3, 4], MismatchedCount = 1 },
@@ -40,7 +40,7 @@ public class PreferenceTensorsTests
     {
         var data = new PreferenceData(
         [
-            new([1, 1], [[10, 0], [11, 0]], []) { Labels = [true, false], ReferenceLogProbs = [[-1f, -1f], [-1f, -1f]] },
+            new TrainingExample([1, 1], [[10, 0], [11, 0]], []) { Labels = [true, false], ReferenceLogProbs = [[-1f, -1f], [-1f, -1f]] },
             new([1, 1], [[20, 0]], []) { Labels = [true] },
             new([2], [[30, 31, 32, 0]], []) { Labels = [false] },
         ]);
@@ -65,7 +65,7 @@ public class PreferenceTensorsTests
         Assert.Equal([[5, 0]], Examples[0].ChosenOnly().Completions);
         Assert.Equal([[8, 0]], Examples[1].ChosenOnly().Completions);
         Assert.Equal([[3, 0]], Examples[2].ChosenOnly().Completions);
-        Assert.Equal(0, Examples[1].ChosenOnly().MismatchedCount);
+        Assert.Equal(0, new PreferenceData([Examples[1]]).ChosenOnly().Examples[0].MismatchedCount);
         var data = new PreferenceData([Examples[0], new([1], [[2]], []) { Labels = [false] }]);
         Assert.Single(data.ChosenOnly().Examples);
     }

@@ -3,7 +3,7 @@ namespace Dpo.Tests;
 public class ShuffledOrderTests
 {
     private static int[] Served(int count, int seed, int epoch) =>
-        [.. new PreferenceData(Enumerable.Range(0, count).Select(id => new TokenizedExample([id], [[0], [1]], [new(0, 1)])))
+        [.. new PreferenceData(Enumerable.Range(0, count).Select(id => new TrainingExample([id], [[0], [1]], [new(0, 1)])))
             .Batches(3, seed, epoch).SelectMany(batch => batch.Examples.Select(example => example.Prompt[0]))];
 
     /// <summary>Computed apart, by whole numbers without bounds: a checkpoint goes on in this order, whatever .NET's Random does.</summary>

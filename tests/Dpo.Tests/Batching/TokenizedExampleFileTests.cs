@@ -12,8 +12,8 @@ public sealed class TokenizedExampleFileTests : IDisposable
 
     private static readonly Gen<int[]> Ids = Gen.Int[0, 1 << 20].Array[1, 6];
 
-    private static readonly Gen<TokenizedExample> Examples = Gen.Select(Ids, Ids.Array[2, 3], Gen.Int[0, 15], Gen.Single, Gen.String).Select((prompt, completions, extras, number, source) =>
-        new TokenizedExample(prompt, completions, (extras & 1) != 0 ? [] : [new(0, 1), new(1, 0)])
+    private static readonly Gen<TrainingExample> Examples = Gen.Select(Ids, Ids.Array[2, 3], Gen.Int[0, 15], Gen.Single, Gen.String).Select((prompt, completions, extras, number, source) =>
+        new TrainingExample(prompt, completions, (extras & 1) != 0 ? [] : [new(0, 1), new(1, 0)])
         {
             // The last completion is another prompt's where there are no pairs.
             Ranking = (extras & 2) == 0 ? null : [.. Enumerable.Range(0, completions.Length - (extras & 1))],
@@ -26,7 +26,7 @@ public sealed class TokenizedExampleFileTests : IDisposable
 
     private static readonly JsonSerializerOptions Readable = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
-    private static string Text(TokenizedExample example) => JsonSerializer.Serialize(example, Readable);
+    private static string Text(TrainingExample example) => JsonSerializer.Serialize(example, Readable);
 
     [Fact]
     public void Batches_of_a_file_are_those_of_memory()
@@ -53,7 +53,7 @@ public sealed class TokenizedExampleFileTests : IDisposable
         const int Count = 20_000;
         var path = folder.File("train.tokens");
         var prompt = Enumerable.Range(0, 500).ToArray();
-        PreferenceData.Write(path, Enumerable.Range(0, Count).Select(index => new TokenizedExample(prompt, [[index], [1]], [new(0, 1)])));
+        PreferenceData.Write(path, Enumerable.Range(0, Count).Select(index => new TrainingExample(prompt, [[index], [1]], [new(0, 1)])));
         var before = GC.GetAllocatedBytesForCurrentThread();
         using var data = PreferenceData.Open(path);
         var batch = data.Batches(8, seed: 1).First();
@@ -81,7 +81,7 @@ public sealed class TokenizedExampleFileTests : IDisposable
             iter: 500, threads: 1);
     }
 
-    private static List<TokenizedExample> ReadAll(string path)
+    private static List<TrainingExample> ReadAll(string path)
     {
         using var data = PreferenceData.Open(path);
         return [.. data.Examples];
@@ -94,7 +94,7 @@ public sealed class TokenizedExampleFileTests : IDisposable
         var path = folder.File("train.tokens");
         foreach (var count in (int[])[TokenizedExampleIndex.BlockSize, (3 * TokenizedExampleIndex.BlockSize) + 1])
         {
-            PreferenceData.Write(path, Enumerable.Range(0, count).Select(id => new TokenizedExample([id], [[7], [8, id]], [new(1, 0)])));
+            PreferenceData.Write(path, Enumerable.Range(0, count).Select(id => new TrainingExample([id], [[7], [8, id]], [new(1, 0)])));
             using var data = PreferenceData.Open(path);
             Assert.Equal(Enumerable.Range(0, count), data.Examples.Select(example => example.Prompt[0]));
             Assert.Equal(Enumerable.Range(0, count).Select(id => Math.Max(8, id)), data.Source.Summaries.Select(summary => summary.LargestId));
@@ -106,7 +106,7 @@ public sealed class TokenizedExampleFileTests : IDisposable
     public void A_file_is_closed_when_its_data_are_disposed()
     {
         var path = folder.File("train.tokens");
-        PreferenceData.Write(path, [new TokenizedExample([1], [[2]], [])]);
+        PreferenceData.Write(path, [new TrainingExample([1], [[2]], [])]);
         int Handles() => Directory.GetFiles("/proc/self/fd").Count(link => new FileInfo(link).LinkTarget == path);
         var data = PreferenceData.Open(path);
         if (OperatingSystem.IsLinux())
@@ -124,7 +124,7 @@ public sealed class TokenizedExampleFileTests : IDisposable
     {
         var path = folder.File("train.tokens");
         var tokenizer = TextTokenizer.Load(Fixture.Path("models", "gpt2"));
-        PreferenceData.Write(path, [new TokenizedExample([1], [[2]], [])], tokenizer);
+        PreferenceData.Write(path, [new TrainingExample([1], [[2]], [])], tokenizer);
         tokenizer.Save(folder.File("saved")); // the same tokenizer in another folder
         using (var data = PreferenceData.Open(path, TextTokenizer.Load(folder.File("saved"))))
             Assert.Equal(Fixture.Path("models", "gpt2"), data.TokenizerName);
@@ -133,7 +133,7 @@ public sealed class TokenizedExampleFileTests : IDisposable
             $"{path}: the ids were made by another tokenizer, that of {Fixture.Path("models", "gpt2")}, and the one given is that of trained tokenizer; " +
             "write the file anew with PreferenceData.Write and this tokenizer.",
             Assert.Throws<InvalidInputException>(() => PreferenceData.Open(path, other)).Message);
-        PreferenceData.Write(path, [new TokenizedExample([1], [[2]], [])]);
+        PreferenceData.Write(path, [new TrainingExample([1], [[2]], [])]);
         Assert.Contains("the ids do not say which tokenizer made them", Assert.Throws<InvalidInputException>(() => PreferenceData.Open(path, other)).Message, StringComparison.Ordinal);
         using var unnamed = PreferenceData.Open(path);
         Assert.Null(unnamed.TokenizerName);

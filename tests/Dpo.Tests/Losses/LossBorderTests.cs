@@ -137,7 +137,7 @@ public class LossBorderTests
         var loss = new LossOptions { Names = [name], Beta = beta, CpoAlpha = 0, AlphaPoAlpha = 0 }.Create();
         Assert.False(loss.UsesReference);
         Assert.Equal(LogProbsRequest.None, loss.Needs);
-        var part = new PreferenceBatch([new TokenizedExample([1], [[2, 3], [4, 5, 6]], [new PreferencePair(0, 1)])]).To(CPU);
+        var part = new PreferenceBatch([new TrainingExample([1], [[2, 3], [4, 5, 6]], [new PreferencePair(0, 1)])]).To(CPU);
         var policy = new CompletionLogProbs(tensor([-1.0, -3, -2, -2, -5]), part.Layout.CompletionOffsets);
         Numbers.AssertClose([-2 * beta, -3 * beta], loss.Rewards(new PreferenceLogProbs(policy, null, part.Preferences)).ToDoubles(), 1e-12);
     }
@@ -146,7 +146,7 @@ public class LossBorderTests
     public void Rewards_are_those_that_a_loss_compares()
     {
         using var scope = NewDisposeScope();
-        var part = new PreferenceBatch([new TokenizedExample([1], [[2, 3], [4, 5, 6]], [new PreferencePair(0, 1)])]).To(CPU);
+        var part = new PreferenceBatch([new TrainingExample([1], [[2, 3], [4, 5, 6]], [new PreferencePair(0, 1)])]).To(CPU);
         var policy = new CompletionLogProbs(tensor([-1.0, -3, -2, -2, -5]), part.Layout.CompletionOffsets);
         double[] Of(IPreferenceLoss loss) => loss.Rewards(new PreferenceLogProbs(policy, null, part.Preferences)).ToDoubles();
         Numbers.AssertClose([-0.4, -0.9], Of(new CpoLoss(0.1)), 1e-12);

@@ -121,7 +121,7 @@ public class LossFixtureTests
         // Every completion is one token, so that its log-probability is the token's.
         int[] offsets = [.. Enumerable.Range(0, (int)policy.shape[0] + 1)];
         var examples = item.GetProperty("ranking_best_first").EnumerateArray()
-            .Select(ranking => new TokenizedExample([1], [.. Enumerable.Repeat<int[]>([1], completions)], []) { Ranking = ranking.Ints() })
+            .Select(ranking => new TrainingExample([1], [.. Enumerable.Repeat<int[]>([1], completions)], []) { Ranking = ranking.Ints() })
             .ToArray();
         var loss = new PlackettLuceLoss(item.GetProperty("beta").GetDouble());
         var part = new PreferenceLogProbs(new(policy, offsets), new(tensor(Flat("ref_logps")), offsets), PreferenceTensors.Of(examples, CPU));

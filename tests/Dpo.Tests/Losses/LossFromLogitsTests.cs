@@ -61,7 +61,7 @@ public class LossFromLogitsTests
         var logits = Logits("policy_logits").requires_grad_();
         var policy = LogProbs(logits);
         var examples = Enumerable.Range(0, 2 * pairs).Select(row => policy.Offsets[row + 1] - policy.Offsets[row]).Select(count => new int[count]);
-        TokenizedExample[] whole = [new([1], [.. examples], [.. Enumerable.Range(0, pairs).Select(pair => new PreferencePair(pair, pairs + pair))])];
+        TrainingExample[] whole = [new([1], [.. examples], [.. Enumerable.Range(0, pairs).Select(pair => new PreferencePair(pair, pairs + pair))])];
         var part = new PreferenceLogProbs(policy, LogProbs(Logits("ref_logits")), PreferenceTensors.Of(whole, CPU));
         var loss = Options(item).Create();
 
@@ -95,7 +95,7 @@ public class LossFromLogitsTests
         using var scope = NewDisposeScope();
         var logits = tensor(Fixture.GetProperty("policy_logits").Doubles()).view(6, 10, 7);
         var reference = tensor(Fixture.GetProperty("ref_logits").Doubles()).view(6, 10, 7);
-        TokenizedExample[] examples = [new([1], [.. Enumerable.Repeat<int[]>([1], 6)], [new(0, 3), new(4, 1), new(0, 5)])];
+        TrainingExample[] examples = [new([1], [.. Enumerable.Repeat<int[]>([1], 6)], [new(0, 3), new(4, 1), new(0, 5)])];
         var part = new PreferenceLogProbs(LogProbs(logits), LogProbs(reference), PreferenceTensors.Of(examples, CPU));
         double[] Losses(IPairLoss loss) => loss.Losses(loss.PairsOf(part)).ToDoubles();
         var plain = new IpoLoss();

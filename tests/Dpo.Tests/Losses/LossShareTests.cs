@@ -6,7 +6,7 @@ namespace Dpo.Tests;
 public class LossShareTests
 {
     /// <summary>Completions of one token each, in the order of the examples.</summary>
-    private static PreferenceLogProbs Part(TokenizedExample[] examples, double[] policy, double[] reference)
+    private static PreferenceLogProbs Part(TrainingExample[] examples, double[] policy, double[] reference)
     {
         int[] offsets = [.. Enumerable.Range(0, policy.Length + 1)];
         return new(new(tensor(policy), offsets), new(tensor(reference), offsets), PreferenceTensors.Of(examples, CPU));
@@ -18,7 +18,7 @@ public class LossShareTests
     public void KTO_is_the_mean_over_all_labelled_completions()
     {
         using var scope = NewDisposeScope();
-        TokenizedExample[] examples =
+        TrainingExample[] examples =
         [
             new([1], [[2], [3], [4]], []) { Labels = [true, false], MismatchedCount = 1 },
             new([5], [[6], [7], [8]], []) { Labels = [true, true], MismatchedCount = 1 },
@@ -40,7 +40,7 @@ public class LossShareTests
     public void RPO_draws_rewards_to_the_chosen_completions_score_less_the_rejected_ones(RpoDistance distance, double expected)
     {
         using var scope = NewDisposeScope();
-        TokenizedExample[] examples =
+        TrainingExample[] examples =
         [
             new([1], [[2], [3]], [new(1, 0)]) { Scores = [0.5f, 2] },
             new([5], [[6], [7]], [new(0, 1)]) { Scores = [3, 2.5f] },

@@ -100,7 +100,7 @@ public class NewerLossFixtureTests
         var pairs = Pairs(vectors);
         int[] lengths = [.. vectors.GetProperty("chosen_tokens").Ints().Zip(vectors.GetProperty("rejected_tokens").Ints(), (w, l) => (int[])[w, l]).SelectMany(both => both)];
         int[] offsets = [0, .. lengths.Select((_, index) => lengths.Take(index + 1).Sum())];
-        TokenizedExample[] examples = [.. lengths.Chunk(2).Select(both => new TokenizedExample([1], [new int[both[0]], new int[both[1]]], [new(0, 1)]))];
+        TrainingExample[] examples = [.. lengths.Chunk(2).Select(both => new TrainingExample([1], [new int[both[0]], new int[both[1]]], [new(0, 1)]))];
         CompletionLogProbs Of(Tensor chosen, Tensor rejected)
         {
             var perToken = zeros(offsets[^1], float64);

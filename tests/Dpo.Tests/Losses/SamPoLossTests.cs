@@ -43,7 +43,7 @@ public class SamPoLossTests
         Numbers.AssertClose(Flat("grad_policy_rejected"), rejected.PerToken.grad!.ToDoubles(), 1e-10, "rejected gradient");
     }
 
-    private static TokenizedExample Example(int prompt, int chosen, int rejected) => new(
+    private static TrainingExample Example(int prompt, int chosen, int rejected) => new(
         [prompt], [[.. Enumerable.Range(10, chosen)], [.. Enumerable.Range(10, rejected)]], [new(0, 1)]);
 
     [Fact]
@@ -73,7 +73,7 @@ public class SamPoLossTests
     public void Pairs_are_sums_over_the_drawn_tokens_of_both_models()
     {
         using var scope = NewDisposeScope();
-        TokenizedExample[] examples =
+        TrainingExample[] examples =
         [
             Example(3, 2, 4),
             new([5], [[1, 2, 3, 4, 5, 6], [7, 8], [9, 10, 11, 12]], [new(0, 1), new(2, 0)]),

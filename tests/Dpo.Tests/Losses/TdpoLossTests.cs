@@ -37,7 +37,7 @@ public class TdpoLossTests
             new(logits.index_select(0, places).log_softmax(1).gather(1, ids).squeeze(1), offsets) { ReferenceKl = kl };
         var reference = Logits("ref_logits");
         var kl = CompletionLogProbs.PlainKl(logits.index_select(0, places), reference.index_select(0, places));
-        TokenizedExample[] examples =
+        TrainingExample[] examples =
             [new([1], [.. offsets.Zip(offsets.Skip(1), (begin, end) => new int[end - begin])], [.. Enumerable.Range(0, pairCount).Select(pair => new PreferencePair(pair, pairCount + pair))])];
         var part = new PreferenceLogProbs(Of(logits, kl), Of(reference), PreferenceTensors.Of(examples, CPU));
         var beta = item.GetProperty("beta").GetDouble();

@@ -14,7 +14,7 @@ public class WpoLossTests
         var perToken = tensor([-1f, -1f, -1f, -2f, -1f, -1f, -3f, -1f, -1f]);
         var logSquared = tensor([-1.5f, -1.5f, -1.5f, -2f, -2f, -1f, -2f, -1f, -1.25f + 1f]);
         var policy = new CompletionLogProbs(perToken, offsets) { LogSquaredProbs = logSquared };
-        var examples = Enumerable.Repeat(new TokenizedExample([1], [[1, 1], [1]], [new(0, 1)]), 3).ToArray();
+        var examples = Enumerable.Repeat(new TrainingExample([1], [[1, 1], [1]], [new(0, 1)]), 3).ToArray();
         var part = new PreferenceLogProbs(policy, policy, new PreferenceBatch(examples).To(CPU).Preferences);
         var wpo = new WpoLoss(new DpoLoss(beta: 1));
         Numbers.AssertClose([1, 1, Math.Exp(-0.5 - 0.75)], wpo.PairsOf(part).Weights!.ToDoubles(), 1e-6);

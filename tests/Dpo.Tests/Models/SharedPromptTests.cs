@@ -6,15 +6,15 @@ namespace Dpo.Tests;
 /// <summary>The shared-prompt path against the plain one: right-padded sequences, the prompt in front of every completion.</summary>
 public class SharedPromptTests
 {
-    private static readonly Gen<TokenizedExample> Example =
+    private static readonly Gen<TrainingExample> Example =
         from promptLength in Gen.Int[1, 9]
         from prompt in Gen.Int[1, 49].Array[promptLength]
         from completions in Gen.Int[1, 7].SelectMany(length => Gen.Int[0, 49].Array[length]).Array[2, 6]
-        select new TokenizedExample(prompt, completions, [.. Enumerable.Range(1, completions.Length - 1).Select(other => new PreferencePair(0, other))]);
+        select new TrainingExample(prompt, completions, [.. Enumerable.Range(1, completions.Length - 1).Select(other => new PreferencePair(0, other))]);
 
     /// <summary>In one of them at least a token sees another: where none does, the gradient of queries and keys is zero but for
     /// rounding.</summary>
-    private static readonly Gen<TokenizedExample[]> Batch =
+    private static readonly Gen<TrainingExample[]> Batch =
         Example.Array[1, 4].Where(batch => batch.Any(example => example.Prompt.Count + example.Completions.Max(ids => ids.Count) > 2));
 
     /// <summary>A module that knows nothing of layouts: ids <c>[B, T]</c> to logits <c>[B, T, V]</c>.</summary>

@@ -8,7 +8,7 @@ public class DetailedMetricsTests
     private static readonly TrainingOptions detailed = TrainerTests.Options with { DetailedMetrics = true, Steps = 1 };
 
     /// <summary>Entropy, mean logit and hit of every token of a completion, from the logits of its own plain sequence.</summary>
-    private static (double Entropy, double MeanLogit, double Hit)[] Tokens(CausalLanguageModel model, TokenizedExample example, int completion)
+    private static (double Entropy, double MeanLogit, double Hit)[] Tokens(CausalLanguageModel model, TrainingExample example, int completion)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -64,7 +64,7 @@ public class DetailedMetricsTests
     [Fact]
     public void Data_with_labels_alone_have_the_entropy_and_without_the_option_there_is_none()
     {
-        var labelled = new PreferenceData([new TokenizedExample([1], [[2, 0], [3, 0], [4, 0]], []) { Labels = [true, false], MismatchedCount = 1 }]);
+        var labelled = new PreferenceData([new TrainingExample([1], [[2, 0], [3, 0], [4, 0]], []) { Labels = [true, false], MismatchedCount = 1 }]);
         using var pair = new PolicyReferencePair(new Gpt2(TrainerTests.Shape, seed: 5));
         var loss = new KtoLoss();
         using var trainer = new DpoTrainer(pair, loss, detailed);

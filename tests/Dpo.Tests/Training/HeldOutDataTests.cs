@@ -32,7 +32,7 @@ public class HeldOutDataTests
     [Fact]
     public void Without_what_the_loss_learns_from()
     {
-        var unpaired = new PreferenceData([.. TrainerTests.Data(16).Examples.Select(example => new TokenizedExample(example.Prompt, example.Completions, []))]);
+        var unpaired = new PreferenceData([.. TrainerTests.Data(16).Examples.Select(example => new TrainingExample(example.Prompt, example.Completions, []))]);
         Assert.Contains("pair", Refusal<InvalidInputException>(TrainerTests.Data(16), unpaired), StringComparison.Ordinal);
     }
 

@@ -29,7 +29,7 @@ public class LargePromptTests
             Joined.Ranked => Enumerable.Range(1, Completions - 1).Select(index => new PreferencePair(index - 1, index)),
             _ => [],
         };
-        var large = new TokenizedExample([.. Ids(6), 5], [.. Enumerable.Range(0, Completions).Select(_ => (int[])[.. Ids(8), 0])], [.. pairs])
+        var large = new TrainingExample([.. Ids(6), 5], [.. Enumerable.Range(0, Completions).Select(_ => (int[])[.. Ids(8), 0])], [.. pairs])
         {
             Ranking = joined == Joined.Ranked ? [.. Enumerable.Range(0, Completions)] : null,
             Scores = joined is Joined.Scored or Joined.Ranked ? [.. Enumerable.Range(0, Completions).Select(_ => random.NextSingle())] : null,

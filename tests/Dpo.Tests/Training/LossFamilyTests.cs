@@ -14,14 +14,14 @@ public class LossFamilyTests
         {
             var completions = Enumerable.Range(0, random.Next(2, 5)).Select(_ => (int[])[.. Ids(6), 0]).ToArray();
             if (labelled)
-                return new TokenizedExample(Ids(8), completions, []) { Labels = [.. completions.Select(_ => random.Next(2) == 1)] };
+                return new TrainingExample(Ids(8), completions, []) { Labels = [.. completions.Select(_ => random.Next(2) == 1)] };
             var ranking = Enumerable.Range(0, completions.Length).ToArray();
             random.Shuffle(ranking);
             var pairs = ranking.Zip(ranking.Skip(1), (better, worse) => new PreferencePair(better, worse));
             // Whoever is ranked higher has the higher score.
             var prompt = Ids(8);
             float[] descending = [.. completions.Select(_ => random.NextSingle()).OrderDescending()];
-            return new TokenizedExample(prompt, completions, [.. pairs])
+            return new TrainingExample(prompt, completions, [.. pairs])
             {
                 Ranking = ranking,
                 Scores = [.. completions.Select((_, index) => descending[Array.IndexOf(ranking, index)])],
@@ -261,7 +261,7 @@ public class LossFamilyTests
         Assert.StartsWith("RPO draws rewards to scores", Refusal("rpo_sq", unscored), StringComparison.Ordinal);
         Assert.StartsWith("ODPO asks for margins that grow with the gap of scores", Refusal("odpo", unscored), StringComparison.Ordinal);
         PreferenceData Scored(params float[] scores) =>
-            new([new TokenizedExample([1], [[2, 0], [3, 0]], [new(0, 1)]) { Scores = scores, Source = "train.jsonl:7" }]);
+            new([new TrainingExample([1], [[2, 0], [3, 0]], [new(0, 1)]) { Scores = scores, Source = "train.jsonl:7" }]);
         Assert.Equal(
             "train.jsonl:7: ODPO takes the logarithm of how much higher the chosen completion's score is, and 1.5 is below 2; exchange or drop the pair, or take another loss.",
             Refusal("odpo", Scored(1.5f, 2)));

@@ -5,7 +5,7 @@ namespace Dpo.Tests;
 /// <summary>Data and modules that do not fit are refused by name, before a run begins.</summary>
 public class ModelFitTests
 {
-    private static readonly TokenizedExample good = new([1, 2], [[3, 0], [4, 0]], [new(0, 1)]) { Source = "good.jsonl:1" };
+    private static readonly TrainingExample good = new([1, 2], [[3, 0], [4, 0]], [new(0, 1)]) { Source = "good.jsonl:1" };
 
     private sealed class Answering(Func<Tensor, Tensor> answer) : nn.Module<Tensor, Tensor>(nameof(Answering))
     {
@@ -18,7 +18,7 @@ public class ModelFitTests
     [MemberData(nameof(Outside))]
     public void An_id_outside_the_vocabulary_names_its_example(string where, int id)
     {
-        TokenizedExample bad = where == "prompt"
+        TrainingExample bad = where == "prompt"
             ? new([1, id], [[3, 0], [4, 0]], [new(0, 1)]) { Source = "bad.jsonl:7" }
             : new([1, 2], [[3, 0], [4, id]], [new(0, 1)]) { Source = "bad.jsonl:7" };
         var message = $"The example bad.jsonl:7 holds the token id {id}, and the model's vocabulary has the ids 0 to 39; tokenize the data with the model's own tokenizer.";
@@ -43,7 +43,7 @@ public class ModelFitTests
     {
         using var scope = NewDisposeScope();
         using var model = new Gpt2(TrainerTests.Shape, seed: 5);
-        static TokenizedExample Of(int longest) =>
+        static TrainingExample Of(int longest) =>
             new([.. Enumerable.Repeat(1, 20)], [[3, 0], [.. Enumerable.Repeat(4, longest)]], [new(0, 1)]) { Source = "line 7" };
         ModelFit.Require(model, new PreferenceData([Of(longest: 5)]));
         Assert.Equal([2, 5], CompletionLogProbs.Compute(model, new PreferenceBatch([Of(longest: 5)]).To(CPU)).Counts.ToDoubles());
@@ -98,7 +98,7 @@ public class ModelFitTests
     {
         PreferencePair[] pairs = [new(0, 1), new(chosen, rejected)];
         Assert.StartsWith(message, Assert.Throws<ArgumentException>(() => new PreferenceExample("p", ["a", "b"], pairs)).Message, StringComparison.Ordinal);
-        Assert.StartsWith(message, Assert.Throws<ArgumentException>(() => new TokenizedExample([1], [[2], [3]], pairs)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(message, Assert.Throws<ArgumentException>(() => new TrainingExample([1], [[2], [3]], pairs)).Message, StringComparison.Ordinal);
         Assert.StartsWith(
             "The example has the pair (0, 0), but has no completion.", Assert.Throws<ArgumentException>(() => new PreferenceExample("p", [], [default])).Message,
             StringComparison.Ordinal);

@@ -37,7 +37,7 @@ internal static class RecordedRun
         {
             var prompt = Ints(rows[index].GetProperty("prompt_ids"));
             IReadOnlyList<int> Completion(string name) => [.. Ints(rows[index].GetProperty(name)).Take(maxLength - prompt.Length)];
-            return new TokenizedExample(prompt, [Completion("chosen_ids"), Completion("rejected_ids")], [new(0, 1)]);
+            return new TrainingExample(prompt, [Completion("chosen_ids"), Completion("rejected_ids")], [new(0, 1)]);
         })]);
     }
 

@@ -6,8 +6,8 @@ public class SftTrainerTests
 {
     private static readonly TokenizedExample[] Examples =
     [
-        new TokenizedExample([1, 2], [[3, 4, 0], [5, 0], [6, 7, 0]], [new(0, 1), new(2, 1), new(0, 2)]).ChosenOnly(),
-        new TokenizedExample([8], [[9, 0], [1, 0]], [new(1, 0)]).ChosenOnly(),
+        new TrainingExample([1, 2], [[3, 4, 0], [5, 0], [6, 7, 0]], [new(0, 1), new(2, 1), new(0, 2)]).ChosenOnly(),
+        new TrainingExample([8], [[9, 0], [1, 0]], [new(1, 0)]).ChosenOnly(),
     ];
 
     [Fact]
@@ -16,8 +16,8 @@ public class SftTrainerTests
         Assert.Equal([[3, 4, 0], [6, 7, 0]], Examples[0].Completions);
         Assert.Equal([[1, 0]], Examples[1].Completions);
         Assert.Empty(Examples[0].Pairs);
-        var cached = new TokenizedExample([1], [[2], [3]], [new(1, 0)]) { ReferenceLogProbs = [[-1f], [-2f]] };
-        Assert.Null(cached.ChosenOnly().ReferenceLogProbs);
+        var cached = new TrainingExample([1], [[2], [3]], [new(1, 0)]) { ReferenceLogProbs = [[-1f], [-2f]] };
+        Assert.Null(new PreferenceData([cached]).ChosenOnly().Examples[0].ReferenceLogProbs);
     }
 
     [Fact]
@@ -40,7 +40,7 @@ public class SftTrainerTests
         Assert.Equal(["loss", "grad_norm", "learning_rate", "epoch", "num_tokens"], steps[0].Values.Keys);
     }
 
-    public static TheoryData<TokenizedExample> NotOnlyChosen =>
+    public static TheoryData<TrainingExample> NotOnlyChosen =>
     [
         new([1], [[2], [3]], [new(0, 1)]),
         new([1], [[2], [3]], []) { Ranking = [1, 0] },
@@ -50,7 +50,7 @@ public class SftTrainerTests
 
     [Theory]
     [MemberData(nameof(NotOnlyChosen))]
-    public void Data_with_other_completions_than_chosen_ones_are_refused(TokenizedExample example)
+    public void Data_with_other_completions_than_chosen_ones_are_refused(TrainingExample example)
     {
         using var model = new Gpt2(TrainerTests.Shape, seed: 5);
         using var trainer = new SftTrainer(model, TrainerTests.Options with { Steps = 1 });

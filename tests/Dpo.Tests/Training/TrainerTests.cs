@@ -15,7 +15,7 @@ public class TrainerTests
         {
             var completions = Enumerable.Range(0, random.Next(2, 5)).Select(_ => (int[])[.. Ids(6), 0]).ToArray();
             var pairs = Enumerable.Range(1, completions.Length - 1).Select(loser => new PreferencePair(loser - 1, loser));
-            return new TokenizedExample(Ids(8), completions, [.. pairs]) { Source = $"row {index}" };
+            return new TrainingExample(Ids(8), completions, [.. pairs]) { Source = $"row {index}" };
         }));
     }
 
@@ -191,7 +191,7 @@ public class TrainerTests
     [InlineData(3)]
     public void Accuracies_are_counts_over_counts_however_the_batch_is_cut(int microBatchSize)
     {
-        var data = new PreferenceData(Enumerable.Range(1, 7).Select(id => new TokenizedExample([id], [[id, 0], [id + 20, 0]], [new(0, 1)])));
+        var data = new PreferenceData(Enumerable.Range(1, 7).Select(id => new TrainingExample([id], [[id, 0], [id + 20, 0]], [new(0, 1)])));
         var options = Options with { BatchSize = 7, MicroBatchSize = microBatchSize, Steps = 60, LearningRate = 1e-2, DetailedMetrics = true };
         var steps = Train(data, options, out _);
         Assert.Equal(1, steps[^1]["rewards/accuracies"]);
@@ -219,7 +219,7 @@ public class TrainerTests
     {
         using var pair = new PolicyReferencePair(new Gpt2(Shape, seed: 5));
         using var trainer = new DpoTrainer(pair, options: Options);
-        var data = new PreferenceData([new TokenizedExample([1], [[2, 0]], [])]);
+        var data = new PreferenceData([new TrainingExample([1], [[2, 0]], [])]);
         Assert.StartsWith("A batch holds no pair", Assert.Throws<InvalidInputException>(() => trainer.Train(data)).Message, StringComparison.Ordinal);
         Assert.Throws<InvalidInputException>(() => trainer.Evaluate(data));
     }

@@ -1,5 +1,4 @@
 using Dpo.Batching;
-using Dpo.Tokenization;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using static TorchSharp.torch;
@@ -8,7 +7,7 @@ namespace Dpo.Training.Reference;
 
 /// <summary>
 /// What the reference says of a data set, computed once instead of in every step. The values travel with the examples
-/// (<see cref="TokenizedExample.ReferenceLogProbs"/>): training then does not run the reference, and does not need it in memory
+/// (<see cref="TrainingExample.ReferenceLogProbs"/>): training then does not run the reference, and does not need it in memory
 /// (<see cref="PolicyReferencePair.ReleaseReference"/>).
 /// </summary>
 /// <remarks>
@@ -42,7 +41,7 @@ public static class ReferenceLogProbs
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
         var order = OrderOf(data);
-        var examples = new TokenizedExample[order.Length];
+        var examples = new TrainingExample[order.Length];
         void Take(int done, PreferenceBatch batch, float[] values)
         {
             foreach (var (index, ofCompletions) in batch.ByCompletion(values).Index())

@@ -1,6 +1,5 @@
 using System.Collections;
 using Dpo.Batching;
-using Dpo.Tokenization;
 
 namespace Dpo.Training.Reference;
 
@@ -38,7 +37,7 @@ internal sealed class ReferencedExamples : IExampleSource
 
     public DataDigest Digest => DataDigest.Of(this);
 
-    public TokenizedExample this[int index]
+    public TrainingExample this[int index]
     {
         get
         {
@@ -56,7 +55,7 @@ internal sealed class ReferencedExamples : IExampleSource
         }
     }
 
-    public IEnumerator<TokenizedExample> GetEnumerator() =>
+    public IEnumerator<TrainingExample> GetEnumerator() =>
         Enumerable.Range(0, Count).Select(index => this[index]).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();

@@ -125,7 +125,7 @@ public sealed class ReferenceLogProbsFileTests : IDisposable
     {
         var expected = $"{path} was computed with other tokens, or the same in another order." + Remedy;
         var first = data.Examples[0];
-        string With(TokenizedExample changed) => Refusal(otherData: new(data.Examples.Skip(1).Prepend(changed)));
+        string With(TrainingExample changed) => Refusal(otherData: new(data.Examples.Skip(1).Prepend(changed)));
         Assert.Equal(expected, With(first with { Prompt = [.. first.Prompt.SkipLast(1), first.Prompt[^1] + 1] }));
         Assert.Equal(expected, With(first with { Completions = [.. first.Completions.SkipLast(1), [.. first.Completions[^1].SkipLast(1), 7]] }));
         Assert.Equal(expected, With(first with
