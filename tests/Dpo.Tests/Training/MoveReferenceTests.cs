@@ -167,4 +167,29 @@ public class MoveReferenceTests
             pair.MoveReference(0.5);
         Assert.Equal(count, Tensor.TotalCount);
     }
+
+    /// <summary>A checkpoint after a restored one must hold the reference again, though nothing has moved since.</summary>
+    [Fact]
+    public void A_reference_that_was_restored_has_moved()
+    {
+        using var moved = Pair("copy");
+        Assert.Null(moved.MovedReference);
+        Disturb(moved.Policy, 6);
+        moved.MoveReference(0.5);
+        using var restored = Pair("copy");
+        restored.RestoreReference(moved.MovedReference!);
+        Assert.Equal(Values(moved.MovedReference!), Values(restored.MovedReference!));
+        restored.ReleaseReference();
+        Assert.Null(restored.MovedReference);
+    }
+
+    [Theory]
+    [MemberData(nameof(Pairs))]
+    public void A_disposed_pair_holds_no_memory(string kind)
+    {
+        var pair = Pair(kind);
+        Tensor[] all = [.. pair.ReferenceState().Select(named => named.Tensor), .. pair.Policy.parameters()];
+        pair.Dispose();
+        Assert.All(all, tensor => Assert.True(tensor.IsInvalid));
+    }
 }
