@@ -1,0 +1,93 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Dpo.Data;
+using Dpo.Evaluation.Statistics;
+using Dpo.Files;
+using Dpo.Training.Metrics;
+
+namespace Dpo.Evaluation.Measuring;
+
+/// <summary>Points of a frontier as a file: JSON Lines, a point a line, to be read again, or a table as CSV for spreadsheets and
+/// data frames.</summary>
+public static class FrontierFile
+{
+    private static readonly JsonSerializerOptions style = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
+    };
+
+    /// <summary>Writes points as JSON Lines, into a file that appears whole or not at all and outlives a power cut.</summary>
+    /// <param name="path">The file; its folder must be there. One that is there is replaced.</param>
+    /// <param name="points">The points.</param>
+    public static void Write(string path, IEnumerable<FrontierPoint> points)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        ArgumentNullException.ThrowIfNull(points);
+        AtomicFile.Write(path, stream =>
+        {
+            foreach (var point in points)
+            {
+                JsonSerializer.Serialize(stream, point, style);
+                stream.WriteByte((byte)'\n');
+            }
+        });
+    }
+
+    /// <summary>Reads what <see cref="Write"/> wrote.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="InvalidInputException">It cannot be read, or a line is no point.</exception>
+    public static IReadOnlyList<FrontierPoint> Read(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        var points = new List<FrontierPoint>();
+        foreach (var row in JsonRows.Of(path))
+        {
+            try
+            {
+                points.Add(JsonSerializer.Deserialize<FrontierPoint>(row.Json.Span, style) ?? throw new JsonException("null"));
+            }
+            catch (JsonException e)
+            {
+                throw new InvalidInputException(
+                    $"{row.Place} is no point of a frontier: {e.Message} Take the line out, or measure the run again.", e);
+            }
+        }
+        return points;
+    }
+
+    /// <summary>Writes points as a table: run, method, seed, step; value, standard error, ends of the interval and observations
+    /// of reward and KL; and whether the point is on its method's front.</summary>
+    /// <param name="path">The file, as for <see cref="Write"/>.</param>
+    /// <param name="frontier">The points.</param>
+    public static void WriteCsv(string path, Frontier frontier)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        ArgumentNullException.ThrowIfNull(frontier);
+        var fronts = frontier.Methods.SelectMany(frontier.Front).ToHashSet<FrontierPoint>(ReferenceEqualityComparer.Instance);
+        AtomicFile.Write(path, stream =>
+        {
+            using var writer = new StreamWriter(stream, leaveOpen: true);
+            writer.Write(Csv.Line(["run", "method", "seed", "step", .. Names("reward"), .. Names("kl"), "on_front"]));
+            foreach (var point in frontier.Points)
+            {
+                writer.Write(Csv.Line(
+                [
+                    Csv.Field(point.Run), Csv.Field(point.Method), Csv.Field(point.Seed), Csv.Field(point.Step),
+                    .. Fields(point.Reward), .. Fields(point.Kl), fronts.Contains(point) ? "1" : "0",
+                ]));
+            }
+        });
+
+        static IEnumerable<string> Names(string of) => [of, $"{of}_standard_error", $"{of}_low", $"{of}_high", $"{of}_count"];
+
+        static IEnumerable<string> Fields(Estimate of) =>
+        [
+            Csv.Field(of.Value), Csv.Field(of.StandardError), Csv.Field(of.Interval.Low), Csv.Field(of.Interval.High),
+            Csv.Field(of.Count),
+        ];
+    }
+}
