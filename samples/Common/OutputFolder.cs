@@ -9,7 +9,10 @@ internal static class OutputFolder
     public const string FineTuning = "sft";
 
     private static readonly string[] runFiles =
-        ["metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "summary.json", "events.out.tfevents.*"];
+    [
+        "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "summary.json", "frontier.jsonl", "run.json", "report.html",
+        "events.out.tfevents.*",
+    ];
 
     private static readonly string[] modelFiles =
     [
@@ -18,7 +21,7 @@ internal static class OutputFolder
         "tokenizer.model", "chat_template.jinja", "chat_template.json",
     ];
 
-    private static readonly string[] folders = [Interruption.CheckpointFolder, "adapter", "additional_chat_templates"];
+    private static readonly string[] folders = [Interruption.CheckpointFolder, "figures", "adapter", "additional_chat_templates"];
 
     /// <summary>Runs a program that alone writes to a folder, where that holds no other run. One that failed before it wrote
     /// anything leaves no folder behind.</summary>

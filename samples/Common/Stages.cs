@@ -21,7 +21,8 @@ internal static class Stages
 
     /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
     /// loss: one that does without a reference needs no pair.</summary>
-    public static void Prefer(
+    /// <returns>How many steps it made.</returns>
+    public static int Prefer(
         TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut,
         IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder,
         CancellationToken cancellationToken)
@@ -33,6 +34,7 @@ internal static class Stages
         trainer.Check(data, heldOut);
         var samples = heldOut is null ? null : Samples(policy, pair, tokenizer, heldOut);
         Train("DPO", trainer, data, heldOut, options, samples, () => Save(policy, tokenizer, folder), folder, cancellationToken);
+        return trainer.StepsMade;
     }
 
     /// <summary>Trains and saves the model. Whatever comes after its steps and fails, the model is saved as they left

@@ -23,7 +23,30 @@ internal sealed record TrainingSettings(
     torch.Device Device,
     int Seed,
     bool SkipSft,
-    LoraOptions? Lora);
+    LoraOptions? Lora,
+    IReadOnlyList<string> Arguments)
+{
+    /// <summary>What was asked for, defaults included.</summary>
+    public IReadOnlyDictionary<string, string> InWords() => new Dictionary<string, string>
+    {
+        ["command line"] = string.Join(' ', Arguments),
+        ["model"] = Model ?? "a small GPT-2 made here",
+        ["training data"] = Train ?? "a generated corpus",
+        ["held-out data"] = Eval ?? "none",
+        ["stages"] = SkipSft ? "the loss alone" : "fine-tuning on the chosen completions, then the loss",
+        ["loss"] = Loss.Description,
+        ["optimizer"] = Training.Optimizer.ToString(),
+        ["learning rate"] = FormattableString.Invariant($"{Training.LearningRate}"),
+        ["batch size"] = FormattableString.Invariant($"{Training.BatchSize}"),
+        ["length of training"] = FormattableString.Invariant(
+            Training.Steps is { } steps ? $"{steps} steps" : (FormattableString)$"{Training.Epochs} epochs"),
+        ["adapter"] = Lora is null ? "none" : FormattableString.Invariant($"LoRA of rank {Lora.Rank}, α {Lora.Alpha}"),
+        ["tokens"] = FormattableString.Invariant($"{MaxLength}, of a prompt {MaxPromptLength}; {Truncation}"),
+        ["precision"] = Precision.ToString(),
+        ["device"] = Device.ToString(),
+        ["seed"] = FormattableString.Invariant($"{Seed}"),
+    };
+}
 
 /// <summary>
 /// The command line of the programs that train on preferences from a file. Defaults are the paper's for a model that is given;
@@ -136,6 +159,7 @@ internal sealed class TrainingCommand : RootCommand
             Options.Add(option);
         losses = new LossCommandOptions(this, defaultBeta);
         interruption = new InterruptionOptions(this);
+        Subcommands.Add(Reports.Command());
     }
 
     /// <summary>Parses the arguments and runs the program with them.</summary>
@@ -193,7 +217,7 @@ internal sealed class TrainingCommand : RootCommand
             parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
             parsed.GetValue(chatTemplate) is { } template ? ChatTemplates[template] : null,
             CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),
-            training.Seed, parsed.GetValue(skipSft), Lora(parsed, fromScratch));
+            training.Seed, parsed.GetValue(skipSft), Lora(parsed, fromScratch), [.. parsed.Tokens.Select(token => token.Value)]);
         if (training.MoveReferenceEvery is not null && !loss.UsesReference)
             throw new InvalidInputException(
                 "--move-reference-every: the loss does without a reference, so there is none to move.");

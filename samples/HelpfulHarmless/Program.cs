@@ -1,5 +1,7 @@
 // Direct Preference Optimization on dialogues, as the paper does on Anthropic's Helpful and Harmless data (section 6.2):
 // fine-tune on the chosen answers, then train that model on the preferences, with itself as the reference.
+using Dpo.Evaluation.Measuring;
+using Dpo.Evaluation.Reporting;
 using Dpo.Samples;
 
 var command = new TrainingCommand(
@@ -24,6 +26,14 @@ return command.Run(args, (settings, cancellationToken) =>
         policy.AddLora(adapter);
     var data = Preferences.Tokenize(examples, tokenizer, settings, "training");
     var heldOut = heldOutExamples is null ? null : Preferences.Tokenize(heldOutExamples, tokenizer, settings, "held-out");
+    var record = new RunRecord
+    {
+        Program = "HelpfulHarmless",
+        Options = settings.InWords(),
+        Data = new Dictionary<string, string> { ["training"] = RunRecord.DigestOf(data) },
+        Models = new Dictionary<string, string> { ["start"] = RunRecord.DigestOf(policy) },
+        Audit = Audit.InWords(DataAudit.Of(examples, heldOutExamples)),
+    };
 
     // The reference: the model fine-tuned on the chosen answers (the paper's Preferred-FT).
     if (!settings.SkipSft)
@@ -38,4 +48,5 @@ return command.Run(args, (settings, cancellationToken) =>
     Stages.Prefer(
         policy, pair, tokenizer, data, heldOut, settings.Loss, settings.Training, settings.Interruption, settings.Output,
         cancellationToken);
+    Reports.Write(record, settings.Output);
 });

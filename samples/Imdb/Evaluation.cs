@@ -1,4 +1,8 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
+using Dpo.Evaluation.Measuring;
+using Dpo.Evaluation.Reporting;
+using Dpo.Evaluation.Statistics;
 using Spectre.Console;
 using TorchSharp;
 
@@ -68,6 +72,46 @@ internal sealed record Evaluation(
         var path = Path.Combine(settings.Output, "summary.json");
         File.WriteAllText(path + ".tmp", JsonSerializer.Serialize(summary) + "\n");
         File.Move(path + ".tmp", path, overwrite: true);
+    }
+
+    /// <summary>Writes what the report shows: both models as points of reward and KL, and what they say to some prefixes.</summary>
+    public static void SaveForReport(Evaluation sft, Evaluation dpo, int steps, Scorer scorer, ImdbSettings settings)
+    {
+        FrontierFile.Write(
+            Path.Combine(settings.Output, RunReport.FrontierName),
+            [sft.ToPoint("fine-tuned", "reference", 0, settings), dpo.ToPoint($"dpo-beta-{settings.Beta:0.###}", "DPO", steps, settings)]);
+        var readable = new JsonSerializerOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        File.WriteAllLines(
+            Path.Combine(settings.Output, "samples.jsonl"),
+            sft.Prefixes.Zip(dpo.Continuations, sft.Continuations).Take(8).Select(sample => JsonSerializer.Serialize(
+                new
+                {
+                    step = steps,
+                    prompt = scorer.Text(sample.First, []),
+                    policy = scorer.Text([], sample.Second),
+                    reference = scorer.Text([], sample.Third),
+                },
+                readable)));
+    }
+
+    private FrontierPoint ToPoint(string run, string method, int step, ImdbSettings settings)
+    {
+        Estimate Of(double value, double error) => new()
+        {
+            Value = value,
+            StandardError = error,
+            Interval = Interval.StudentT(value, error, Prefixes.Count - 1),
+            Count = Prefixes.Count,
+        };
+        return new FrontierPoint
+        {
+            Run = run,
+            Method = method,
+            Seed = settings.Seed,
+            Step = step,
+            Reward = Of(Reward, RewardError),
+            Kl = Of(Kl, KlError),
+        };
     }
 
     private static double[] LogRatios(

@@ -21,11 +21,29 @@ internal sealed record ImdbSettings(
     double Temperature,
     Precision Precision,
     torch.Device Device,
-    int Seed)
+    int Seed,
+    IReadOnlyList<string> Arguments)
 {
     /// <summary>Tokens of the longest prefix and its continuation, and of the beginning of text that a model's tokenizer may put
     /// in front.</summary>
     public int MaxLength => (Model is null ? 0 : 1) + Reviews.LongestPrefix + MaxNewTokens;
+
+    /// <summary>What was asked for, defaults included.</summary>
+    public IReadOnlyDictionary<string, string> InWords() => new Dictionary<string, string>
+    {
+        ["command line"] = string.Join(' ', Arguments),
+        ["model"] = Model ?? "a small GPT-2 made here",
+        ["reviews"] = Data ?? "a generated corpus",
+        ["true reward"] = RewardModel ?? "naive Bayes, trained on the reviews",
+        ["β"] = FormattableString.Invariant($"{Beta}"),
+        ["learning rate"] = FormattableString.Invariant($"{Dpo.LearningRate}, of fine-tuning {Sft.LearningRate}"),
+        ["batch size"] = FormattableString.Invariant($"{Dpo.BatchSize}"),
+        ["prefixes"] = FormattableString.Invariant($"{Prefixes}, held out {HeldOutPrefixes}"),
+        ["sampling"] = FormattableString.Invariant($"{MaxNewTokens} tokens at temperature {Temperature}"),
+        ["precision"] = Precision.ToString(),
+        ["device"] = Device.ToString(),
+        ["seed"] = FormattableString.Invariant($"{Seed}"),
+    };
 }
 
 /// <summary>The command line of the IMDb program. Defaults train a small model from scratch in minutes; for a model that is
@@ -81,6 +99,7 @@ internal sealed class ImdbCommand : RootCommand
         ])
             Options.Add(option);
         interruption = new InterruptionOptions(this);
+        Subcommands.Add(Reports.Command());
     }
 
     /// <summary>Parses the arguments and runs the program with them.</summary>
@@ -121,6 +140,7 @@ internal sealed class ImdbCommand : RootCommand
             parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
             parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000), parsed.GetValue(heldOut) ?? 500,
             parsed.GetValue(maxNewTokens) ?? 60, parsed.GetValue(temperature) ?? 1,
-            CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed);
+            CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed,
+            [.. parsed.Tokens.Select(token => token.Value)]);
     }
 }

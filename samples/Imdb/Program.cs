@@ -2,6 +2,7 @@
 // their beginnings favourably. A classifier of sentiment is the true reward, so that what DPO gains, and how far it moves
 // from the reference for it, can be measured.
 using System.Diagnostics;
+using Dpo.Evaluation.Reporting;
 using Dpo.Samples;
 
 return new ImdbCommand().Run(args, (settings, cancellationToken) =>
@@ -35,16 +36,31 @@ return new ImdbCommand().Run(args, (settings, cancellationToken) =>
     Terminal.Line(
         $"{preferences.Examples.Count} prefixes with {preferences.Examples.Sum(example => example.Pairs.Count)} pairs.");
 
+    var record = new RunRecord
+    {
+        Program = "Imdb",
+        Options = settings.InWords(),
+        Data = new Dictionary<string, string> { ["preferences"] = RunRecord.DigestOf(preferences) },
+        Models = new Dictionary<string, string> { ["fine-tuned"] = RunRecord.DigestOf(policy) },
+        LeftOut =
+        [
+            "Figure 2 of the paper, left, has 22 runs of five methods; here is one of DPO, and what it starts from. " +
+            "tests/Dpo.Benchmarks -- reviews runs the other methods on the generated reviews.",
+        ],
+    };
+
     // DPO, and what it changed on prefixes of reviews that no part of the training has seen.
     var heldOutPrefixes = Reviews.Prefixes(unseen, tokenizer, settings.HeldOutPrefixes, settings.Seed);
     using var pair = new PolicyReferencePair(policy);
     var before = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellationToken);
     using var loss = new DpoLoss(settings.Beta);
-    Stages.Prefer(
+    var steps = Stages.Prefer(
         policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Interruption, settings.Output,
         cancellationToken);
     var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellationToken);
 
     Evaluation.Show(before, after, scorer);
     Evaluation.Save(before, after, clock.Elapsed, settings);
+    Evaluation.SaveForReport(before, after, steps, scorer, settings);
+    Reports.Write(record, settings.Output);
 });
