@@ -45,12 +45,10 @@ public sealed record Calibration
         if (margins.Count == 0 || margins.Any(double.IsNaN))
             throw new ArgumentException("Calibration takes one margin or more, none NaN.", nameof(margins));
         double[] sorted = [.. margins.OrderBy(Math.Abs)];
+        var count = Math.Min(bins, sorted.Length);
+        int Begin(int bin) => (int)((long)bin * sorted.Length / count);
         CalibrationBin[] made =
-        [
-            .. Enumerable.Range(0, Math.Min(bins, sorted.Length)).Select(bin => Bin(
-                sorted[(int)((long)bin * sorted.Length / Math.Min(bins, sorted.Length))
-                    ..(int)((bin + 1L) * sorted.Length / Math.Min(bins, sorted.Length))], level)),
-        ];
+            [.. Enumerable.Range(0, count).Select(bin => Bin(sorted[Begin(bin)..Begin(bin + 1)], level))];
         return new Calibration
         {
             Bins = made,

@@ -17,8 +17,9 @@ namespace Dpo.Evaluation.Statistics;
 /// of one half, by more than a standard error where C is small, and an interval about such a fit misses the truth: so the
 /// interval lies about one Newton step of the fit without its penalty (van de Geer et al. 2014), on the scale of log-odds. The
 /// rate itself is as AlpacaEval defines it, and need not lie in the middle. σ and the difficulties are taken as given.</para>
-/// <para>Checked by simulation: from 200 rows on the interval covers as it says, with graded preferences and with plain
-/// ones.</para>
+/// <para>Checked by simulation: with 60 rows and more the interval covers as it says. AlpacaEval's standard error about its rate
+/// holds the truth in 56 to 97 % of studies: least where length and difficulty matter little, and the penalty takes the model's
+/// term back by 3 points of a hundred or more.</para>
 /// </remarks>
 public sealed record LengthControlledWinRate
 {
@@ -66,10 +67,8 @@ public sealed record LengthControlledWinRate
         double[] scores = [.. strengths.Select(_ => 0.0)];
         for (var fold = 0; fold < Folds; fold++)
         {
-            // AlpacaEval deals rows to folds from the last on.
-            bool IsHeldOut(int index) => (data.Length - 1 - index) % Folds == fold;
-            PenalizedRow[] kept = [.. data.Where((_, index) => !IsHeldOut(index))];
-            PenalizedRow[] heldOut = [.. data.Where((_, index) => IsHeldOut(index))];
+            PenalizedRow[] kept = [.. data.Where((_, index) => index % Folds != fold)];
+            PenalizedRow[] heldOut = [.. data.Where((_, index) => index % Folds == fold)];
             double[] fitted = [0, 0, 0];
             foreach (var (index, c) in strengths.Index())
             {

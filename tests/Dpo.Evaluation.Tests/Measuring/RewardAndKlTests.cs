@@ -16,11 +16,12 @@ public class RewardAndKlTests
     private static readonly FunctionReward reward = new(answer => answer.Ids.Sum() + answer.PromptIds[0]);
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void Log_probabilities_and_KL_of_every_token_are_those_of_the_logits(bool ofOneModel)
+    [InlineData("one model")]
+    [InlineData("two models")]
+    [InlineData("an adapter")]
+    public void Log_probabilities_and_KL_of_every_token_are_those_of_the_logits(string of)
     {
-        using var pair = Pair(ofOneModel);
+        using var pair = of == "an adapter" ? AdapterPair() : Pair(of == "one model");
         int[][] prompts = [[1, 2], [3], [2, 2, 1]];
         // A budget of a few tokens, so that prompts are measured apart and their samples in slices.
         var measured = RewardAndKl.Measure(pair, prompts, reward, sampling with { SamplesPerPrompt = 4 }, maxTokens: 7);
@@ -121,6 +122,17 @@ public class RewardAndKlTests
         return pair;
     }
 
+    /// <summary>An adapter over the output head too, whose weights are exchanged for the reference's between the two
+    /// distributions.</summary>
+    private static PolicyReferencePair AdapterPair()
+    {
+        var policy = Model(1);
+        policy.AddLora(new LoraOptions { Rank = 2, Alpha = 40, TargetModules = ["c_attn", "lm_head"] });
+        var pair = new PolicyReferencePair(policy);
+        Disturb(policy, 3);
+        return pair;
+    }
+
     private static Gpt2 Model(int seed)
     {
         var model = new Gpt2(new() { VocabularySize = Vocabulary, MaxPositions = 8, HiddenSize = 8, LayerCount = 1, HeadCount = 2 }, seed);
@@ -134,7 +146,7 @@ public class RewardAndKlTests
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var generator = new Generator((ulong)seed);
-        foreach (var parameter in model.parameters())
+        foreach (var parameter in model.parameters().Where(parameter => parameter.requires_grad))
             parameter.add_(randn(parameter.shape, generator: generator) * 0.3);
     }
 

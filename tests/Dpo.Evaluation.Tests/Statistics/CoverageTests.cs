@@ -149,15 +149,14 @@ public class CoverageTests
         static Verdict Any(Random random) => (Verdict)(random.Next(3) - 1);
     }
 
-    /// <summary>The plain rate is 15 points off, as a judge likes length; its interval and AlpacaEval's error about the controlled
-    /// rate miss what the sandwich holds.</summary>
+    /// <summary>Where length matters, where only the model does, so that the penalty bites, and where difficulties differ much. AlpacaEval's
+    /// standard error about its rate misses what the interval holds.</summary>
     [Theory]
-    [InlineData(200, false, 0.4)]
-    [InlineData(400, true, 0.4)]
-    [InlineData(200, false, 0.1)]
-    public void The_length_controlled_rate(int rows, bool isGraded, double model)
+    [InlineData(200, true, -1.5, 0.5, 0.4)]
+    [InlineData(100, false, 0, 0, 0.5)]
+    [InlineData(200, false, -1.5, 1.5, 0.4)]
+    public void The_length_controlled_rate(int rows, bool isGraded, double length, double difficulty, double model)
     {
-        const double length = -1.5, difficulty = 0.5;
         // The mean over difficulties, by a fine grid of the normal distribution.
         var truth = Enumerable.Range(0, 1000).Average(step => Sigmoid((difficulty * Normal.InvCDF(0, 1, (step + 0.5) / 1000)) + model));
         var theirs = 0;
