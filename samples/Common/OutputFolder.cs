@@ -10,8 +10,8 @@ internal static class OutputFolder
 
     private static readonly string[] runFiles =
     [
-        "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "summary.json", "frontier.jsonl", "run.json", "report.html",
-        "events.out.tfevents.*",
+        "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "summary.json", "frontier.jsonl", "run.json",
+        "report.html", "events.out.tfevents.*",
     ];
 
     private static readonly string[] modelFiles =

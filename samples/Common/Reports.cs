@@ -3,8 +3,8 @@ using Dpo.Evaluation.Reporting;
 
 namespace Dpo.Samples;
 
-/// <summary>What a program leaves to look at: <c>run.json</c> and <c>report.html</c> in its output folder; and the command that makes
-/// such a page anew, of several runs too.</summary>
+/// <summary>What a program leaves to look at: <c>run.json</c> and <c>report.html</c> in its output folder; and the command that
+/// makes such a page anew, of several runs too.</summary>
 internal static class Reports
 {
     /// <summary>Writes both. By then the model is saved.</summary>

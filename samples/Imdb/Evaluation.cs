@@ -47,6 +47,7 @@ internal sealed record Evaluation(
             Terminal.Line($"{Environment.NewLine}SFT: {scorer.Text(sft.Prefixes[index], sft.Continuations[index])}");
             Terminal.Line($"DPO: {scorer.Text(dpo.Prefixes[index], dpo.Continuations[index])}");
         }
+        Terminal.Line("");
     }
 
     /// <summary>Writes <c>summary.json</c>.</summary>
@@ -74,12 +75,16 @@ internal sealed record Evaluation(
         File.Move(path + ".tmp", path, overwrite: true);
     }
 
-    /// <summary>Writes what the report shows: both models as points of reward and KL, and what they say to some prefixes.</summary>
+    /// <summary>Writes what the report shows: both models as points of reward and KL, and what they say to some
+    /// prefixes.</summary>
     public static void SaveForReport(Evaluation sft, Evaluation dpo, int steps, Scorer scorer, ImdbSettings settings)
     {
         FrontierFile.Write(
             Path.Combine(settings.Output, RunReport.FrontierName),
-            [sft.ToPoint("fine-tuned", "reference", 0, settings), dpo.ToPoint($"dpo-beta-{settings.Beta:0.###}", "DPO", steps, settings)]);
+            [
+                sft.ToPoint("fine-tuned", "reference", 0, settings),
+                dpo.ToPoint(FormattableString.Invariant($"dpo-beta-{settings.Beta}"), "DPO", steps, settings),
+            ]);
         var readable = new JsonSerializerOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
         File.WriteAllLines(
             Path.Combine(settings.Output, "samples.jsonl"),

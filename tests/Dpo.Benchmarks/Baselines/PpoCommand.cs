@@ -67,7 +67,7 @@ internal static class PpoCommand
         var sampling = Best(() => Sampler.Sample(policy, prompts, options.Sampling));
         using var models = new ActorCritic(policy, value: null, temperature: 1);
         var rollouts = new RolloutSampling(models, pair, new FunctionReward(_ => 0), null, options);
-        TokenizedExample[] examples = [.. Sampler.Sample(policy, prompts, options.Sampling).Select(sample => new TokenizedExample(prompts[sample.PromptIndex], [sample.Tokens], []))];
+        TrainingExample[] examples = [.. Sampler.Sample(policy, prompts, options.Sampling).Select(sample => new TrainingExample(prompts[sample.PromptIndex], [sample.Tokens], []))];
         double[] scores = [.. examples.Select(_ => 0.0)];
         bool[] ended = [.. examples.Select(_ => false)];
         var measuring = Best(() => rollouts.Measure(examples, scores, ended));
