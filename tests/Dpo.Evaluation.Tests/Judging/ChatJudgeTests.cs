@@ -15,7 +15,7 @@ public class ChatJudgeTests
     public async Task Every_comparison_is_asked_once_so_many_at_once_and_a_second_run_asks_nothing()
     {
         using var folder = new TemporaryFolder();
-        using var server = new ChatServer(request => Worths.Fair(request) with { Delay = TimeSpan.FromMilliseconds(40) });
+        using var server = new ChatServer(request => Worths.Fair(request) with { Delay = TimeSpan.FromMilliseconds(150) });
         var options = new JudgingOptions { Concurrency = 3, Prices = new TokenPrices(Input: 2, Output: 50) };
         var first = await Run(server, folder, options);
         Assert.Equal(Worths.Verdicts(Count), first.Verdicts);
@@ -59,7 +59,8 @@ public class ChatJudgeTests
                 _ => ChatReply.Failure(int.Parse(failure)),
             };
         });
-        var result = await Run(server, folder, judge: Worths.Quick with { Timeout = TimeSpan.FromMilliseconds(failure == "silence" ? 250 : 20_000) });
+        var result = await Run(
+            server, folder, new JudgingOptions { Concurrency = Count }, Worths.Quick with { Timeout = TimeSpan.FromSeconds(failure == "silence" ? 0.7 : 20) });
         Assert.Equal(Worths.Verdicts(Count), result.Verdicts);
         Assert.Equal(Count, counts.Count);
         Assert.All(counts.Values, count => Assert.Equal(3, count));
@@ -134,13 +135,14 @@ public class ChatJudgeTests
         using var folder = new TemporaryFolder();
         using var server = new ChatServer(request => Worths.Post(request.Text) == "post 6"
             ? ChatReply.Failure(503)
-            : Worths.Fair(request) with { Delay = TimeSpan.FromMilliseconds(100) });
+            : Worths.Fair(request) with { Delay = TimeSpan.FromMilliseconds(400) });
         // Without advice the client's own exceptions are not known, and tried again.
         var failure = await Assert.ThrowsAsync<IOException>(() =>
             Run(server, folder, new JudgingOptions { Concurrency = 4 }, Worths.Quick with { Calls = 4, Advice = null }));
         Assert.StartsWith("Comparison post 6 was not judged, since 4 calls failed, the last with: ", failure.Message);
         var asked = server.Requests.GroupBy(request => Worths.Post(request.Text)).ToDictionary(group => group.Key, group => group.Count());
         Assert.Equal(4, asked["post 6"]);
+        Assert.InRange(asked.Count, 7, Count - 1);
         Assert.All(asked.Where(post => post.Key != "post 6"), post => Assert.Equal(1, post.Value));
         // What was in flight beside it was waited for.
         Assert.Equal(asked.Count - 1, File.ReadAllLines(folder.File("verdicts.jsonl")).Length);
@@ -224,7 +226,8 @@ public class ChatJudgeTests
             return Worths.Fair(request) with { Delay = request.Number >= 7 && isSlow ? TimeSpan.FromMinutes(1) : default };
         });
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => JudgingRun.RunAsync(
-            Worths.Judge(server), Worths.Comparisons(Count), folder.File("verdicts.jsonl"), new JudgingOptions { Concurrency = 2 }, cancellationToken: cancel.Token));
+            Worths.Judge(server, Worths.Quick with { Calls = 1 }), Worths.Comparisons(Count), folder.File("verdicts.jsonl"), new JudgingOptions { Concurrency = 2 },
+            cancellationToken: cancel.Token));
         var kept = File.ReadAllLines(folder.File("verdicts.jsonl")).Length;
         Assert.InRange(kept, 5, 6);
         var asked = server.Requests.Count;

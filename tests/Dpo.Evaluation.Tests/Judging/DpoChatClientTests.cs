@@ -71,6 +71,27 @@ public sealed class DpoChatClientTests : IDisposable
     }
 
     [Fact]
+    public async Task Leaves_out_white_space_in_front_in_a_stream_too()
+    {
+        using var reciter = new LogitsModel(new Reciter(tokenizer, [.. tokenizer.Encode(" \n Why not? \n"), tokenizer.EndOfTextId]));
+        using var own = new DpoChatClient(reciter, tokenizer, ChatTemplate.HelpfulHarmless, "reciter");
+        Assert.Equal("Why not? \n", (await own.GetResponseAsync("Why?")).Text);
+        Assert.Equal("Why not? \n", (await own.GetStreamingResponseAsync("Why?").ToChatResponseAsync()).Text);
+    }
+
+    [Fact]
+    public async Task A_stream_that_is_left_is_not_sampled_to_its_end()
+    {
+        const int Length = 300;
+        using var module = new Reciter(tokenizer, [.. Enumerable.Repeat(tokenizer.Encode("x")[0], Length)], delay: 5);
+        using var reciter = new LogitsModel(module);
+        using var own = new DpoChatClient(reciter, tokenizer, ChatTemplate.HelpfulHarmless, "reciter");
+        await foreach (var update in own.GetStreamingResponseAsync("Why?", new ChatOptions { MaxOutputTokens = Length }))
+            break;
+        Assert.InRange(module.Calls, 1, Length - 1);
+    }
+
+    [Fact]
     public async Task Ends_at_a_stop_sequence_and_where_the_next_turn_would_begin()
     {
         var options = new ChatOptions { MaxOutputTokens = 40, Seed = 5 };
@@ -165,11 +186,58 @@ public sealed class DpoChatClientTests : IDisposable
     [Fact]
     public async Task Judges_as_any_other_client_does()
     {
-        using var own = new DpoChatClient(model, tokenizer, ChatTemplate.HelpfulHarmless, "tiny");
-        var judge = new ChatJudge(own, new JudgePrompt("own", "{prompt}{first}{second}"), Worths.Quick with { Attempts = 2, MaxOutputTokens = 4 });
-        Assert.Equal("tiny, own", judge.Name);
-        // The form of the answer alone is longer than the model: said in a sentence, and asked once.
-        await Assert.ThrowsAsync<InvalidInputException>(() => judge.CompareAsync([new Comparison("p", "a", "b")]));
+        const string Answer = "Comparison: the second is better.\nVerdict: B";
+        int[] script = [.. tokenizer.Encode(Answer), tokenizer.EndOfTextId];
+        using var reciter = new LogitsModel(new Reciter(tokenizer, script));
+        using var own = new DpoChatClient(reciter, tokenizer, ChatTemplate.HelpfulHarmless, "reciter");
+        using var folder = new TemporaryFolder();
+        var judge = new ChatJudge(own, Worths.Prompt, Worths.Quick);
+        Assert.Equal("reciter, worth", judge.Name);
+        var result = await JudgingRun.RunAsync(judge, Worths.Comparisons(3), folder.File("verdicts.jsonl"), new JudgingOptions { BothOrders = true, Concurrency = 3 });
+        Assert.All(result.Comparisons, judged => Assert.Equal([Verdict.Loss, Verdict.Win], judged.Shown.Select(shown => shown.Judgement.Verdict!.Value)));
+        Assert.Equal("the second is better.\nthe second is better.", result.Comparisons[0].Explanation);
+        Assert.Equal(6 * script.Length, result.Tokens.Output);
+    }
+
+    [Fact]
+    public async Task A_judge_that_a_comparison_is_too_long_for_says_so_at_once()
+    {
+        var judge = new ChatJudge(client, new JudgePrompt("own", "{prompt}{first}{second}"), Worths.Quick with { Attempts = 2, MaxOutputTokens = 4 });
+        // The form of the answer alone is.
+        var failure = await Assert.ThrowsAsync<InvalidInputException>(() => judge.CompareAsync([new Comparison("p", "a", "b")]));
+        Assert.EndsWith("exceed the model's 128 positions; shorten either.", failure.Message);
+    }
+
+    /// <summary>Says the same behind every prompt that ends so.</summary>
+    private sealed class Reciter : torch.nn.Module<torch.Tensor, torch.Tensor>
+    {
+        private readonly IReadOnlyList<int> ending;
+        private readonly int[] script;
+        private readonly int vocabularySize, delay;
+
+        public Reciter(TextTokenizer tokenizer, int[] script, int delay = 0)
+            : base(nameof(Reciter))
+        {
+            (ending, this.script, vocabularySize, this.delay) = (tokenizer.Encode("Assistant:"), script, tokenizer.VocabularySize, delay);
+            register_parameter("unused", new TorchSharp.Modules.Parameter(torch.zeros(1)));
+        }
+
+        public int Calls { get; private set; }
+
+        public override torch.Tensor forward(torch.Tensor ids)
+        {
+            Calls++;
+            Thread.Sleep(delay);
+            // One sequence, of which only the last place is drawn from.
+            var logits = torch.zeros(1, ids.shape[1], vocabularySize);
+            logits[0, -1, Next([.. ids.data<long>()])] = 100;
+            return logits;
+        }
+
+        /// <summary>The token behind as much of the script as stands behind the prompt.</summary>
+        private int Next(long[] ids) => Enumerable.Range(0, script.Length)
+            .LastOrDefault(said => ids.Length >= ending.Count + said && ids[^(ending.Count + said)..].SequenceEqual(ending.Concat(script.Take(said)).Select(id => (long)id))) is var at
+            ? script[at] : 0;
     }
 
     private static ChatOptions WithSeed(ChatOptions options, long seed)

@@ -7,6 +7,8 @@ namespace Dpo.Evaluation.Tests.Judging;
 
 public class JudgingKillTests
 {
+    private const int Kills = 6;
+
     /// <summary>SIGKILL after answers of the server's, with others in flight, and the file's last line torn besides: no verdict that
     /// is in the file is asked again, none is lost, and none is there twice.</summary>
     [Fact]
@@ -21,8 +23,8 @@ public class JudgingKillTests
                 killed!.Kill();
             return Worths.Fair(request) with { Delay = TimeSpan.FromMilliseconds(request.Number % 4) };
         });
-        var (random, kept, again) = (new Random(3), new HashSet<string>(), 0);
-        for (var kill = 0; kill < 6; kill++)
+        var (random, kept) = (new Random(3), new HashSet<string>());
+        for (var kill = 0; kill < Kills; kill++)
         {
             var before = server.Requests.Count;
             killAt = before + 5 + random.Next(6);
@@ -35,7 +37,6 @@ public class JudgingKillTests
             Assert.Superset(kept, ids.ToHashSet());
             // What was asked is kept, but for what was in flight.
             Assert.InRange(asked.Count(id => !ids.Contains(id)), 1, KilledJudging.Concurrency);
-            again += asked.Count(id => !ids.Contains(id));
             kept = [.. ids];
             if (kill % 2 == 0)
                 continue;
@@ -43,14 +44,14 @@ public class JudgingKillTests
             using var file = new FileStream(path, FileMode.Open);
             file.SetLength(file.Length - 1 - random.Next(File.ReadLines(path).Last().Length));
             kept.Remove(ids[^1]);
-            again++;
         }
 
         var left = server.Requests.Count;
         var result = await JudgingRun.RunAsync(Worths.Judge(server), Worths.Comparisons(KilledJudging.Count), path);
         Assert.DoesNotContain(Asked(server, left), kept.Contains);
         Assert.Equal((kept.Count, KilledJudging.Count - kept.Count), (result.Kept, result.Asked));
-        Assert.Equal(KilledJudging.Count + again, server.Requests.Count);
+        // Each kill cost a question or more, and not more than were in flight, and each torn line one.
+        Assert.InRange(server.Requests.Count - KilledJudging.Count, Kills, (Kills * KilledJudging.Concurrency) + (Kills / 2));
         Assert.Equal(Worths.Verdicts(KilledJudging.Count), result.Verdicts);
         Assert.Equal(KilledJudging.Count, Ids(path).Distinct().Count());
         Assert.Equal(KilledJudging.Count, File.ReadAllLines(path).Length);

@@ -94,16 +94,18 @@ public class VerdictFileTests
     {
         using var folder = new TemporaryFolder();
         var path = folder.File("verdicts.jsonl");
-        Assert.Equal(5, (await JudgingRun.RunAsync(judge, comparisons, path)).Asked);
-        async Task Asks(IJudge judge, Comparison comparison) => Assert.Equal(1, (await JudgingRun.RunAsync(judge, [comparison], path)).Asked);
+        // In both orders, since the order that chance takes depends on texts and id as well.
+        var both = new JudgingOptions { BothOrders = true };
+        Assert.Equal(10, (await JudgingRun.RunAsync(judge, comparisons, path, both)).Asked);
+        async Task Asks(IJudge judge, Comparison comparison) => Assert.Equal(2, (await JudgingRun.RunAsync(judge, [comparison], path, both)).Asked);
         await Asks(judge, comparisons[0] with { Id = "other" });
         await Asks(judge, comparisons[0] with { Prompt = "other" });
         await Asks(judge, comparisons[0] with { First = "other" });
         await Asks(judge, comparisons[0] with { Second = "other" });
         await Asks(judge, comparisons[0] with { Reference = "other" });
         await Asks(new RewardJudge("other", new FunctionReward(_ => 0)), comparisons[0]);
-        Assert.Equal(0, (await JudgingRun.RunAsync(judge, comparisons, path)).Asked);
-        Assert.Equal(11, File.ReadAllLines(path).Length);
+        Assert.Equal(0, (await JudgingRun.RunAsync(judge, comparisons, path, both)).Asked);
+        Assert.Equal(10 + (6 * 2), File.ReadAllLines(path).Length);
     }
 
     [Fact]
