@@ -101,8 +101,12 @@ public sealed class RewardModel : IReward, IDisposable
     public void Dispose() => Model.Dispose();
 
     private (IReadOnlyList<int> Prompt, IReadOnlyList<int> Completion) Tokenized(Answer answer) => tokenizer is null
-        ? (answer.PromptIds, answer.Ids)
+        ? (IdsOf(answer.PromptIds), IdsOf(answer.Ids))
         : (tokenizer.EncodePrompt(TextOf(answer.Prompt)), [.. tokenizer.Encode(TextOf(answer.Text)), tokenizer.EndOfTextId]);
+
+    private static IReadOnlyList<int> IdsOf(IReadOnlyList<int> ids) => ids.Count > 0 ? ids : throw new InvalidInputException(
+        "A reward model without a tokenizer of its own scores ids, and an answer has none of its prompt or completion; give " +
+        "the model its tokenizer.");
 
     private static string TextOf(string? text) => text ?? throw new InvalidInputException(
         "A reward model with a tokenizer of its own scores texts, and an answer has none; sample with a tokenizer.");

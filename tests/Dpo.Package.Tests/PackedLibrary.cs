@@ -12,7 +12,7 @@ public sealed class PackedLibrary : IDisposable
     public PackedLibrary()
     {
         // The artifacts go elsewhere, so that the repository's own builds are left alone.
-        foreach (var project in (string[])["src/Dpo", "src/Dpo.Parquet", "src/Dpo.Baselines"])
+        foreach (var project in (string[])["src/Dpo", "src/Dpo.Parquet", "src/Dpo.Baselines", "src/Dpo.Evaluation"])
         {
             DotNet.Run(Repository, new Dictionary<string, string>(), "pack", project, "-c", "Release", "-o", Feed,
                 "--artifacts-path", Path.Combine(folder, "artifacts"), $"-p:Version={version}").Succeeded();
@@ -51,7 +51,7 @@ public sealed class PackedLibrary : IDisposable
         Directory.Delete(folder, recursive: true);
         var packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
             ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
-        foreach (var name in (string[])["dpo", "dpo.parquet", "dpo.baselines"])
+        foreach (var name in (string[])["dpo", "dpo.parquet", "dpo.baselines", "dpo.evaluation"])
         {
             var extracted = Path.Combine(packages, name, version);
             if (Directory.Exists(extracted))

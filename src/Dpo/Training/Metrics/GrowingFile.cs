@@ -18,6 +18,9 @@ internal sealed class GrowingFile(string path, long kept = 0) : IDisposable
         RequireThere();
     }
 
+    /// <summary>Has the disk keep what was appended, so that it outlives a power cut too.</summary>
+    public void Flush() => stream?.Flush(flushToDisk: true);
+
     /// <summary>Refuses to go on where the path no longer leads to the file: what is written would be lost without a
     /// word.</summary>
     public void RequireThere()
