@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 
 namespace Dpo.Baselines;
 
-/// <summary>PPO's loss of a minibatch of sampled completions: policy loss + coefficient · value loss, the mean over its tokens and
-/// that over its valued states.</summary>
+/// <summary>PPO's loss of a minibatch of sampled completions: policy loss + coefficient · value loss, the mean over its tokens
+/// and that over its valued states.</summary>
 internal sealed class PpoObjective(ActorCritic models, PpoOptions options) : Objective(models)
 {
     private readonly Dictionary<TokenizedExample, Rollout> rollouts = new(ReferenceEqualityComparer.Instance);

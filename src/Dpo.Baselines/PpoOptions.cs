@@ -103,9 +103,9 @@ public sealed record PpoOptions
     public double? MissingEndScore { get; init; }
 
     /// <summary>Whether updates also report <c>approx_kl_k1</c> and <c>approx_kl_k3</c> (<see cref="Dpo.Baselines.KlEstimator"/>,
-    /// of the policy from the one that sampled), <c>ratio</c> (the mean of ρ = π/π_old), <c>ratio_outside</c> (the share of tokens
-    /// whose ρ is further from 1 than <see cref="ClipRange"/>) and <c>entropy</c> (nats a token, at the sampling's temperature;
-    /// it takes sums over the vocabulary).</summary>
+    /// of the policy from the one that sampled), <c>ratio</c> (the mean of ρ = π/π_old), <c>ratio_outside</c> (the share of
+    /// tokens whose ρ is further from 1 than <see cref="ClipRange"/>) and <c>entropy</c> (nats a token, at the sampling's
+    /// temperature; it takes sums over the vocabulary).</summary>
     public bool DetailedMetrics { get; init; }
 
     /// <summary>Seeds the order of prompts, the draws and the order of updates.</summary>
@@ -122,7 +122,8 @@ public sealed record PpoOptions
     public bool ResumeWithChanges { get; init; }
 
     /// <summary>TRL's <c>PPOTrainer</c> of today, on TL;DR: gradients are not clipped, and the score is that of the state behind
-    /// the last token. TRL values states by a model of their own: give the trainer one, such as the reward model's copy.</summary>
+    /// the last token. TRL values states by a model of their own: give the trainer one, such as the reward model's
+    /// copy.</summary>
     public static PpoOptions Trl { get; } = new()
     {
         MaxGradNorm = double.PositiveInfinity,

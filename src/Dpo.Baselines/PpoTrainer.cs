@@ -19,7 +19,8 @@ namespace Dpo.Baselines;
 /// <c>objective/rlhf_reward</c> (the mean sum of a completion's rewards), <c>kl_coefficient</c>, <c>length</c>, <c>ended</c> (the
 /// share that ended by itself), and means over the round's updates: <c>loss</c>, <c>policy_loss</c>, <c>value_loss</c>,
 /// <c>approx_kl</c>, <c>clip_fraction</c>,
-/// <c>value_clip_fraction</c>, <c>grad_norm</c>, <c>learning_rate</c>, and those of <see cref="PpoOptions.DetailedMetrics"/>.</para>
+/// <c>value_clip_fraction</c>, <c>grad_norm</c>, <c>learning_rate</c>, and those of
+/// <see cref="PpoOptions.DetailedMetrics"/>.</para>
 /// <para>What a round draws follows from the seed and its number. So a run that was killed at any moment, and goes on from its
 /// last checkpoint, ends with the bytes of the run that was not.</para>
 /// </remarks>

@@ -16,8 +16,8 @@ internal sealed class ValuedStates(ActorCritic models, PpoOptions options)
     public int CountOf(TokenizedExample example) => example.Completions[0].Count + (EndsEarly(example) ? 1 : 0);
 
     /// <summary>Measures completions, one an example.</summary>
-    /// <returns>log π of every token, <c>[M]</c>; the entropy of what each was drawn from, <c>[M]</c>, where metrics are detailed;
-    /// the value of every state. All fp32.</returns>
+    /// <returns>log π of every token, <c>[M]</c>; the entropy of what each was drawn from, <c>[M]</c>, where metrics are
+    /// detailed; the value of every state. All fp32.</returns>
     public (Tensor LogProbs, Tensor? Entropies, Tensor Values) Measure(IReadOnlyList<TokenizedExample> examples)
     {
         // A layout computes no row for a completion's last token. Where the state behind it is valued the completion is laid as
