@@ -9,7 +9,8 @@ internal static class Halves
     /// <summary>Samples both halves.</summary>
     /// <param name="sampling">How to draw, and how many of each prompt together.</param>
     /// <param name="first">Samples the first half of every prompt's completions.</param>
-    /// <param name="second">Samples the second half, under a seed of its own: where both are one model they are to differ.</param>
+    /// <param name="second">Samples the second half, under a seed of its own: where both are one model they are to
+    /// differ.</param>
     public static IReadOnlyList<SampledCompletion> Sample(
         SamplingOptions sampling, Func<SamplingOptions, IReadOnlyList<SampledCompletion>> first,
         Func<SamplingOptions, IReadOnlyList<SampledCompletion>> second)

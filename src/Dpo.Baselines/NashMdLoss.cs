@@ -10,8 +10,8 @@ namespace Dpo.Baselines;
 /// policy comes to the equilibrium π ∝ π_ref · exp(P(y ≻ mixture) / τ).
 /// </summary>
 /// <remarks>
-/// <para>Goes with <see cref="MixtureSampler"/> and <see cref="PairMaking.OwnAgainstOther"/>: of a pair the "chosen" completion is
-/// the policy's own, whichever is better. P is σ(s_own − s_other) of their scores, as Bradley and Terry have it.</para>
+/// <para>Goes with <see cref="MixtureSampler"/> and <see cref="PairMaking.OwnAgainstOther"/>: of a pair the "chosen" completion
+/// is the policy's own, whichever is better. P is σ(s_own − s_other) of their scores, as Bradley and Terry have it.</para>
 /// <para>It is a gradient of what the policy is now: an update per round and one pass, <c>BatchSize</c> being the round's
 /// pairs. The loss itself says nothing of how good the policy is.</para>
 /// </remarks>

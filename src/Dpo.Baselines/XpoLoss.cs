@@ -36,8 +36,8 @@ public sealed class XpoLoss(double alpha = 1e-5, double beta = 0.1) : PairLoss
         ArgumentNullException.ThrowIfNull(part);
         if (batch.Undesirable == 0)
             throw new InvalidInputException(
-                "XPO lowers the likelihood of the reference's completions, which are labelled undesirable, and a batch has none; " +
-                "sample by ReferenceSampler and make pairs by PairMaking.AcrossHalves.");
+                "XPO lowers the likelihood of the reference's completions, which are labelled undesirable, and a batch has " +
+                "none; sample by ReferenceSampler and make pairs by PairMaking.AcrossHalves.");
         var ofReference = part.Policy.Sums.index_select(0, part.Preferences.Undesirable);
         return base.Share(part, batch).Plus(ofReference.sum().Times(Alpha / batch.Undesirable));
     }
