@@ -63,7 +63,9 @@ internal sealed class ActorCritic : CausalLanguageModel
 
     /// <summary>The log-probability of every completion's tokens, and the value of the state before each, <c>[M]</c>,
     /// fp32.</summary>
-    public (CompletionLogProbs LogProbs, Tensor Values) Measure(BatchTensors batch)
+    /// <param name="batch">The batch.</param>
+    /// <param name="request">What is computed beside log-probabilities.</param>
+    public (CompletionLogProbs LogProbs, Tensor Values) Measure(BatchTensors batch, LogProbsRequest? request = null)
     {
         var hidden = call(batch.Ids, batch.Layout);
         var rows = DeviceCopy.Of([.. batch.Layout.RowOfToken], batch.Ids.device);
@@ -72,19 +74,20 @@ internal sealed class ActorCritic : CausalLanguageModel
         var values = value is null
             ? v_head!.call(Read(hidden).narrow(1, 0, v_head.Weight.shape[1]))
             : value.Head.Logits(Read(value.call(batch.Ids, batch.Layout)));
-        return (LogProbs(policy, hidden, batch, temperature), values.squeeze(1));
+        return (LogProbs(policy, hidden, batch, temperature, request), values.squeeze(1));
     }
 
     /// <summary>Log-probabilities at a temperature.</summary>
-    public static CompletionLogProbs LogProbs(CausalLanguageModel model, Tensor hidden, BatchTensors batch, double temperature)
+    public static CompletionLogProbs LogProbs(
+        CausalLanguageModel model, Tensor hidden, BatchTensors batch, double temperature, LogProbsRequest? request = null)
     {
         var head = model.Head;
         if (temperature == 1)
-            return CompletionLogProbs.OfHidden(head, hidden, batch, model.LogitsMemory);
+            return CompletionLogProbs.OfHidden(head, hidden, batch, model.LogitsMemory, request);
         // Logits over the temperature: those of hidden states, a bias and a soft cap over it.
         return CompletionLogProbs.OfHidden(
             head with { Bias = head.Bias?.DividedBy(temperature), SoftCap = head.SoftCap / temperature },
-            hidden.DividedBy(temperature), batch, model.LogitsMemory);
+            hidden.DividedBy(temperature), batch, model.LogitsMemory, request);
     }
 
     /// <summary>Disposes the value head, where it is its own.</summary>

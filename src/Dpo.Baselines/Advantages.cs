@@ -12,11 +12,11 @@ internal static class Advantages
             : Math.Exp(other - own) - 1 - (other - own)),
     ];
 
-    /// <summary>The reward of each token: what the KL takes, and the score on the last (Ziegler et al. 2019; Stiennon et al.
-    /// 2020).</summary>
-    public static double[] Rewards(IReadOnlyList<double> kl, double coefficient, double score)
+    /// <summary>The reward of each state that is valued: what the KL of its token takes, and the score on the last (Ziegler et
+    /// al. 2019; Stiennon et al. 2020), which may be the state behind the last token (TRL).</summary>
+    public static double[] Rewards(IReadOnlyList<double> kl, double coefficient, double score, int states)
     {
-        double[] rewards = [.. kl.Select(nats => -coefficient * nats)];
+        double[] rewards = [.. kl.Select(nats => -coefficient * nats), .. Enumerable.Repeat(0.0, states - kl.Count)];
         rewards[^1] += score;
         return rewards;
     }

@@ -68,6 +68,28 @@ public static class PairMaking
         };
     }
 
+    /// <summary>Each completion of the first half, the policy's own, against its counterpart of the second, another model's,
+    /// which is labelled undesirable (XPO): the better one is chosen, and two that are worth the same are no pair.</summary>
+    public static TokenizedExample? AcrossHalves(ScoredCompletions sampled) =>
+        Across(sampled, (own, other) => sampled.Scores[own] == sampled.Scores[other]
+            ? null
+            : sampled.Scores[own] > sampled.Scores[other] ? new(own, other) : new(other, own));
+
+    /// <summary>Each completion of the first half, the policy's own, against its counterpart of the second, another model's: the
+    /// own one stands where others have the chosen one, whatever the scores say (<see cref="NashMdLoss"/>).</summary>
+    public static TokenizedExample? OwnAgainstOther(ScoredCompletions sampled) =>
+        Across(sampled, (own, other) => new PreferencePair(own, other));
+
+    private static TokenizedExample? Across(ScoredCompletions sampled, Func<int, int, PreferencePair?> pairOf)
+    {
+        ArgumentNullException.ThrowIfNull(sampled);
+        var half = sampled.Completions.Count / 2;
+        return Of(sampled, [.. Enumerable.Range(0, half).Select(own => pairOf(own, half + own)).OfType<PreferencePair>()])
+            is { } example
+            ? example with { Labels = [.. sampled.Completions.Select((_, index) => index < half)] }
+            : null;
+    }
+
     private static TokenizedExample? Of(ScoredCompletions sampled, IReadOnlyList<PreferencePair> pairs) =>
         pairs.Count == 0 ? null : Example(sampled, pairs);
 

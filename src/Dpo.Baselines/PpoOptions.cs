@@ -5,8 +5,8 @@ using Dpo.Training.Checkpointing;
 
 namespace Dpo.Baselines;
 
-/// <summary>How PPO trains a policy (Schulman et al. 2017; for language models Ziegler et al. 2019). The defaults are those of
-/// <see cref="Trl"/> where systems differ.</summary>
+/// <summary>How PPO trains a policy (Schulman et al. 2017; for language models Ziegler et al. 2019). The defaults are the numbers
+/// of <see cref="Trl"/> where systems differ, but that gradients are clipped and the score is the last token's.</summary>
 /// <remarks>A round samples completions, scores them, and makes <see cref="Epochs"/> passes of updates over them.</remarks>
 public sealed record PpoOptions
 {
@@ -81,11 +81,32 @@ public sealed record PpoOptions
     /// <summary>Whether a round's advantages are brought to mean 0 and a deviation of 1.</summary>
     public bool WhitenAdvantages { get; init; } = true;
 
-    /// <summary>What is taken off the score of a completion that did not end by itself, 0 or more.</summary>
-    public double MissingEndPenalty { get; init; }
+    /// <summary>Where the score is added.</summary>
+    public ScorePosition ScorePosition { get; init; }
+
+    /// <summary>What of a completion is scored, where that is not all of it; a completion that has no such end counts as one that
+    /// did not end by itself. It needs the policy's tokenizer. Null, the default: all, and the end is the sampling's.</summary>
+    public ScoreCut? ScoreCut { get; init; }
 
     /// <summary>Scores beyond this, either way, are cut to it; above 0, infinity for none (trlx).</summary>
     public double ScoreRange { get; init; } = double.PositiveInfinity;
+
+    /// <summary>Whether scores, once they are in their range, are divided by the deviation of all that the run has seen, this
+    /// round's included (trlx's <c>scale_reward: running</c>).</summary>
+    public bool ScaleScores { get; init; }
+
+    /// <summary>What is taken off the score of a completion that did not end by itself, 0 or more.</summary>
+    public double MissingEndPenalty { get; init; }
+
+    /// <summary>What a completion that did not end by itself is worth, whatever its score (Ziegler et al. 2019; Huang et al.
+    /// 2024); finite, and in place of <see cref="MissingEndPenalty"/>. Null, the default: its score, less the penalty.</summary>
+    public double? MissingEndScore { get; init; }
+
+    /// <summary>Whether updates also report <c>approx_kl_k1</c> and <c>approx_kl_k3</c> (<see cref="Dpo.Baselines.KlEstimator"/>,
+    /// of the policy from the one that sampled), <c>ratio</c> (the mean of ρ = π/π_old), <c>ratio_outside</c> (the share of
+    /// tokens whose ρ is further from 1 than <see cref="ClipRange"/>) and <c>entropy</c> (nats a token, at the sampling's
+    /// temperature; it takes sums over the vocabulary).</summary>
+    public bool DetailedMetrics { get; init; }
 
     /// <summary>Seeds the order of prompts, the draws and the order of updates.</summary>
     public int Seed { get; init; }
@@ -100,10 +121,13 @@ public sealed record PpoOptions
     /// <see cref="TrainingOptions.ResumeWithChanges"/>.</summary>
     public bool ResumeWithChanges { get; init; }
 
-    /// <summary>TRL's <c>PPOTrainer</c> of today, but for its traps: gradients are clipped, and the score is the last
-    /// token's.</summary>
+    /// <summary>TRL's <c>PPOTrainer</c> of today, on TL;DR: gradients are not clipped, and the score is that of the state behind
+    /// the last token. TRL values states by a model of their own: give the trainer one, such as the reward model's
+    /// copy.</summary>
     public static PpoOptions Trl { get; } = new()
     {
+        MaxGradNorm = double.PositiveInfinity,
+        ScorePosition = ScorePosition.AfterLastToken,
         MissingEndPenalty = 1,
         Sampling = new() { MaxNewTokens = 53, Temperature = 0.7 },
     };
@@ -119,7 +143,8 @@ public sealed record PpoOptions
         KlTarget = 6,
     };
 
-    /// <summary>Ziegler et al. 2019 (lm-human-preferences), of one GPU's batch.</summary>
+    /// <summary>Ziegler et al. 2019 (lm-human-preferences), of one GPU's batch: all completions have 24 tokens, are scored up to
+    /// the first "." from the 17th on, and are worth −1 without one.</summary>
     public static PpoOptions Ziegler { get; } = new()
     {
         LearningRate = 1e-5,
@@ -127,15 +152,17 @@ public sealed record PpoOptions
         KlCoefficient = 0.15,
         KlTarget = 6,
         WhitenRewards = true,
-        MissingEndPenalty = 1,
-        Sampling = new() { MaxNewTokens = 24, Temperature = 0.7 },
+        ScoreCut = new(".", From: 16),
+        MissingEndScore = -1,
+        Sampling = new() { MaxNewTokens = 24, Temperature = 0.7, EndOfTextIds = [] },
     };
 
-    /// <summary>The N+ implementation details of RLHF with PPO (Huang et al. 2024), on TL;DR.</summary>
+    /// <summary>The N+ implementation details of RLHF with PPO (Huang et al. 2024), on TL;DR: a completion
+    /// without an end of text is worth −1.</summary>
     public static PpoOptions NPlus { get; } = new()
     {
         RolloutSize = 512,
-        MissingEndPenalty = 1,
+        MissingEndScore = -1,
         Sampling = new() { MaxNewTokens = 53, Temperature = 0.7 },
         Schedule = LearningRateSchedules.Cosine(warmupSteps: 0),
     };
@@ -151,6 +178,15 @@ public sealed record PpoOptions
         ValueCoefficient = 1,
         ScoreRange = 10,
         Sampling = new() { MaxNewTokens = 40 },
+    };
+
+    /// <summary>trlx's for Helpful-Harmless dialogues: scores over their running deviation, a KL that is drawn to 6.</summary>
+    public static PpoOptions TrlxHelpfulHarmless { get; } = Trlx with
+    {
+        LearningRate = 8e-6,
+        KlCoefficient = 0.05,
+        KlTarget = 6,
+        ScaleScores = true,
     };
 
     internal void Validate()
@@ -169,6 +205,15 @@ public sealed record PpoOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(KlHorizon);
         ArgumentOutOfRangeException.ThrowIfNegative(MissingEndPenalty);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(ScoreRange);
+        if (MissingEndScore is { } worth && !double.IsFinite(worth))
+            throw new ArgumentOutOfRangeException(nameof(MissingEndScore), worth, "MissingEndScore is a finite number.");
+        if (MissingEndScore is not null && MissingEndPenalty > 0)
+            throw new ArgumentException(
+                "A completion that did not end has a worth of its own or a penalty: leave out MissingEndScore or " +
+                "MissingEndPenalty.", nameof(MissingEndScore));
+        if (ScoreCut is { From: < 0 } or { Text: "" })
+            throw new ArgumentException(
+                "ScoreCut names a token's text of one character or more, and a place of at least 0.", nameof(ScoreCut));
         Sampling.Validate();
         if (Sampling is not { Temperature: > 0, TopK: null, TopP: 1, RepetitionPenalty: 1 })
             throw new ArgumentException(

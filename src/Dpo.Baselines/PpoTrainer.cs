@@ -19,7 +19,8 @@ namespace Dpo.Baselines;
 /// <c>objective/rlhf_reward</c> (the mean sum of a completion's rewards), <c>kl_coefficient</c>, <c>length</c>, <c>ended</c> (the
 /// share that ended by itself), and means over the round's updates: <c>loss</c>, <c>policy_loss</c>, <c>value_loss</c>,
 /// <c>approx_kl</c>, <c>clip_fraction</c>,
-/// <c>value_clip_fraction</c>, <c>grad_norm</c>, <c>learning_rate</c>.</para>
+/// <c>value_clip_fraction</c>, <c>grad_norm</c>, <c>learning_rate</c>, and those of
+/// <see cref="PpoOptions.DetailedMetrics"/>.</para>
 /// <para>What a round draws follows from the seed and its number. So a run that was killed at any moment, and goes on from its
 /// last checkpoint, ends with the bytes of the run that was not.</para>
 /// </remarks>
@@ -62,6 +63,10 @@ public sealed class PpoTrainer : IDisposable
         if (valueModel is { IsScalar: false })
             throw new ArgumentException(
                 "The model of values gives logits, not one number; make it by policy.WithScalarHead().", nameof(valueModel));
+        if (tokenizer is null && this.options.ScoreCut is { } cut)
+            throw new ArgumentException(
+                $"ScoreCut ends what is scored at the token \"{cut.Text}\", and the trainer was given no tokenizer that spells " +
+                "tokens; give the policy's.", nameof(tokenizer));
         (this.pair, this.reward, this.tokenizer, this.logger) = (pair, reward, tokenizer, logger ?? NullLogger.Instance);
         models = new ActorCritic(policy, valueModel, this.options.Sampling.Temperature);
         trained = new TrainedParameters(models);
@@ -111,7 +116,7 @@ public sealed class PpoTrainer : IDisposable
             Facts = () => Facts(rounds),
         };
         logger.LogInformation("PPO for {Rounds} rounds of {Size} completions.", options.Rounds, options.RolloutSize);
-        new RoundLoop(plan, new TrainedState(models, trained, optimizer, control), logger).Run(
+        new RoundLoop(plan, new TrainedState(models, trained, optimizer, new PpoState(control, rollouts.Worth)), logger).Run(
             round => Round([.. rounds.Of(round).Select(place => prompts[place])], round, rounds.SeedOf(round), cancellationToken),
             progress, cancellationToken);
     }

@@ -29,7 +29,10 @@ internal sealed class RewardObjective(RewardModel reward, RewardOptions options)
     }
 
     public override IReadOnlyList<Metric> Metrics(PreferenceCounts whole) =>
-        [new("accuracy", whole.Pairs), new("margin", whole.Pairs), new("mean_reward", 2 * whole.Pairs)];
+    [
+        new("accuracy", whole.Pairs), new("margin", whole.Pairs), new("mean_reward", 2 * whole.Pairs),
+        new("min_reward") { Fold = MetricFold.Minimum }, new("max_reward") { Fold = MetricFold.Maximum },
+    ];
 
     public override IEnumerable<RunFact> Facts() =>
         [new("the loss", $"center {options.CenterCoefficient:r}, margin {options.UseMargin}", OnChange.RefuseUnlessAllowed)];
@@ -49,6 +52,7 @@ internal sealed class RewardObjective(RewardModel reward, RewardOptions options)
         return (losses.sum().DividedBy(whole.Pairs),
         [
             chosen.gt(rejected).sum(float32), differences.detach().sum(), chosen.Plus(rejected).detach().sum(),
+            minimum(chosen, rejected).detach().min(), maximum(chosen, rejected).detach().max(),
         ]);
     }
 }

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Dpo.Baselines;
 
 /// <summary>Trains a reward model on preferences: maximum likelihood under Bradley and Terry's model (the paper's Eq. 2). Metrics
-/// have TRL's names: <c>accuracy</c>, <c>margin</c>, <c>mean_reward</c>.</summary>
+/// have TRL's names: <c>accuracy</c>, <c>margin</c>, <c>mean_reward</c>, <c>min_reward</c> and <c>max_reward</c>; the last two
+/// are over all chosen and rejected completions of a step, where TRL has the mean over micro-batches.</summary>
 /// <remarks>The best weights are kept by <c>CheckpointOptions.KeepBest = new BestMetric("eval_accuracy", …)</c>. Rewards have no
 /// zero of their own but where they are centred; <see cref="RewardModel.Centre"/> gives them one afterwards.</remarks>
 public sealed class RewardTrainer : Trainer

@@ -2,8 +2,8 @@ using Dpo.Batching;
 
 namespace Dpo.Baselines;
 
-/// <summary>A completion that the policy sampled, and what an update takes of it; lists have a value for each of its
-/// tokens.</summary>
+/// <summary>A completion that the policy sampled, and what an update takes of it; lists have a value for each of its tokens, and
+/// where that is said for each state that is valued (<see cref="ValuedStates"/>).</summary>
 internal sealed class Rollout
 {
     /// <summary>Prompt and completion.</summary>
@@ -21,18 +21,18 @@ internal sealed class Rollout
     /// <summary>log π_ref.</summary>
     public required float[] ReferenceLogProbs { get; init; }
 
-    /// <summary>V of the state before each token.</summary>
+    /// <summary>V of each state.</summary>
     public required float[] Values { get; init; }
 
     /// <summary>The KL's estimate.</summary>
     public double[] Kl { get; set; } = [];
 
-    /// <summary>The rewards: −coefficient · KL, and the score on the last token.</summary>
+    /// <summary>The rewards, for each state: −coefficient · KL, and the score on the last.</summary>
     public double[] Rewards { get; set; } = [];
 
-    /// <summary>The advantages, whitened where that is asked for.</summary>
+    /// <summary>The tokens' advantages, whitened where that is asked for.</summary>
     public double[] Advantages { get; set; } = [];
 
-    /// <summary>What values are drawn to.</summary>
+    /// <summary>What values are drawn to, for each state.</summary>
     public double[] Returns { get; set; } = [];
 }

@@ -12,6 +12,10 @@ internal sealed class RolloutSampling(
     ActorCritic models, PolicyReferencePair pair, IReward reward, TextTokenizer? tokenizer, PpoOptions options)
 {
     private readonly TransformerModel policy = (TransformerModel)pair.Policy;
+    private readonly ValuedStates states = new(models, options);
+
+    /// <summary>What a reward's scores are made of.</summary>
+    public CompletionWorth Worth { get; } = new(options);
 
     /// <summary>Samples and measures.</summary>
     /// <param name="prompts">The round's prompts.</param>
@@ -21,16 +25,23 @@ internal sealed class RolloutSampling(
     {
         var sampling = options.Sampling with { Seed = seed };
         var samples = Sampler.Sample(policy, prompts, sampling, tokenizer, onToken: null, cancellationToken);
-        var scores = Scores.Of(reward, prompts, samples, tokenizer);
+        (SampledCompletion Sample, bool IsEnded)[] scored = [.. samples.Select(Cut)];
+        var scores = Scores.Of(reward, prompts, [.. scored.Select(of => of.Sample)], tokenizer);
+        bool[] ended = [.. scored.Select(of => of.IsEnded)];
         return Measure(
             [.. samples.Select(sample => new TrainingExample(prompts[sample.PromptIndex], [sample.Tokens], []))],
-            [.. scores.Zip(samples, (score, sample) => Worth(score, sample.StopReason != StopReason.Length))],
-            [.. samples.Select(sample => sample.StopReason != StopReason.Length)]);
+            Worth.Of([.. scores.Select(score => (double)score)], ended), ended);
     }
 
-    /// <summary>A score within its range, less the penalty of a completion that did not end by itself.</summary>
-    public double Worth(double score, bool ended) =>
-        Math.Clamp(score, -options.ScoreRange, options.ScoreRange) - (ended ? 0 : options.MissingEndPenalty);
+    /// <summary>What of a completion is scored, and whether it counts as one that ended by itself.</summary>
+    private (SampledCompletion Sample, bool IsEnded) Cut(SampledCompletion sample)
+    {
+        if (options.ScoreCut is not { } cut)
+            return (sample, sample.StopReason != StopReason.Length);
+        var (ids, isEnded) = ScoreCut.Of(
+            sample.Tokens, cut.From, id => tokenizer!.Decode([id], skipSpecial: true).Trim() == cut.Text);
+        return (isEnded ? sample with { Tokens = ids, Text = tokenizer!.Decode(ids, skipSpecial: true) } : sample, isEnded);
+    }
 
     /// <summary>Measures completions as they are before the round's updates.</summary>
     /// <param name="examples">Prompts, each with one completion.</param>
@@ -50,19 +61,20 @@ internal sealed class RolloutSampling(
             var batch = new PreferenceBatch(part).To(models.Device);
             var reference = pair.WithReference(model =>
                 ActorCritic.LogProbs(model, model.call(batch.Ids, batch.Layout), batch, options.Sampling.Temperature));
-            var (logProbs, values) = models.Measure(batch);
-            var (own, other, worth) = (Read(logProbs.PerToken), Read(reference.PerToken), Read(values));
-            foreach (var (index, example) in part.Index())
+            var (logProbs, _, values) = states.Measure(part);
+            var (own, other, worth) = (Read(logProbs), Read(reference.PerToken), Read(values));
+            var (token, state) = (0, 0);
+            foreach (var example in part)
             {
-                var range = batch.Layout.CompletionOffsets[index]..batch.Layout.CompletionOffsets[index + 1];
+                var tokens = token..(token += example.Completions[0].Count);
                 rollouts.Add(new Rollout
                 {
                     Example = example,
                     Score = scores[rollouts.Count],
                     Ended = ended[rollouts.Count],
-                    LogProbs = own[range],
-                    ReferenceLogProbs = other[range],
-                    Values = worth[range],
+                    LogProbs = own[tokens],
+                    ReferenceLogProbs = other[tokens],
+                    Values = worth[state..(state += states.CountOf(example))],
                 });
             }
         }
@@ -80,7 +92,7 @@ internal sealed class RolloutSampling(
         {
             rollout.Kl = Advantages.Kl(
                 Doubles(rollout.LogProbs), Doubles(rollout.ReferenceLogProbs), options.KlEstimator);
-            rollout.Rewards = Advantages.Rewards(rollout.Kl, coefficient, rollout.Score);
+            rollout.Rewards = Advantages.Rewards(rollout.Kl, coefficient, rollout.Score, rollout.Values.Length);
         }
         if (options.WhitenRewards)
         {
@@ -89,8 +101,11 @@ internal sealed class RolloutSampling(
                 rollout.Rewards = rewards;
         }
         foreach (var rollout in rollouts)
-            (rollout.Advantages, rollout.Returns) = Advantages.Gae(
+        {
+            (var advantages, rollout.Returns) = Advantages.Gae(
                 rollout.Rewards, Doubles(rollout.Values), options.Gamma, options.Lambda);
+            rollout.Advantages = advantages[..rollout.LogProbs.Length];
+        }
         if (!options.WhitenAdvantages)
             return;
         foreach (var (rollout, advantages) in rollouts.Zip(

@@ -1,5 +1,4 @@
 using Dpo.Batching;
-using Dpo.Generation;
 using Dpo.Losses;
 using Dpo.Optimizers;
 using Dpo.Tokenization;
@@ -30,6 +29,7 @@ public sealed class RoundsTrainer : IDisposable
     private readonly RoundsOptions options;
     private readonly TextTokenizer? tokenizer;
     private readonly PairMaker pairs;
+    private readonly IRoundSampler sampler;
     private readonly ILogger logger;
     private readonly TrainedParameters trained;
     private readonly optim.Optimizer optimizer;
@@ -42,11 +42,12 @@ public sealed class RoundsTrainer : IDisposable
     /// <param name="pairs">What is made of a prompt's completions; <see cref="PairMaking.AllPairs"/> by default.</param>
     /// <param name="tokenizer">The policy's, where prompts are text, rewards read text, or completions end at its end-of-text
     /// token.</param>
+    /// <param name="sampler">Who writes completions; the policy by default.</param>
     /// <param name="logger">Is told of the run's beginning and checkpoints.</param>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     public RoundsTrainer(
         PolicyReferencePair pair, IReward reward, IPreferenceLoss? loss = null, RoundsOptions? options = null,
-        PairMaker? pairs = null, TextTokenizer? tokenizer = null, ILogger? logger = null)
+        PairMaker? pairs = null, TextTokenizer? tokenizer = null, IRoundSampler? sampler = null, ILogger? logger = null)
     {
         ArgumentNullException.ThrowIfNull(pair);
         ArgumentNullException.ThrowIfNull(reward);
@@ -54,6 +55,7 @@ public sealed class RoundsTrainer : IDisposable
         this.options.Validate();
         (this.pair, this.reward, this.tokenizer) = (pair, reward, tokenizer);
         (this.loss, this.pairs) = (loss ?? new DpoLoss(), pairs ?? PairMaking.AllPairs);
+        this.sampler = sampler ?? new PolicySampler();
         this.logger = logger ?? NullLogger.Instance;
         trained = new TrainedParameters(pair.Policy);
         var training = this.options.Training;
@@ -115,8 +117,7 @@ public sealed class RoundsTrainer : IDisposable
         IReadOnlyList<IReadOnlyList<int>> prompts, int[] places, int seed, CancellationToken cancellationToken)
     {
         IReadOnlyList<int>[] taken = [.. places.Select(place => prompts[place])];
-        var samples = Sampler.Sample(
-            pair.Policy, taken, options.Sampling with { Seed = seed }, tokenizer, onToken: null, cancellationToken);
+        var samples = sampler.Sample(pair, taken, options.Sampling with { Seed = seed }, tokenizer, cancellationToken);
         var scores = Scores.Of(reward, taken, samples, tokenizer);
         var examples = samples.Zip(scores, (sample, score) => (sample, score)).GroupBy(scored => scored.sample.PromptIndex)
             .Select(group => pairs(new ScoredCompletions(
@@ -157,6 +158,8 @@ public sealed class RoundsTrainer : IDisposable
             .. RoundFacts.Of(nameof(RoundsTrainer), reward, prompts, pair, deciding, options.Rounds),
             new("the loss", loss.Description, OnChange.RefuseUnlessAllowed),
             new("the pairs", pairs.Method.Name, OnChange.RefuseUnlessAllowed),
+            .. sampler is PolicySampler
+                ? [] : (RunFact[])[new("the sampler", sampler.Description, OnChange.RefuseUnlessAllowed)],
             // A round has as many steps as it has pairs for: a schedule is known by what it gives at some.
             TrainingFacts.Of(options.Training.Schedule, 100) with { ValueOver = null },
         ];

@@ -45,7 +45,12 @@ public class PpoCasesTests
             logProbs, old, Flat(block, "advantages"), block.GetProperty("cliprange").GetDouble());
         AssertClose(block, "loss", losses.mean());
         AssertClose(block, "clip_fraction", clipped.to(float64).mean());
-        AssertClose(block, "approx_kl_half_squared", (logProbs - old).square().mean() * 0.5);
+        var change = new PolicyChange(logProbs, old);
+        AssertClose(block, "approx_kl_half_squared", change.HalfSquared.mean());
+        AssertClose(block, "approx_kl_k1", change.K1.mean());
+        AssertClose(block, "approx_kl_k3", change.K3.mean());
+        AssertClose(block, "mean_ratio", change.Ratios.mean());
+        AssertClose(block, "ratio_outside_fraction", change.Outside(block.GetProperty("cliprange").GetDouble()).to(float64).mean());
         losses.mean().backward();
         Numbers.AssertClose([.. Rows(block, "grad_new_logprobs").SelectMany(of => of)], logProbs.grad!.ToDoubles(), Tolerance);
     }
@@ -69,12 +74,9 @@ public class PpoCasesTests
         var block = cases.GetProperty("kl_reward");
         var (own, reference) = (Rows(block, "logprobs"), Rows(block, "ref_logprobs"));
         var ended = block.GetProperty("contains_eos").EnumerateArray().Select(value => value.GetBoolean()).ToArray();
-        var sampling = new RolloutSampling(
-            null!, Pair(), null!, null, new PpoOptions { MissingEndPenalty = block.GetProperty("missing_eos_penalty").GetDouble() });
-        double[] scores = [.. block.GetProperty("scores").Doubles().Zip(ended, sampling.Worth)];
+        var worth = new CompletionWorth(new PpoOptions { MissingEndPenalty = block.GetProperty("missing_eos_penalty").GetDouble() });
+        var scores = worth.Of(block.GetProperty("scores").Doubles(), ended);
         Numbers.AssertClose(block.GetProperty("penalised_scores").Doubles(), scores, Tolerance);
-        var narrow = new RolloutSampling(null!, Pair(), null!, null, new PpoOptions { MissingEndPenalty = 1, ScoreRange = 2 });
-        Assert.Equal([2, -3, 0.5], [narrow.Worth(7, ended: true), narrow.Worth(-7, ended: false), narrow.Worth(0.5, ended: true)]);
         foreach (var one in block.GetProperty("cases").EnumerateArray())
         {
             var estimator = one.GetProperty("estimator").GetString() == "k1" ? KlEstimator.K1 : KlEstimator.K3;
@@ -82,10 +84,67 @@ public class PpoCasesTests
             double[][] kl = [.. own.Zip(reference, (of, other) => Advantages.Kl(of, other, estimator))];
             AssertRows(one, "kl", kl);
             Numbers.AssertClose(one.GetProperty("kl_per_row").Doubles(), [.. kl.Select(of => of.Sum())], Tolerance);
-            double[][] rewards = [.. kl.Zip(scores, (of, score) => Advantages.Rewards(of, coefficient, score))];
+            double[][] rewards = [.. kl.Zip(scores, (of, score) => Advantages.Rewards(of, coefficient, score, of.Length))];
             AssertRows(one, "rewards", rewards);
             Numbers.AssertClose(one.GetProperty("mean_rlhf_reward").GetDouble(), rewards.Average(of => of.Sum()), Tolerance);
             AssertRows(one, "rewards_whitened_mean_kept", Advantages.Whiten(rewards, keepMean: true));
+        }
+    }
+
+    [Fact]
+    public void What_is_scored_ends_at_a_token()
+    {
+        var block = cases.GetProperty("truncate");
+        var (stop, padding) = (block.GetProperty("stop_token_id").GetInt32(), block.GetProperty("pad_token_id").GetInt32());
+        var rows = block.GetProperty("responses").EnumerateArray().Select(row => row.Ints()).ToArray();
+        var cut = rows.Select(row => ScoreCut.Of(row, from: 0, id => id == stop)).ToArray();
+        Assert.Equal(block.GetProperty("response_tokens").Ints(), cut.Select(of => of.Ids.Count));
+        Assert.Equal(block.GetProperty("contains_eos").EnumerateArray().Select(value => value.GetBoolean()), cut.Select(of => of.IsEnded));
+        foreach (var (expected, (ids, _)) in block.GetProperty("truncated").EnumerateArray().Zip(cut))
+            Assert.Equal(expected.Ints(), ids.Concat(Enumerable.Repeat(padding, rows[0].Length - ids.Count)));
+        // From a place on: an end before it is none.
+        AssertCut([5, 0, 6, 0], isEnded: true, ScoreCut.Of([5, 0, 6, 0, 7], from: 2, id => id == stop));
+        AssertCut([5, 0, 6], isEnded: false, ScoreCut.Of([5, 0, 6], from: 2, id => id == stop));
+
+        static void AssertCut(int[] ids, bool isEnded, (IReadOnlyList<int> Ids, bool IsEnded) cut)
+        {
+            Assert.Equal(ids, cut.Ids);
+            Assert.Equal(isEnded, cut.IsEnded);
+        }
+    }
+
+    [Fact]
+    public void Scores_are_cut_scaled_and_replaced()
+    {
+        double[] Worth(PpoOptions options, params (double Score, bool IsEnded)[] of) =>
+            new CompletionWorth(options).Of([.. of.Select(one => one.Score)], [.. of.Select(one => one.IsEnded)]);
+        Assert.Equal([2, -3, 0.5], Worth(new() { MissingEndPenalty = 1, ScoreRange = 2 }, (7, true), (-7, false), (0.5, true)));
+        Assert.Equal([7, -1], Worth(PpoOptions.NPlus, (7, true), (-7, false)));
+        // Deviations of all so far, with n − 1: of 1, 3 it is √2; of 1, 3, 10 and −10, as 11 and −20 are cut, it is √(202 / 3).
+        var scaled = new CompletionWorth(PpoOptions.TrlxHelpfulHarmless);
+        Numbers.AssertClose([1 / Math.Sqrt(2), 3 / Math.Sqrt(2)], scaled.Of([1, 3], [true, true]), Tolerance);
+        using var state = scaled.State().Single().Tensor;
+        var deviation = Math.Sqrt(((0 * 0) + (2 * 2) + (9 * 9) + (11 * 11)) / 3.0);
+        Numbers.AssertClose([10 / deviation, -10 / deviation], scaled.Of([11, -20], [true, true]), Tolerance);
+        // A run that goes on has seen what the one before it had.
+        var resumed = new PpoState(new KlControl(1, null, 0), new CompletionWorth(PpoOptions.TrlxHelpfulHarmless));
+        Assert.Equal("kl_coefficient", Assert.Single(resumed.State()).Name);
+        var again = new CompletionWorth(PpoOptions.TrlxHelpfulHarmless);
+        again.LoadState([("score_moments", state)]);
+        Numbers.AssertClose([10 / deviation, -10 / deviation], again.Of([11, -20], [true, true]), Tolerance);
+        // Nothing to scale by yet.
+        Assert.Equal([4], Worth(PpoOptions.TrlxHelpfulHarmless, (4, true)));
+    }
+
+    [Fact]
+    public void Entropies()
+    {
+        var block = cases.GetProperty("entropy");
+        foreach (var (rows, expected) in block.GetProperty("logits").EnumerateArray().Zip(Rows(block, "per_token")))
+        {
+            using var logits = stack(rows.EnumerateArray().Select(row => tensor(row.Doubles(), float64)));
+            var entropies = RowStatistics.Of(logits, new() { Statistics = true }).Entropies!.ToDoubles();
+            Numbers.AssertClose(expected, entropies[..expected.Length], Tolerance);
         }
     }
 
@@ -108,9 +167,6 @@ public class PpoCasesTests
         fixedOne.Observe(100);
         Assert.Equal(0.2, fixedOne.Coefficient);
     }
-
-    private static Dpo.Training.PolicyReferencePair Pair() =>
-        new(new Dpo.Models.Architectures.Gpt2(new() { VocabularySize = 4, MaxPositions = 4, HiddenSize = 4, LayerCount = 1, HeadCount = 1 }));
 
     /// <summary>Rows without their padding.</summary>
     private static double[][] Rows(JsonElement block, string name) =>

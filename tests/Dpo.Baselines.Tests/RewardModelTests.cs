@@ -162,6 +162,31 @@ public sealed class RewardModelTests : IDisposable
             Assert.Throws<InvalidInputException>(() => RewardModel.Load(folder.Path)).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>The least and the largest reward are those of a step, or of all held-out data, however they are cut; a mean is as
+    /// before.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(100)]
+    public void Extremes_are_over_all_completions(int microBatchSize)
+    {
+        using var reward = RewardModel.Load(Fixture.Path("models", "gpt2"));
+        using var data = Data();
+        var all = reward.Score(data).SelectMany(of => of).ToArray();
+        Assert.NotEqual(all.Min(), all[0]);
+        Assert.NotEqual(all.Max(), all[0]);
+        var steps = new List<TrainingMetrics>();
+        using var trainer = new RewardTrainer(
+            reward, options: new TrainingOptions { Steps = 1, BatchSize = 100, MicroBatchSize = microBatchSize, LearningRate = 1e-9 });
+        trainer.Train(data, data, new Recorder(steps));
+        foreach (var prefix in (string[])["", "eval_"])
+        {
+            Numbers.AssertClose(all.Min(), steps[0][prefix + "min_reward"], 1e-5);
+            Numbers.AssertClose(all.Max(), steps[0][prefix + "max_reward"], 1e-5);
+            Numbers.AssertClose(all.Average(), steps[0][prefix + "mean_reward"], 1e-5);
+        }
+    }
+
     [Fact]
     public void Data_without_pairs_or_margins_and_too_long_ones_are_refused()
     {

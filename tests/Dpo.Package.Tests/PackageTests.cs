@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.IO.Compression;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
@@ -178,6 +179,26 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
             Path.Combine(consumer.Folder, "Readme.cs"),
             $"using Dpo.Baselines;\nusing static TorchSharp.torch;\n\n{string.Join("\n\n", blocks.Select(Compilable))}\n");
         consumer.DotNet("build").Succeeded();
+    }
+
+    /// <summary>The bandit's page: its program, pasted into a project, prints what the page says, but for a number's last
+    /// digits.</summary>
+    [Fact]
+    public void The_program_of_the_bandit_prints_what_its_page_says()
+    {
+        var page = File.ReadAllText(Path.Combine(PackedLibrary.Repository, "docs", "bandit.md")).ReplaceLineEndings("\n");
+        string Block(string kind) => page.Split($"```{kind}\n")[1].Split("```")[0];
+        var consumer = library.CreateConsumer("bandit");
+        consumer.Environment["ConsumerCompares"] = "true";
+        File.WriteAllText(Path.Combine(consumer.Folder, "Program.cs"), Block("csharp"));
+        var (expected, printed) = (Block("text"), consumer.DotNet("run", "-c", "Release").Succeeded());
+        const string number = @"-?\d+\.\d{3}";
+        static string Words(string text) => Regex.Replace(Regex.Replace(text, number, "0"), " +", " ");
+        Assert.Equal(Words(expected), Words(printed));
+        double[] Numbers(string text) =>
+            [.. Regex.Matches(text, number).Select(match => double.Parse(match.Value, CultureInfo.InvariantCulture))];
+        foreach (var (one, other) in Numbers(expected).Zip(Numbers(printed)))
+            Assert.Equal(one, other, 0.01);
     }
 
     /// <summary>Runs another program than the consumer's.</summary>

@@ -13,12 +13,13 @@ internal sealed class RowStatistics
     /// <param name="rows">R.</param>
     /// <param name="device">The head's device.</param>
     /// <param name="request">What is asked for.</param>
-    public RowStatistics(long rows, Device device, LogProbsRequest request)
+    /// <param name="dtype">What it is kept in.</param>
+    public RowStatistics(long rows, Device device, LogProbsRequest request, ScalarType dtype = ScalarType.Float32)
     {
         this.request = request;
-        LogSquaredProbs = request.LogSquaredProbs ? empty([rows], float32, device) : null;
-        Entropies = request.Statistics ? empty([rows], float32, device) : null;
-        MeanLogits = request.Statistics ? empty([rows], float32, device) : null;
+        LogSquaredProbs = request.LogSquaredProbs ? empty([rows], dtype, device) : null;
+        Entropies = request.Statistics ? empty([rows], dtype, device) : null;
+        MeanLogits = request.Statistics ? empty([rows], dtype, device) : null;
         Likeliest = request.Statistics ? empty([rows], int64, device) : null;
     }
 
@@ -34,12 +35,12 @@ internal sealed class RowStatistics
     /// <summary>The likeliest token, <c>[R]</c>, int64.</summary>
     public Tensor? Likeliest { get; }
 
-    /// <summary>The same of whole logits, <c>[R, V]</c>, fp32.</summary>
+    /// <summary>The same of whole logits, <c>[R, V]</c>, in their precision.</summary>
     public static RowStatistics Of(Tensor logits, LogProbsRequest request)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var statistics = new RowStatistics(logits.shape[0], logits.device, request);
+        var statistics = new RowStatistics(logits.shape[0], logits.device, request, logits.dtype);
         var logProbs = logits.log_softmax(1);
         statistics.LogSquaredProbs?.copy_(logProbs.Times(2).logsumexp(1));
         statistics.Entropies?.copy_(Finite(logProbs).mul_(logProbs.exp()).sum(1).neg_());

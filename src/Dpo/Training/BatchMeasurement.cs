@@ -45,12 +45,12 @@ internal sealed class BatchMeasurement(Objective objective, TrainingOptions opti
         using var scope = NewDisposeScope();
         var whole = data.Counts;
         var batches = data.Batches(options.BatchSize).Select(batch => Run(batch, whole, train: false, cancellationToken));
-        return Named(whole, HostRead.Of(Sum(batches)));
+        return Named(whole, HostRead.Of(Together(batches, whole)));
     }
 
     /// <summary>Names the metrics of a whole.</summary>
     /// <param name="whole">What it holds.</param>
-    /// <param name="sums">What was measured of its parts, summed up; there may be more behind it.</param>
+    /// <param name="sums">What was measured of its parts, brought together; there may be more behind it.</param>
     /// <returns>The averages, <c>loss</c> among them.</returns>
     public Dictionary<string, double> Named(PreferenceCounts whole, IEnumerable<double> sums) =>
         Metrics(whole).Zip(sums, (metric, sum) => (metric.Name, Value: sum / metric.Count))
@@ -63,16 +63,28 @@ internal sealed class BatchMeasurement(Objective objective, TrainingOptions opti
     {
         cancellationToken.ThrowIfCancellationRequested();
         PreferenceBatch[] parts = [.. batch.Split(options.MicroBatchTokens, options.MicroBatchSize)];
-        return Sum(objective.Compute(parts, whole, options.MicroBatchTokens, train, cancellationToken));
+        return Together(objective.Compute(parts, whole, options.MicroBatchTokens, train, cancellationToken), whole);
     }
 
-    /// <summary>Adds up the metrics of parts as they are computed; two at a time are alive.</summary>
-    private static Tensor Sum(IEnumerable<Tensor> parts) => parts.Aggregate((sum, part) =>
+    /// <summary>Brings together the metrics of parts as they are computed; two at a time are alive.</summary>
+    private Tensor Together(IEnumerable<Tensor> parts, PreferenceCounts whole)
     {
-        using var scope = NewDisposeScope();
-        var both = sum.Plus(part).MoveToOuterDisposeScope();
-        sum.Dispose();
-        part.Dispose();
-        return both;
-    });
+        MetricFold[] folds = [.. Metrics(whole).Select(metric => metric.Fold)];
+        return parts.Aggregate((all, part) =>
+        {
+            using var scope = NewDisposeScope();
+            var both = all.Plus(part);
+            if (folds.Contains(MetricFold.Minimum))
+                both = where(Places(MetricFold.Minimum), minimum(all, part), both);
+            if (folds.Contains(MetricFold.Maximum))
+                both = where(Places(MetricFold.Maximum), maximum(all, part), both);
+            both.MoveToOuterDisposeScope();
+            all.Dispose();
+            part.Dispose();
+            return both;
+
+            Tensor Places(MetricFold fold) =>
+                DeviceCopy.Of([.. folds.Select(of => of == fold ? 1L : 0L)], part.device).to(ScalarType.Bool);
+        });
+    }
 }

@@ -41,7 +41,8 @@ public abstract class Objective : IRestorable
     /// by <c>Source</c> say.</param>
     /// <param name="whole">What the whole batch, or all held-out data, holds: what sums are divided by.</param>
     /// <returns>The part's share of the whole's loss, a scalar with its graph; and for each of <see cref="Metrics"/>, in their
-    /// order, a scalar: its share, or its sum where the metric has a count. All on the model's device: numbers are read once a
+    /// order, a scalar: its share, its sum where the metric has a count, or the part's least or largest
+    /// (<see cref="Metric.Fold"/>). All on the model's device: numbers are read once a
     /// step, for all parts together, so take none to the host here.</returns>
     public abstract (Tensor Loss, IReadOnlyList<Tensor> Metrics) Measure(PreferenceBatch part, PreferenceCounts whole);
 

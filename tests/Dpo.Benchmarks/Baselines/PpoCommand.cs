@@ -8,41 +8,50 @@ using static TorchSharp.torch;
 namespace Dpo.Benchmarks;
 
 /// <summary>What to measure: rounds of PPO on a model of this shape.</summary>
-internal sealed record PpoRequest(string Shape, int Rounds);
+internal sealed record PpoRequest(string Shape, int Rounds, int Completions);
 
-/// <summary>Seconds of a round, and of what it cannot do without, each by itself; and bytes of memory in use after the first rounds and at the
-/// end.</summary>
-internal sealed record PpoMeasurement(double Round, double Sampling, double Measuring, double Passes, double Optimizer, long Early, long Late, long Tensors);
+/// <summary>Seconds of a round, and of what it cannot do without, each by itself; and what is in use as rounds go by.</summary>
+internal sealed record PpoMeasurement(
+    double Round, double Sampling, double Measuring, double Passes, double Optimizer, IReadOnlyList<PpoMemory> Memory);
+
+/// <summary>Resident bytes and live tensors after a round.</summary>
+internal sealed record PpoMemory(int Round, long Bytes, long Tensors);
 
 /// <summary><c>ppo</c>: how much of a round of PPO is generation, passes of the models and the optimizer's steps.</summary>
 internal static class PpoCommand
 {
     public const string Child = "ppo-child";
 
-    private const int Completions = 128, Tokens = 48, PromptTokens = 32;
+    private const int Tokens = 48, PromptTokens = 32;
 
     public static Command Create()
     {
-        var command = new Command("ppo", "A round of PPO, 128 completions of 48 tokens: its parts by themselves, and its memory.");
+        var command = new Command("ppo", "A round of PPO on completions of 48 tokens: its parts by themselves, and its memory.");
         var shape = ModelShapes.Option();
         var rounds = CliOption.Whole("--rounds", "Rounds; the fastest counts. [default: 4]");
+        var completions = CliOption.Whole("--completions", "Completions a round. [default: 128]");
         command.Options.Add(shape);
         command.Options.Add(rounds);
-        command.SetAction(parsed => Run(parsed.GetValue(shape)!, parsed.GetValue(rounds) ?? 4));
+        command.Options.Add(completions);
+        command.SetAction(parsed => Run(new(
+            parsed.GetValue(shape)!, parsed.GetValue(rounds) ?? 4, parsed.GetValue(completions) ?? 128)));
         return command;
     }
 
-    private static void Run(string shape, int rounds)
+    private static void Run(PpoRequest request)
     {
-        var measured = ChildProcess.Run<PpoRequest, PpoMeasurement>(Child, new(shape, rounds));
+        var measured = ChildProcess.Run<PpoRequest, PpoMeasurement>(Child, request);
         var parts = measured.Sampling + measured.Measuring + measured.Passes + measured.Optimizer;
         var table = Report.Table("round, s", "sampling", "old log-probabilities and values", "passes of 4 updates", "optimizer", "together");
         table.AddRow(
             $"{measured.Round:0.00}", $"{measured.Sampling:0.00}", $"{measured.Measuring:0.00}", $"{measured.Passes:0.00}",
             $"{measured.Optimizer:0.00}", $"{parts / measured.Round:P0}");
-        Report.Line($"{shape}, {Completions} completions of {Tokens} tokens, {get_num_threads()} threads.");
+        Report.Line($"{request.Shape}, {request.Completions} completions of {Tokens} tokens, {get_num_threads()} threads.");
         Report.Show(table);
-        Report.Line($"Memory after 2 rounds {measured.Early >> 20} MB, after {rounds} {measured.Late >> 20} MB; live tensors grew by {measured.Tensors}.");
+        var memory = Report.Table("after round", "resident, MB", "live tensors");
+        foreach (var (round, bytes, tensors) in measured.Memory)
+            memory.AddRow($"{round}", $"{bytes >> 20}", $"{tensors}");
+        Report.Show(memory);
     }
 
     public static PpoMeasurement Measure(PpoRequest request)
@@ -51,18 +60,22 @@ internal static class PpoCommand
         using var pair = new PolicyReferencePair(policy);
         var random = new Random(0);
         IReadOnlyList<int>[] prompts =
-            [.. Enumerable.Range(0, Completions).Select(_ => (int[])[.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(policy.VocabularySize))])];
-        var options = new PpoOptions { Rounds = request.Rounds, RolloutSize = Completions, Sampling = new() { MaxNewTokens = Tokens, BatchSize = Completions } };
+            [.. Enumerable.Range(0, request.Completions).Select(_ => (int[])[.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(policy.VocabularySize))])];
+        var options = new PpoOptions
+        {
+            Rounds = request.Rounds,
+            RolloutSize = request.Completions,
+            Sampling = new() { MaxNewTokens = Tokens, BatchSize = request.Completions },
+        };
         var seconds = new List<double>();
-        var (early, tensors) = (0L, 0L);
+        var memory = new List<PpoMemory>();
         using (var trainer = new PpoTrainer(pair, new FunctionReward(answer => answer.Ids[0] % 7), options))
             trainer.Train(prompts, new Rounds(step =>
             {
                 seconds.Add(step.Elapsed.TotalSeconds);
-                if (step.Step == 2)
-                    (early, tensors) = (Environment.WorkingSet, Tensor.TotalCount);
+                if (step.Step == 2 || step.Step % 10 == 0 || step.Step == request.Rounds)
+                    memory.Add(new(step.Step, Environment.WorkingSet, Tensor.TotalCount));
             }));
-        var (late, grown) = (Environment.WorkingSet, Tensor.TotalCount - tensors);
 
         var sampling = Best(() => Sampler.Sample(policy, prompts, options.Sampling));
         using var models = new ActorCritic(policy, value: null, temperature: 1);
@@ -84,7 +97,7 @@ internal static class PpoCommand
             }
         });
         var updates = Best(() => optimizer.step());
-        return new(seconds.Skip(1).Min(), sampling, measuring, 4 * passes, 4 * updates, early, late, grown);
+        return new(seconds.Skip(1).Min(), sampling, measuring, 4 * passes, 4 * updates, memory);
     }
 
     private static double Best(Action action) => Enumerable.Range(0, 3).Select(_ =>
