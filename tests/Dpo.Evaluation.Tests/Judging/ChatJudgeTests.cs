@@ -1,7 +1,9 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using Dpo.Evaluation.Judging;
 using Dpo.Tests;
 using Microsoft.Extensions.AI;
+using Microsoft.Extensions.Logging;
 using ChatMessage = Microsoft.Extensions.AI.ChatMessage;
 
 namespace Dpo.Evaluation.Tests.Judging;
@@ -83,6 +85,30 @@ public class ChatJudgeTests
         // The other call may have been on its way, and the one behind it.
         Assert.All(times[3..], time => Assert.True(time - times[0] >= TimeSpan.FromSeconds(1), $"A call came {(time - times[0]).TotalSeconds} s after the first."));
         Assert.True(times[^1] - times[0] < TimeSpan.FromSeconds(5));
+    }
+
+    [Fact]
+    public async Task Each_wait_is_twice_the_one_before_up_to_the_longest_and_by_chance_shorter()
+    {
+        using var server = new ChatServer(_ => ChatReply.Failure(503));
+        var log = new Waits();
+        var options = Worths.Quick with { Calls = 5, FirstDelay = TimeSpan.FromMilliseconds(40), LongestDelay = TimeSpan.FromMilliseconds(200) };
+        var judge = new ChatJudge(Worths.Client(server.Endpoint), Worths.Prompt, options, log);
+        await Task.WhenAll(Worths.Comparisons(8).Select(one => Assert.ThrowsAsync<IOException>(() => judge.CompareAsync([one]))));
+        for (var failed = 1; failed <= 4; failed++)
+        {
+            var whole = Math.Min(0.04 * Math.Pow(2, failed - 1), 0.2);
+            double[] seconds = [.. log.Told.Where(wait => wait.Failed == failed).Select(wait => wait.Seconds)];
+            Assert.Equal(8, seconds.Distinct().Count());
+            Assert.All(seconds, wait => Assert.InRange(wait, whole / 2, whole));
+        }
+        foreach (var calls in server.Requests.GroupBy(request => request.Text))
+        {
+            var times = calls.Select(request => request.At).Order().ToArray();
+            Assert.Equal(5, times.Length);
+            // A millisecond for clocks that round.
+            Assert.All(((double[])[20, 40, 80, 100]).Index(), wait => Assert.True((times[wait.Index + 1] - times[wait.Index]).TotalMilliseconds >= wait.Item - 1));
+        }
     }
 
     [Fact]
@@ -272,6 +298,22 @@ public class ChatJudgeTests
 
     private static Task<JudgingResult> Run(ChatServer server, TemporaryFolder folder, JudgingOptions? options = null, ChatJudgeOptions? judge = null) =>
         JudgingRun.RunAsync(Worths.Judge(server, judge), Worths.Comparisons(Count), folder.File("verdicts.jsonl"), options);
+
+    private sealed class Waits : ILogger<ChatJudge>
+    {
+        public ConcurrentBag<(int Failed, double Seconds)> Told { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            var values = ((IEnumerable<KeyValuePair<string, object?>>)state!).ToDictionary();
+            Told.Add(((int)values["Failed"]!, (double)values["Seconds"]!));
+        }
+    }
 
     private sealed class DeafClient : IChatClient
     {
