@@ -163,7 +163,7 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
             : $$"""
                 static class Block{{index}}
                 {
-                    static void Run({{string.Join(", ", made.Where(one => !block.Contains($"var {one.Name} =")).Select(one => $"{one.Type} {one.Name}"))}})
+                    static {{(block.Contains("await ") ? "async Task" : "void")}} Run({{string.Join(", ", made.Where(one => !block.Contains($"var {one.Name} =")).Select(one => $"{one.Type} {one.Name}"))}})
                     {
                 {{block}}
                     }
@@ -177,7 +177,8 @@ public class PackageTests(PackedLibrary library) : IClassFixture<PackedLibrary>
         consumer.Environment["ConsumerCompares"] = "true";
         File.WriteAllText(
             Path.Combine(consumer.Folder, "Readme.cs"),
-            $"using Dpo.Baselines;\nusing static TorchSharp.torch;\n\n{string.Join("\n\n", blocks.Select(Compilable))}\n");
+            "using Dpo.Baselines;\nusing Dpo.Evaluation.Judging;\nusing Dpo.Evaluation.Measuring;\nusing Dpo.Evaluation.Reporting;\n" +
+            $"using Dpo.Evaluation.Statistics;\nusing static TorchSharp.torch;\n\n{string.Join("\n\n", blocks.Select(Compilable))}\n");
         consumer.DotNet("build").Succeeded();
     }
 
