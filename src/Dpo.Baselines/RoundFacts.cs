@@ -11,9 +11,10 @@ namespace Dpo.Baselines;
 /// have in common with it.</summary>
 internal static class RoundFacts
 {
-    /// <summary>Options that are none of the result: where checkpoints lie, what they go on from, and how long the run is; and a
-    /// schedule, which is known by what it gives.</summary>
-    private static readonly string[] leftOut = ["Checkpoints", "ResumeFrom", "ResumeWithChanges", "Rounds", "Schedule"];
+    /// <summary>Options that are none of the result: where checkpoints lie, what they go on from, how long the run is and what it
+    /// reports; and a schedule, which is known by what it gives.</summary>
+    private static readonly string[] leftOut =
+        ["Checkpoints", "ResumeFrom", "ResumeWithChanges", "Rounds", "DetailedMetrics", "Schedule"];
 
     // Numbers as JSON has them are the same in every culture.
     private static readonly JsonSerializerOptions style = new()

@@ -144,6 +144,14 @@ public sealed class OnlineLossesTests : IDisposable
             "the sampler ReferenceSampler then, MixtureSampler(0.5) now",
             Assert.Throws<InvalidInputException>(() => Run(rounds: 5, folder.Path, new MixtureSampler())).Message,
             StringComparison.Ordinal);
+        // Runs without a choice of a sampler are recorded as they were before there was one.
+        Course.Run(isPpo: false, folder.File("plain"), rounds: 1);
+        Assert.All(
+            Directory.GetFiles(Checkpoints.Latest(folder.File("plain"))!, "*.json"),
+            file => Assert.DoesNotContain("the sampler", File.ReadAllText(file), StringComparison.Ordinal));
+        Assert.Contains(
+            Directory.GetFiles(Checkpoints.Latest(folder.Path)!, "*.json"),
+            file => File.ReadAllText(file).Contains("the sampler", StringComparison.Ordinal));
 
         (float[] Weights, List<TrainingMetrics> Steps) Run(int rounds, string? into = null, IRoundSampler? sampler = null)
         {

@@ -83,7 +83,7 @@ public class PpoScoringTests
         };
         var whole = Run(Options(4));
         var checkpoints = new CheckpointOptions { Folder = folder.Path };
-        Run(Options(2) with { Checkpoints = checkpoints });
+        Run(Options(2) with { Checkpoints = checkpoints, DetailedMetrics = false }); // what is reported is none of the result
         var rest = Run(Options(4) with { Checkpoints = checkpoints, ResumeFrom = Checkpoints.Latest(folder.Path) });
         Assert.Equal(whole.Weights, rest.Weights);
         Assert.Equal(whole.Steps[^1].Values, rest.Steps[^1].Values);
