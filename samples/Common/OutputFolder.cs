@@ -14,6 +14,8 @@ internal static class OutputFolder
         "report.html", "events.out.tfevents.*",
     ];
 
+    private static readonly string[] reportFiles = ["summary.json", "frontier.jsonl", "run.json", "report.html"];
+
     private static readonly string[] modelFiles =
     [
         "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json",
@@ -21,18 +23,18 @@ internal static class OutputFolder
         "tokenizer.model", "chat_template.jinja", "chat_template.json",
     ];
 
-    private static readonly string[] folders = [Interruption.CheckpointFolder, "figures", "adapter", "additional_chat_templates"];
+    private static readonly string[] folders =
+        [Interruption.CheckpointFolder, "report-figures", "adapter", "additional_chat_templates"];
 
     /// <summary>Runs a program that alone writes to a folder, where that holds no other run. One that failed before it wrote
     /// anything leaves no folder behind.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="model">The model folder that is trained, which may not be replaced; null for one made anew.</param>
-    /// <param name="fineTunes">Whether the program writes to the folder of fine-tuning too.</param>
     /// <param name="interruption">What to do about an earlier run.</param>
     /// <param name="program">The program.</param>
-    public static void Hold(string folder, string? model, bool fineTunes, Interruption interruption, Action program)
+    public static void Hold(string folder, string? model, Interruption interruption, Action program)
     {
-        foreach (var stage in (string[])[folder, .. fineTunes ? [Path.Combine(folder, FineTuning)] : (string[])[]])
+        foreach (var stage in (string[])[folder, Path.Combine(folder, FineTuning)])
             RequireFree(folder, stage, model, interruption);
         var isNew = !Directory.Exists(folder);
         try
@@ -65,6 +67,13 @@ internal static class OutputFolder
             Directory.Delete(path, recursive: true);
     }
 
+    /// <summary>Deletes what was made of a run once it had ended, before it goes on.</summary>
+    public static void ClearReport(string folder)
+    {
+        foreach (var file in Files(folder, reportFiles))
+            File.Delete(file);
+    }
+
     private static void RequireFree(string output, string stage, string? model, Interruption interruption)
     {
         var isModels = model is not null
@@ -75,7 +84,8 @@ internal static class OutputFolder
                 $"--output {output}: the model of --model lies in {stage}, and would be replaced; give another folder.");
         var hasCheckpoints = Interruption.HasCheckpoints(stage);
         var isFinished = Files(stage, modelFiles).Any();
-        if (interruption.Overwrite || !(hasCheckpoints || isFinished || Files(stage, runFiles).Any()))
+        var hasFolders = folders.Any(name => Directory.Exists(Path.Combine(stage, name)));
+        if (interruption.Overwrite || !(hasCheckpoints || isFinished || hasFolders || Files(stage, runFiles).Any()))
             return;
         if (!interruption.Resume)
             throw new InvalidInputException(

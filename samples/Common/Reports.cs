@@ -7,17 +7,25 @@ namespace Dpo.Samples;
 /// makes such a page anew, of several runs too.</summary>
 internal static class Reports
 {
-    /// <summary>Writes both. By then the model is saved.</summary>
-    public static void Write(RunRecord record, string folder)
+    /// <summary>Writes both.</summary>
+    public static void Write(RunRecord record, string folder) => AfterTraining(() =>
+    {
+        record.Write(folder);
+        Terminal.Line($"The report is {RunReport.Write([folder], folder)}.");
+    });
+
+    /// <summary>Does what comes after training. By then the model is saved, and whoever is told of a failure is told that
+    /// too.</summary>
+    public static void AfterTraining(Action action)
     {
         try
         {
-            record.Write(folder);
-            Terminal.Line($"The report is {RunReport.Write([folder], folder)}.");
+            action();
         }
-        catch (Exception e) when (e is InvalidInputException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
-            throw new RunFailedException($"The model is saved, but the report could not be written: {e.Message}", e);
+            var cause = e is TypeInitializationException { InnerException: { } inner } ? inner : e;
+            throw new RunFailedException($"The model is saved, but what comes after its training failed: {cause.Message}", e);
         }
     }
 
@@ -29,13 +37,15 @@ internal static class Reports
             Description = "Output folders of runs.",
             Arity = ArgumentArity.OneOrMore,
         };
-        var target = CliOption.Path("--into", "DIR", "Where the page and its figures go. [default: the first folder]");
+        var target = CliOption.Path("--into", "DIR", "Where the page and its figures go. [default: the run's own folder]");
         var command = new Command("report", "Makes report.html anew out of the files of one run, or of several together.");
         command.Arguments.Add(folders);
         command.Options.Add(target);
         command.SetAction(parsed =>
         {
             var named = parsed.GetValue(folders)!;
+            if (named.Length > 1 && parsed.GetValue(target) is null)
+                throw new InvalidInputException("--into is missing: name the folder for the page of several runs.");
             Terminal.Line($"The report is {RunReport.Write(named, parsed.GetValue(target) ?? named[0])}.");
         });
         return command;

@@ -12,19 +12,31 @@ internal static class Stages
         using var trainer = new SftTrainer(model, options, logger: new TerminalLog());
         trainer.Check(data, heldOut);
         // What follows from another fine-tuning is no longer of this run.
+        var output = Path.GetDirectoryName(Path.GetFullPath(folder))!;
         if (options.ResumeFrom is null)
-            OutputFolder.Clear(Path.GetDirectoryName(Path.GetFullPath(folder))!);
+            OutputFolder.Clear(output);
         Train(
-            "SFT", trainer, data, heldOut, options, samples: null, () => Save(model, tokenizer, folder), folder,
+            "SFT", trainer, data, heldOut, options, samples: null, () => Save(model, tokenizer, folder), folder, output,
             cancellationToken);
     }
 
     /// <summary>Direct Preference Optimization of <paramref name="policy"/>, which is the policy of the pair, or with another
     /// loss: one that does without a reference needs no pair.</summary>
+    /// <param name="policy">The model to train.</param>
+    /// <param name="pair">The policy with its reference; null where the loss needs none.</param>
+    /// <param name="tokenizer">The policy's.</param>
+    /// <param name="data">What to train on.</param>
+    /// <param name="heldOut">What to evaluate on; null for nothing.</param>
+    /// <param name="loss">What to minimize.</param>
+    /// <param name="options">How to train.</param>
+    /// <param name="interruption">What to do about an earlier run.</param>
+    /// <param name="folder">Where metrics and model go.</param>
+    /// <param name="fineTuned">Whether this run has fine-tuned: what another left of that goes.</param>
+    /// <param name="cancellationToken">Ends it between two steps.</param>
     /// <returns>How many steps it made.</returns>
     public static int Prefer(
         TransformerModel policy, PolicyReferencePair? pair, TextTokenizer tokenizer, PreferenceData data, PreferenceData? heldOut,
-        IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder,
+        IPreferenceLoss loss, TrainingOptions options, Interruption interruption, string folder, bool fineTuned,
         CancellationToken cancellationToken)
     {
         options = interruption.Prepare(options, folder);
@@ -32,8 +44,12 @@ internal static class Stages
             ? new DpoTrainer(policy, loss, options, logger: new TerminalLog())
             : new DpoTrainer(pair, loss, options, logger: new TerminalLog());
         trainer.Check(data, heldOut);
+        if (!fineTuned && !interruption.Resume)
+            OutputFolder.Clear(Path.Combine(folder, OutputFolder.FineTuning));
         var samples = heldOut is null ? null : Samples(policy, pair, tokenizer, heldOut);
-        Train("DPO", trainer, data, heldOut, options, samples, () => Save(policy, tokenizer, folder), folder, cancellationToken);
+        Train(
+            "DPO", trainer, data, heldOut, options, samples, () => Save(policy, tokenizer, folder), folder, folder,
+            cancellationToken);
         return trainer.StepsMade;
     }
 
@@ -41,7 +57,7 @@ internal static class Stages
     /// it.</summary>
     private static void Train(
         string title, Trainer trainer, PreferenceData data, PreferenceData? heldOut, TrainingOptions options,
-        SampleComparison? samples, Action save, string folder, CancellationToken cancellationToken)
+        SampleComparison? samples, Action save, string folder, string output, CancellationToken cancellationToken)
     {
         if (options.ResumeFrom is null)
             OutputFolder.Clear(folder);
@@ -52,7 +68,11 @@ internal static class Stages
             using var board = new TensorBoardFile(folder, lastStep);
             using var texts = samples is null ? null : new SamplesFile(folder, samples, lastStep, cancellationToken);
             IProgress<TrainingMetrics>[] files = [metrics, board, .. texts is null ? (SamplesFile[])[] : [texts]];
-            Terminal.Train(title, Progress.All(files), progress => trainer.Train(data, heldOut, progress, cancellationToken));
+            // Once a step is made the report of an earlier end is out of date.
+            var report = new Shown(_ => OutputFolder.ClearReport(output));
+            Terminal.Train(
+                title, Progress.All([report, .. files]),
+                progress => trainer.Train(data, heldOut, progress, cancellationToken));
         }
         catch (OperationCanceledException e) when (trainer.StepsMade > 0 && trainer.StepsMade == trainer.TotalSteps)
         {

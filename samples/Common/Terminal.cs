@@ -99,9 +99,4 @@ internal static class Terminal
         }
         return text;
     }
-
-    private sealed class Shown(Action<TrainingMetrics> show) : IProgress<TrainingMetrics>
-    {
-        public void Report(TrainingMetrics value) => show(value);
-    }
 }

@@ -169,7 +169,7 @@ internal sealed class TrainingCommand : RootCommand
         {
             var settings = Settings(parsed);
             OutputFolder.Hold(
-                settings.Output, settings.Model, !settings.SkipSft, settings.Interruption,
+                settings.Output, settings.Model, settings.Interruption,
                 () => program(settings, cancellationToken));
         });
 

@@ -28,7 +28,9 @@ internal sealed record Evaluation(
         PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer,
         ImdbSettings settings, CancellationToken cancellationToken)
     {
-        var continuations = Sampling.Continue((TransformerModel)pair.Policy, tokenizer, prefixes, settings, cancellationToken);
+        // The KL is that of what the models themselves would write, whatever the preferences were drawn at.
+        var continuations = Sampling.Continue(
+            (TransformerModel)pair.Policy, tokenizer, prefixes, settings with { Temperature = 1 }, cancellationToken);
         var (reward, rewardError) = Mean(scorer.Rewards(prefixes, continuations));
         var (kl, klError) = Mean(LogRatios(pair, prefixes, continuations));
         return new Evaluation(prefixes, continuations, reward, rewardError, kl, klError);
@@ -69,10 +71,7 @@ internal sealed record Evaluation(
             seed = settings.Seed,
             seconds = elapsed.TotalSeconds,
         };
-        // Whole or not at all.
-        var path = Path.Combine(settings.Output, "summary.json");
-        File.WriteAllText(path + ".tmp", JsonSerializer.Serialize(summary) + "\n");
-        File.Move(path + ".tmp", path, overwrite: true);
+        WriteWhole(Path.Combine(settings.Output, "summary.json"), JsonSerializer.Serialize(summary) + "\n");
     }
 
     /// <summary>Writes what the report shows: both models as points of reward and KL, and what they say to some
@@ -86,17 +85,23 @@ internal sealed record Evaluation(
                 dpo.ToPoint(FormattableString.Invariant($"dpo-beta-{settings.Beta}"), "DPO", steps, settings),
             ]);
         var readable = new JsonSerializerOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-        File.WriteAllLines(
-            Path.Combine(settings.Output, "samples.jsonl"),
-            sft.Prefixes.Zip(dpo.Continuations, sft.Continuations).Take(8).Select(sample => JsonSerializer.Serialize(
-                new
-                {
-                    step = steps,
-                    prompt = scorer.Text(sample.First, []),
-                    policy = scorer.Text([], sample.Second),
-                    reference = scorer.Text([], sample.Third),
-                },
-                readable)));
+        var lines = sft.Prefixes.Zip(dpo.Continuations, sft.Continuations).Take(8).Select(sample => JsonSerializer.Serialize(
+            new
+            {
+                step = steps,
+                prompt = scorer.Text(sample.First, []),
+                policy = scorer.Text([], sample.Second),
+                reference = scorer.Text([], sample.Third),
+            },
+            readable));
+        WriteWhole(Path.Combine(settings.Output, "samples.jsonl"), string.Concat(lines.Select(line => line + "\n")));
+    }
+
+    /// <summary>A file that appears whole or not at all.</summary>
+    private static void WriteWhole(string path, string text)
+    {
+        File.WriteAllText(path + ".tmp", text);
+        File.Move(path + ".tmp", path, overwrite: true);
     }
 
     private FrontierPoint ToPoint(string run, string method, int step, ImdbSettings settings)

@@ -80,7 +80,8 @@ internal sealed class ImdbCommand : RootCommand
     private readonly Option<double?> beta = CliOption.Real(
         "--beta", "How strongly the policy is held to the reference. [default: 0.1]", 0);
     private readonly Option<int?> maxNewTokens = CliOption.Whole("--max-new-tokens", "Tokens of a continuation. [default: 60]");
-    private readonly Option<double?> temperature = CliOption.Real("--temperature", "Of sampling. [default: 1]", 0);
+    private readonly Option<double?> temperature = CliOption.Real(
+        "--temperature", "Of the samples that preferences are made of. [default: 1]", 0);
     private readonly Option<int?> seed = CliOption.Whole("--seed", "Seeds everything drawn. [default: 0]", 0);
     private readonly Option<string> precision = CliOption.Choice(
         "--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
@@ -109,7 +110,7 @@ internal sealed class ImdbCommand : RootCommand
         {
             var settings = Settings(parsed);
             OutputFolder.Hold(
-                settings.Output, settings.Model, fineTunes: true, settings.Interruption,
+                settings.Output, settings.Model, settings.Interruption,
                 () => program(settings, cancellationToken));
         });
 

@@ -56,11 +56,13 @@ return new ImdbCommand().Run(args, (settings, cancellationToken) =>
     using var loss = new DpoLoss(settings.Beta);
     var steps = Stages.Prefer(
         policy, pair, tokenizer, preferences, heldOut: null, loss, settings.Dpo, settings.Interruption, settings.Output,
-        cancellationToken);
-    var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellationToken);
-
-    Evaluation.Show(before, after, scorer);
-    Evaluation.Save(before, after, clock.Elapsed, settings);
-    Evaluation.SaveForReport(before, after, steps, scorer, settings);
+        fineTuned: true, cancellationToken);
+    Reports.AfterTraining(() =>
+    {
+        var after = Evaluation.Measure(pair, heldOutPrefixes, scorer, tokenizer, settings, cancellationToken);
+        Evaluation.Show(before, after, scorer);
+        Evaluation.Save(before, after, clock.Elapsed, settings);
+        Evaluation.SaveForReport(before, after, steps, scorer, settings);
+    });
     Reports.Write(record, settings.Output);
 });

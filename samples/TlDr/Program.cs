@@ -22,6 +22,7 @@ return command.Run(args, (settings, cancellationToken) =>
         settings.Model, settings.Bos, Preferences.Texts(examples), settings.MaxLength, "--max-length",
         settings.Seed, settings.Precision, settings.Device);
     using var policy = model;
+    var start = RunRecord.DigestOf(policy);
     if (settings.Lora is { } adapter)
         policy.AddLora(adapter);
     var data = Preferences.Tokenize(examples, tokenizer, settings, "training");
@@ -30,8 +31,12 @@ return command.Run(args, (settings, cancellationToken) =>
     {
         Program = "TlDr",
         Options = settings.InWords(),
-        Data = new Dictionary<string, string> { ["training"] = RunRecord.DigestOf(data) },
-        Models = new Dictionary<string, string> { ["start"] = RunRecord.DigestOf(policy) },
+        Data = new Dictionary<string, string>
+        {
+            ["training"] = RunRecord.DigestOf(data),
+            ["held out"] = heldOut is null ? "none" : RunRecord.DigestOf(heldOut),
+        },
+        Models = new Dictionary<string, string> { ["start"] = start },
         Audit = Audit.InWords(DataAudit.Of(examples, heldOutExamples)),
     };
 
@@ -47,6 +52,6 @@ return command.Run(args, (settings, cancellationToken) =>
         (data, heldOut) = (data.WithMismatches(settings.MaxLength), heldOut?.WithMismatches(settings.MaxLength));
     Stages.Prefer(
         policy, pair, tokenizer, data, heldOut, settings.Loss, settings.Training, settings.Interruption, settings.Output,
-        cancellationToken);
+        fineTuned: !settings.SkipSft, cancellationToken);
     Reports.Write(record, settings.Output);
 });

@@ -69,7 +69,8 @@ public static class PairMaking
     }
 
     /// <summary>Each completion of the first half, the policy's own, against its counterpart of the second, another model's,
-    /// which is labelled undesirable (XPO): the better one is chosen, and two that are worth the same are no pair.</summary>
+    /// which is labelled undesirable (XPO): the better one is chosen, and two that are worth the same are no pair.
+    /// A prompt without any pair is left out, the completions of the other model with it.</summary>
     public static TokenizedExample? AcrossHalves(ScoredCompletions sampled) =>
         Across(sampled, (own, other) => sampled.Scores[own] == sampled.Scores[other]
             ? null

@@ -180,7 +180,7 @@ public sealed class OutputFolderTests : IDisposable
         if (OperatingSystem.IsWindows())
             return; // keeps a folder with open files where it is
         var output = folder.File("out");
-        var failure = Assert.Throws<RunFailedException>(() => OutputFolder.Hold(output, model: null, fineTunes: false, new Interruption(null, false, false), () =>
+        var failure = Assert.Throws<RunFailedException>(() => OutputFolder.Hold(output, model: null, new Interruption(null, false, false), () =>
         {
             folder.Write("out/metrics.jsonl", "{}\n");
             Directory.Move(output, folder.File("elsewhere"));

@@ -27,16 +27,43 @@ public class ReportTests
         Assert.NotEqual(
             run.GetProperty("models").GetProperty("start").GetString(),
             JsonDocument.Parse(File.ReadAllText(Path.Combine(second, "run.json"))).RootElement.GetProperty("models").GetProperty("start").GetString());
-        Assert.Contains("sft: loss,1,", File.ReadAllText(Path.Combine(first, "figures", "loss.csv")), StringComparison.Ordinal);
+        Assert.Contains("sft: loss,1,", File.ReadAllText(Path.Combine(first, "report-figures", "loss.csv")), StringComparison.Ordinal);
 
         File.Delete(report);
         Assert.Equal($"The report is {report}.", SampleRun.Succeed("TlDr", "report", first).TrimEnd());
         Assert.Equal(page, File.ReadAllText(report));
         SampleRun.Succeed("TlDr", "report", first, second, "--into", both);
-        Assert.Contains("second/sft: loss,1,", File.ReadAllText(Path.Combine(both, "figures", "loss.csv")), StringComparison.Ordinal);
+        Assert.Contains("second/sft: loss,1,", File.ReadAllText(Path.Combine(both, "report-figures", "loss.csv")), StringComparison.Ordinal);
 
-        var (exitCode, _, error) = SampleRun.Run("TlDr", "report", output.File("missing"));
-        Assert.Equal(2, exitCode);
-        Assert.Equal($"{output.File("missing")} is no folder; name the output folder of a run.", error.TrimEnd());
+        foreach (var (named, message) in ((string[], string)[])
+        [
+            ([output.File("missing")], $"{output.File("missing")} is no folder; name the output folder of a run."),
+            ([first, second], "--into is missing: name the folder for the page of several runs."),
+        ])
+        {
+            var (exitCode, _, error) = SampleRun.Run("TlDr", ["report", .. named]);
+            Assert.Equal(2, exitCode);
+            Assert.Equal(message, error.TrimEnd());
+        }
+
+        // Another run in the first one's place: nothing of that is left, its fine-tuning neither, and nothing else is touched.
+        var own = Directory.CreateDirectory(Path.Combine(first, "figures")).FullName;
+        File.WriteAllText(Path.Combine(own, "mine.svg"), "mine");
+        SampleRun.Succeed("TlDr", [.. Args(first, "1"), "--skip-sft", "--overwrite"]);
+        Assert.False(File.Exists(Path.Combine(first, "sft", "metrics.jsonl")) || File.Exists(Path.Combine(first, "sft", "model.safetensors")));
+        Assert.DoesNotContain("sft", File.ReadAllText(Path.Combine(first, "report-figures", "loss.csv")), StringComparison.Ordinal);
+        Assert.Contains("<dt>stages</dt><dd>the loss alone</dd>", File.ReadAllText(report), StringComparison.Ordinal);
+        Assert.Equal("mine", File.ReadAllText(Path.Combine(own, "mine.svg")));
+    }
+
+    [Fact]
+    public void A_report_that_cannot_be_written_leaves_the_model_and_says_so()
+    {
+        using var output = new TemporaryFolder();
+        Directory.CreateDirectory(output.File("report.html/in-the-way"));
+        var (exitCode, _, error) = SampleRun.Run("TlDr", "--steps", "1", "--batch-size", "4", "--output", output.Path);
+        Assert.Equal(1, exitCode);
+        Assert.StartsWith("The model is saved, but what comes after its training failed: ", error, StringComparison.Ordinal);
+        using var model = CausalLanguageModel.Load(output.Path);
     }
 }

@@ -33,6 +33,7 @@ public sealed class ReferenceJudge : IJudge
 
     /// <inheritdoc/>
     /// <exception cref="InvalidInputException">A comparison has no reference.</exception>
+    /// <exception cref="InvalidOperationException">A likeness is not finite.</exception>
     public Task<IReadOnlyList<Judgement>> CompareAsync(
         IReadOnlyList<Comparison> comparisons, CancellationToken cancellationToken = default)
     {
@@ -45,6 +46,11 @@ public sealed class ReferenceJudge : IJudge
     {
         var reference = comparison.Reference ?? throw new InvalidInputException(
             $"Comparison {comparison.Id} has no reference text, by which {Name} judges; set Comparison.Reference.");
-        return Judgement.Of(likeness(comparison.First, reference), likeness(comparison.Second, reference), margin);
+        double Of(string text) => likeness(text, reference) is var value && double.IsFinite(value)
+            ? value
+            : throw new InvalidOperationException(
+                $"{Name} gave {value} for a completion of comparison {comparison.Id}; it must give a finite number for each, " +
+                "an empty one too.");
+        return Judgement.Of(Of(comparison.First), Of(comparison.Second), margin);
     }
 }

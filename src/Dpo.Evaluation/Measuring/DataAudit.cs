@@ -43,8 +43,8 @@ public sealed record DataAudit
     public required IReadOnlyList<NearIdenticalPair> NearIdentical { get; init; }
 
     /// <summary>Prompts that are in both parts, each once: what is measured on them is no measure of what was not
-    /// seen.</summary>
-    public required IReadOnlyList<string> PromptsInBoth { get; init; }
+    /// seen. Null where nothing was held out.</summary>
+    public required IReadOnlyList<string>? PromptsInBoth { get; init; }
 
     /// <summary>Audits preferences. Every example is gone through once; its prompt's and its pairs' hashes are kept.</summary>
     /// <param name="examples">What is trained on.</param>
@@ -94,9 +94,9 @@ public sealed record DataAudit
             ContradictoryPairs = directions.Where(one => directions.ContainsKey((one.Key.Opposite, one.Key.Pair)))
                 .Sum(one => one.Value),
             NearIdentical = alike,
-            PromptsInBoth =
+            PromptsInBoth = heldOut is null ? null :
             [
-                .. (heldOut ?? []).Select(example => example.Prompt).Distinct(StringComparer.Ordinal)
+                .. heldOut.Select(example => example.Prompt).Distinct(StringComparer.Ordinal)
                     .Where(prompt => prompts.Contains(ContentHash.Of(prompt))),
             ],
         };

@@ -26,7 +26,8 @@ public static class Audit
         words["examples that were there before"] = Count(audit.Duplicates);
         words["pairs that another contradicts"] = Count(audit.ContradictoryPairs);
         words["pairs that hardly differ"] = Count(audit.NearIdentical.Count);
-        words["held-out prompts that are trained on"] = Count(audit.PromptsInBoth.Count);
+        if (audit.PromptsInBoth is { } inBoth)
+            words["held-out prompts that are trained on"] = Count(inBoth.Count);
         return words;
 
         static string Count(int count) => count.ToString("N0", CultureInfo.InvariantCulture);

@@ -25,6 +25,9 @@ internal sealed partial class Figure : IDisposable
         MarkerShape.OpenCircle, MarkerShape.OpenSquare, MarkerShape.OpenTriangleUp, MarkerShape.OpenDiamond,
     ];
 
+    // Of lines beyond the colours.
+    private static readonly LinePattern[] patterns = [LinePattern.Solid, LinePattern.Dashed, LinePattern.Dotted];
+
     private readonly Plot plot = new();
     private readonly List<string[]> numbers;
     private readonly List<string> legend = [];
@@ -59,6 +62,8 @@ internal sealed partial class Figure : IDisposable
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
         var line = plot.Add.ScatterLine(places, ColorOf(series));
         line.LineWidth = 1.5f;
+        line.LinePattern = patterns[legend.IndexOf(series) / colors.Length % patterns.Length];
+        line.MarkerSize = points.Count == 1 ? 7 : 0; // a single point makes no line
         line.LegendText = series;
         Note(series, points);
     }
@@ -112,6 +117,13 @@ internal sealed partial class Figure : IDisposable
                 attribute.Value = attribute.Value.Split(',')[0].Trim();
         }
         return svg.ToString(SaveOptions.DisableFormatting);
+    }
+
+    /// <summary>Deletes a figure's files, where they are there.</summary>
+    public static void Delete(string folder, string name)
+    {
+        foreach (var kind in (string[])["svg", "png", "csv"])
+            File.Delete(Path.Combine(folder, $"{name}.{kind}"));
     }
 
     /// <summary>Writes the figure beside a page: as SVG, as PNG, and its numbers as CSV.</summary>

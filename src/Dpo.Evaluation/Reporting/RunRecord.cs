@@ -13,7 +13,7 @@ namespace Dpo.Evaluation.Reporting;
 /// machine write equal bytes.</summary>
 public sealed record RunRecord
 {
-    private const string FileName = "run.json";
+    internal const string FileName = "run.json";
 
     private static readonly JsonSerializerOptions style = new()
     {
@@ -28,7 +28,7 @@ public sealed record RunRecord
     /// <summary>The program, such as <c>Imdb</c>: the title of its report.</summary>
     public required string Program { get; init; }
 
-    /// <summary>What the run was asked to do, by the options' names, defaults included.</summary>
+    /// <summary>What the run was asked to do, by names that a reader knows.</summary>
     public required IReadOnlyDictionary<string, string> Options { get; init; }
 
     /// <summary>What it was trained and measured on, by name: a digest (<see cref="DigestOf(PreferenceData)"/>), or words where

@@ -1,17 +1,17 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using Dpo.Data;
 using Dpo.Evaluation.Measuring;
 using Dpo.Evaluation.Statistics;
 using Dpo.Files;
+using Dpo.Training.Metrics;
 
 namespace Dpo.Evaluation.Reporting;
 
 /// <summary>
 /// What is left to look at of one run, or of several together: <c>report.html</c>, a page that needs nothing beside it, and the
 /// folder
-/// <c>figures</c> with each figure as SVG and PNG and its numbers as CSV.
+/// <c>report-figures</c> with each figure as SVG and PNG and its numbers as CSV.
 /// </summary>
 /// <remarks>Everything comes out of the files of the output folders, so that a report can be made anew at any time:
 /// <c>run.json</c> (<see cref="RunRecord"/>), <c>frontier.jsonl</c> (<see cref="FrontierFile"/>), and of every stage, which has a
@@ -22,6 +22,8 @@ public static class RunReport
     /// <summary>The name of the frontier's file in an output folder.</summary>
     public const string FrontierName = "frontier.jsonl";
 
+    private const string FiguresName = "report-figures";
+    private const string FrontierFigure = "frontier";
     private const string SamplesName = "samples.jsonl";
     private const int MostSamples = 6;
 
@@ -45,7 +47,8 @@ public static class RunReport
     ];
 
     /// <summary>Makes the report.</summary>
-    /// <param name="folders">Output folders, one or more; each is looked through, its subfolders too.</param>
+    /// <param name="folders">Output folders, one or more; of each the folder itself and those in it, which are its
+    /// stages unless they have a <c>run.json</c> of their own.</param>
     /// <param name="target">The folder that the page and its figures go to, which is made where it is missing.</param>
     /// <returns>The page's path.</returns>
     /// <exception cref="InvalidInputException">A folder is not there or holds nothing to report, or a file is
@@ -54,7 +57,10 @@ public static class RunReport
     {
         ArgumentNullException.ThrowIfNull(folders);
         ArgumentNullException.ThrowIfNull(target);
-        Run[] runs = [.. folders.Select(folder => new Run(folder, folders.Count > 1))];
+        var names = folders.Select(LastName).ToArray();
+        // Runs of one name are told apart by how they were named here.
+        var given = names.Distinct(StringComparer.Ordinal).Count() == names.Length ? names : folders;
+        Run[] runs = [.. folders.Zip(given, (folder, name) => new Run(folder, name, folders.Count > 1))];
         if (runs.Length == 0)
             throw new InvalidInputException("There is no folder to report; name the output folder of a run.");
         var page = new Page(string.Join(", ", runs.Select(run => run.Title).Distinct()));
@@ -62,8 +68,10 @@ public static class RunReport
         try
         {
             Fill(page, figures, runs);
-            var drawings = Path.Combine(target, "figures");
+            var drawings = Path.Combine(target, FiguresName);
             Directory.CreateDirectory(drawings);
+            foreach (var name in (string[])[FrontierFigure, .. panels.Select(panel => panel.Name)])
+                Figure.Delete(drawings, name); // one that an earlier report had
             figures.ForEach(figure => figure.Write(drawings));
         }
         finally
@@ -78,8 +86,8 @@ public static class RunReport
     private static void Fill(Page page, List<Figure> figures, IReadOnlyList<Run> runs)
     {
         List<string> leftOut = [.. runs.SelectMany(run => run.Record?.LeftOut ?? [])];
-        AddFrontier(page, figures, [.. runs.SelectMany(run => run.Points)]);
-        AddCourses(page, figures, [.. runs.SelectMany(run => run.Stages)]);
+        AddFrontier(page, figures, [.. runs.SelectMany(run => run.Points)], leftOut);
+        AddCourses(page, figures, [.. runs.SelectMany(run => run.Stages)], leftOut);
         AddSamples(page, [.. runs.SelectMany(run => run.Stages)], leftOut);
         AddRecords(page, runs, leftOut);
         if (leftOut.Count > 0)
@@ -89,14 +97,18 @@ public static class RunReport
         }
     }
 
-    private static void AddFrontier(Page page, List<Figure> figures, IReadOnlyList<FrontierPoint> points)
+    private static void AddFrontier(
+        Page page, List<Figure> figures, IReadOnlyList<FrontierPoint> points, List<string> leftOut)
     {
         if (points.Count == 0)
+        {
+            leftOut.Add($"Reward over KL: there is no {FrontierName}.");
             return;
+        }
         page.Heading("Reward and KL");
         var frontier = new Frontier(points);
         var figure = new Figure(
-            "frontier",
+            FrontierFigure,
             "Expected reward against KL(π‖π_ref) of whole completions: a point a measurement with its standard errors, and " +
             "each method's front.",
             "KL(π‖π_ref), nats", "reward");
@@ -124,7 +136,7 @@ public static class RunReport
         static double Finite(double error) => double.IsFinite(error) ? error : 0;
     }
 
-    private static void AddCourses(Page page, List<Figure> figures, IReadOnlyList<Stage> stages)
+    private static void AddCourses(Page page, List<Figure> figures, IReadOnlyList<Stage> stages, List<string> leftOut)
     {
         var begun = false;
         foreach (var panel in panels)
@@ -134,7 +146,7 @@ public static class RunReport
             {
                 foreach (var metric in panel.Metrics)
                 {
-                    if (stage.History.Course(metric) is { Count: > 1 } course)
+                    if (stage.History.Course(metric) is { Count: > 0 } course)
                         figure.Line(panel.Metrics.Length > 1 ? $"{stage.Name}: {metric}" : stage.Name, course);
                 }
             }
@@ -149,6 +161,8 @@ public static class RunReport
             figures.Add(figure);
             page.Figure(figure);
         }
+        if (!begun)
+            leftOut.Add($"Courses of training: there is no {MetricsHistory.FileName} with finite numbers of what is drawn.");
     }
 
     private static void AddSamples(Page page, IReadOnlyList<Stage> stages, List<string> leftOut)
@@ -201,11 +215,12 @@ public static class RunReport
         if (!File.Exists(path))
             return [];
         var (last, samples) = (-1, new List<(string, string, string?)>());
-        foreach (var row in JsonRows.Of(path))
+        using var stream = new BufferedStream(RegularFile.OpenRead(path));
+        foreach (var (index, line) in StepLines.Whole(stream).Index())
         {
             try
             {
-                using var json = JsonDocument.Parse(row.Json);
+                using var json = JsonDocument.Parse(line);
                 var step = json.RootElement.GetProperty("step").GetInt32();
                 string? Words(string name) => json.RootElement.TryGetProperty(name, out var text) ? text.GetString() : null;
                 if (step != last)
@@ -215,11 +230,14 @@ public static class RunReport
             }
             catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
             {
-                throw new InvalidInputException($"{row.Place} is no sample: {e.Message} Take the line out.", e);
+                throw new InvalidInputException($"{path}:{index + 1} is no sample: {e.Message} Take the line out.", e);
             }
         }
         return samples;
     }
+
+    private static string LastName(string folder) =>
+        Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 
@@ -237,11 +255,11 @@ public static class RunReport
     /// <summary>An output folder.</summary>
     private sealed class Run
     {
-        public Run(string folder, bool isOneOfSeveral)
+        public Run(string folder, string name, bool isOneOfSeveral)
         {
             if (!Directory.Exists(folder))
                 throw new InvalidInputException($"{folder} is no folder; name the output folder of a run.");
-            Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+            Name = name;
             Record = RunRecord.Read(folder);
             var frontier = Path.Combine(folder, FrontierName);
             Points = !File.Exists(frontier) ? []
@@ -249,8 +267,9 @@ public static class RunReport
                     isOneOfSeveral ? point with { Run = $"{Name}/{point.Run}" } : point)];
             Stages =
             [
-                .. Directory.EnumerateFiles(folder, MetricsHistory.FileName, SearchOption.AllDirectories)
-                    .Select(path => Path.GetDirectoryName(path)!).Order(StringComparer.Ordinal)
+                .. Directory.EnumerateDirectories(folder).Order(StringComparer.Ordinal)
+                    .Where(stage => !File.Exists(Path.Combine(stage, RunRecord.FileName))) // a run of its own
+                    .Prepend(folder).Where(stage => File.Exists(Path.Combine(stage, MetricsHistory.FileName)))
                     .Select(stage => new Stage(NameOf(folder, stage, isOneOfSeveral), stage, new MetricsHistory(stage))),
             ];
             if (Record is null && Points.Count == 0 && Stages.Count == 0)

@@ -45,14 +45,15 @@ public sealed record Agreement
                 $"{second.Count}.",
                 nameof(second));
         var count = first.Count;
-        var shares = new double[3, 3];
+        var counts = new int[3, 3];
         foreach (var (one, other) in first.Zip(second))
-            shares[1 - (int)one, 1 - (int)other] += 1.0 / count;
+            counts[1 - (int)one, 1 - (int)other]++;
         int[] verdicts = [0, 1, 2];
-        double[] rows = [.. verdicts.Select(i => verdicts.Sum(j => shares[i, j]))];
-        double[] columns = [.. verdicts.Select(j => verdicts.Sum(i => shares[i, j]))];
+        // Divided once, so that where all is alike the shares are exactly 1 and 0.
+        double[] rows = [.. verdicts.Select(i => (double)verdicts.Sum(j => counts[i, j]) / count)];
+        double[] columns = [.. verdicts.Select(j => (double)verdicts.Sum(i => counts[i, j]) / count)];
 
-        double Agreed(Func<int, int, double> weight) => verdicts.Sum(i => verdicts.Sum(j => weight(i, j) * shares[i, j]));
+        double Agreed(Func<int, int, double> weight) => verdicts.Sum(i => verdicts.Sum(j => weight(i, j) * counts[i, j])) / count;
         double Chance(Func<int, int, double> weight) => verdicts.Sum(i => verdicts.Sum(j => weight(i, j) * rows[i] * columns[j]));
         double KappaOf(Func<int, int, double> weight) => (Agreed(weight) - Chance(weight)) / (1 - Chance(weight));
 

@@ -55,6 +55,15 @@ public class OfflineJudgeTests
         Assert.Equal(judgements, await new RewardJudge("model", own).CompareAsync(comparisons));
     }
 
+    [Fact]
+    public async Task A_likeness_that_is_no_number_is_refused()
+    {
+        var judge = new ReferenceJudge("odd", (text, _) => text.Length == 0 ? double.NaN : 1);
+        var failure = await Assert.ThrowsAsync<InvalidOperationException>(
+            () => judge.CompareAsync([new Comparison("p", "a", "") { Id = "7", Reference = "r" }]));
+        Assert.Equal("odd gave NaN for a completion of comparison 7; it must give a finite number for each, an empty one too.", failure.Message);
+    }
+
     [Theory]
     [InlineData(float.NaN, 4)]
     [InlineData(1, 3)]

@@ -25,7 +25,7 @@ public class DataAuditTests
         Assert.Equal((5 + 5 + 11 + 3 + 3 + Long.Length + 3) / 6.0, audit.RejectedLength!.Value, 1e-12);
         Assert.Equal((3.0 / 5, 5), (audit.LongerIsChosen!.Value, audit.LongerIsChosen.Count));
         Assert.Equal([new NearIdenticalPair("train.jsonl:5", new(0, 1), 0.9)], audit.NearIdentical);
-        Assert.Equal(["b", "a"], audit.PromptsInBoth);
+        Assert.Equal(["b", "a"], audit.PromptsInBoth!);
         var nothing = DataAudit.Of([]);
         Assert.Null(nothing.LongerIsChosen);
         Assert.Null(nothing.ChosenLength);

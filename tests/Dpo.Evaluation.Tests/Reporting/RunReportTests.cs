@@ -36,7 +36,7 @@ public sealed class RunReportTests : IDisposable
         // A frontier, losses, margins and gradient norms: what the metrics hold and no more.
         var figures = Regex.Matches(page, "<svg .*?</svg>", RegexOptions.Singleline);
         Assert.Equal(["frontier", "gradient-norm", "loss", "margins"],
-            Directory.GetFiles(Path.Combine(Output, "figures"), "*.svg").Select(file => Path.GetFileNameWithoutExtension(file)).Order());
+            Directory.GetFiles(Path.Combine(Output, "report-figures"), "*.svg").Select(file => Path.GetFileNameWithoutExtension(file)).Order());
         Assert.Equal(4, figures.Count);
         var drawings = figures.Select(figure => XElement.Parse(figure.Value)).ToArray();
         Assert.All(drawings, drawing => Assert.Equal("0 0 720 440", (string?)drawing.Attribute("viewBox")));
@@ -53,7 +53,7 @@ public sealed class RunReportTests : IDisposable
     {
         WriteRun(Output);
         RunReport.Write([Output], Output);
-        string At(string name) => Path.Combine(Output, "figures", name);
+        string At(string name) => Path.Combine(Output, "report-figures", name);
 
         Assert.Equal(
             "series,\"KL(π‖π_ref), nats\",reward\r\nDPO,1,0.7\r\nDPO,4,0.9\r\nPPO,3,0.8\r\n", File.ReadAllText(At("frontier.csv")));
@@ -73,7 +73,7 @@ public sealed class RunReportTests : IDisposable
         File.WriteAllLines(
             Path.Combine(Output, "metrics.jsonl"), Enumerable.Range(1, 1000).Select(step => $"{{\"step\":{step},\"loss\":{step % 3}}}"));
         RunReport.Write([Output], Output);
-        var rows = File.ReadAllLines(Path.Combine(Output, "figures", "loss.csv"));
+        var rows = File.ReadAllLines(Path.Combine(Output, "report-figures", "loss.csv"));
         Assert.Equal(1 + 334, rows.Length);
         Assert.Equal("the run: loss,3,1", rows[1]); // (1 + 2 + 0) / 3
         Assert.Equal("the run: loss,1000,1", rows[^1]);
@@ -89,7 +89,7 @@ public sealed class RunReportTests : IDisposable
         Assert.Contains("<td>one/dpo-beta-0.1</td>", page, StringComparison.Ordinal);
         Assert.Contains("<td>two/ppo-6</td>", page, StringComparison.Ordinal);
         Assert.Contains("<h2>Settings of two</h2>", page, StringComparison.Ordinal);
-        Assert.StartsWith("series,step,loss\r\none: loss,1,", File.ReadAllText(Path.Combine(Output, "both", "figures", "loss.csv")), StringComparison.Ordinal);
+        Assert.StartsWith("series,step,loss\r\none: loss,1,", File.ReadAllText(Path.Combine(Output, "both", "report-figures", "loss.csv")), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -113,7 +113,40 @@ public sealed class RunReportTests : IDisposable
         var page = File.ReadAllText(RunReport.Write([Output], Output));
         Assert.Contains("it has no run.json", page, StringComparison.Ordinal);
         Assert.Contains("no stage has a samples.jsonl", page, StringComparison.Ordinal);
+        Assert.Contains("there is no frontier.jsonl", page, StringComparison.Ordinal);
         Assert.DoesNotContain("Reward and KL", page, StringComparison.Ordinal);
+
+        File.WriteAllText(Path.Combine(Output, "metrics.jsonl"), "{\"step\":1,\"loss\":\"NaN\"}\n");
+        File.WriteAllText(Path.Combine(Output, "samples.jsonl"), "{\"step\":1,\"prompt\":\"It\",\"policy\":\"is\"}\n{\"step\":2,\"pro");
+        page = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.Contains("there is no metrics.jsonl with finite numbers", page, StringComparison.Ordinal);
+        Assert.Contains("<p>is</p>", page, StringComparison.Ordinal); // and what was being written is not there yet
+        Assert.Empty(Directory.GetFiles(Path.Combine(Output, "report-figures"))); // the loss of the report before is gone
+    }
+
+    /// <summary>An evaluation after the last step has one point.</summary>
+    [Fact]
+    public void A_single_point_is_drawn()
+    {
+        Directory.CreateDirectory(Output);
+        File.WriteAllLines(Path.Combine(Output, "metrics.jsonl"), ["{\"step\":1,\"loss\":2}", "{\"step\":2,\"loss\":1,\"eval_loss\":1.5}"]);
+        RunReport.Write([Output], Output);
+        Assert.Equal("the run: eval_loss,2,1.5", File.ReadAllLines(Path.Combine(Output, "report-figures", "loss.csv"))[^1]);
+    }
+
+    /// <summary>What lies in a folder of runs are other runs, and two of one name are two.</summary>
+    [Fact]
+    public void Runs_are_kept_apart()
+    {
+        string[] runs = [Path.Combine(Output, "a", "run"), Path.Combine(Output, "b", "run")];
+        foreach (var run in runs)
+            WriteRun(run);
+        var page = File.ReadAllText(RunReport.Write(runs, Output));
+        Assert.All(runs, run => Assert.Contains($"<td>{run}/ppo-6</td>", page, StringComparison.Ordinal));
+
+        WriteRun(Path.Combine(Output, "a", "run", "inner"));
+        page = File.ReadAllText(RunReport.Write([runs[0]], runs[0]));
+        Assert.DoesNotContain("inner", page + File.ReadAllText(Path.Combine(runs[0], "report-figures", "loss.csv")), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -93,13 +93,19 @@ public class StatisticsBorderTests
             Assert.Throws<ArgumentException>(() => LengthControlledWinRate.Of(rows, gamed)).Message;
     }
 
-    [Fact]
-    public void A_judge_of_one_verdict_has_no_kappa()
+    /// <summary>Of 10 verdicts shares that were added up one by one are not exactly 1.</summary>
+    [Theory]
+    [InlineData(2, Verdict.Tie)]
+    [InlineData(10, Verdict.Win)]
+    [InlineData(100, Verdict.Loss)]
+    public void A_judge_of_one_verdict_has_no_kappa(int count, Verdict verdict)
     {
-        var agreement = Agreement.Of([Verdict.Tie, Verdict.Tie], [Verdict.Tie, Verdict.Tie]);
+        Verdict[] verdicts = [.. Enumerable.Repeat(verdict, count)];
+        var agreement = Agreement.Of(verdicts, verdicts);
         Assert.Equal(1, agreement.WithTies.Value);
         Assert.True(double.IsNaN(agreement.Kappa.Value));
-        Assert.Null(agreement.WithoutTies);
+        Assert.True(double.IsNaN(agreement.LinearKappa) && double.IsNaN(agreement.QuadraticKappa));
+        Assert.Equal(verdict == Verdict.Tie, agreement.WithoutTies is null);
         Assert.Throws<ArgumentException>(() => Agreement.Of([Verdict.Tie], []));
     }
 
