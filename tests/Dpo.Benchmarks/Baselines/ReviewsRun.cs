@@ -14,7 +14,7 @@ internal sealed record ReviewsRow(string Method, double Reward, double Kl);
 /// </summary>
 internal sealed class ReviewsRun : IDisposable
 {
-    private const int MaxNewTokens = 60, LongestPrefix = 8;
+    private const int MaxNewTokens = 60, LongestPrefix = 8, PpoRounds = 40, Rollouts = 256;
 
     private readonly int seed;
     private readonly Review[] training, unseen;
@@ -41,23 +41,25 @@ internal sealed class ReviewsRun : IDisposable
     public ReviewsRow[] Measure()
     {
         FineTune(start, Continuations(), AdamW with { LearningRate = 2e-3, Schedule = LearningRateSchedules.Cosine(10), Epochs = 6 });
-        var scored = BestOfN.Sample(start, prompts, truth, Sampling with { SamplesPerPrompt = 4, Seed = seed }, tokenizer);
-        PreferenceData Preferences() => new(scored.Select((of, prompt) => PairMaking.AllPairs(new(
-            prompt, prompts[prompt], [.. of.Select(one => one.Completion.Tokens)], [.. of.Select(one => one.Score)]))).OfType<TokenizedExample>());
-        using var preferences = Preferences();
+        using var preferences = Preferences(prompts);
         Add("SFT", _ => { });
         Add("Preferred-FT", pair => FineTune((TransformerModel)pair.Policy, preferences.ChosenOnly(), AdamW with { LearningRate = 1e-4 }));
         Add("unlikelihood, α 0.1", pair => Prefer(pair, new UnlikelihoodLoss(0.1), preferences, 1e-5));
         foreach (var beta in (double[])[0.05, 0.1, 1])
             Add($"DPO, β {beta}", pair => Prefer(pair, new DpoLoss(beta), preferences, 1e-5));
+        // As many completions as PPO has in 40 rounds; and PPO with about as few as DPO has above.
+        using (var more = Preferences(Prefixes(training, Rollouts * PpoRounds / 4)))
+            Add("DPO, β 0.3, 10,240 completions", pair => Prefer(pair, new DpoLoss(0.3), more, 1e-5));
         Add("rounds of DPO, β 0.1", Rounds);
-        Add("PPO-GT, target 6", pair => Ppo(pair, truth));
+        Add("PPO-GT, target 6", pair => Ppo(pair, truth, PpoRounds));
+        Add("PPO-GT, 4,096 completions", pair => Ppo(pair, truth, rounds: 16));
 
         using var learned = new RewardModel(start.WithScalarHead(seed));
         using (var trainer = new RewardTrainer(learned, options: AdamW with { LearningRate = 2e-4, BatchSize = 64 }))
             trainer.Train(preferences);
         learned.Centre(preferences);
-        Add("PPO, target 6", pair => Ppo(pair, learned));
+        Add("PPO, target 6", pair => Ppo(pair, learned, PpoRounds));
+        Add("PPO, 4,096 completions", pair => Ppo(pair, learned, rounds: 16));
         AddBest(learned);
         return [.. rows];
     }
@@ -97,6 +99,14 @@ internal sealed class ReviewsRun : IDisposable
         trainer.Train(data);
     }
 
+    /// <summary>Four completions of each prompt by the reference, and all pairs of them.</summary>
+    private PreferenceData Preferences(IReadOnlyList<IReadOnlyList<int>> prompts)
+    {
+        var scored = BestOfN.Sample(start, prompts, truth, Sampling with { SamplesPerPrompt = 4, Seed = seed }, tokenizer);
+        return new(scored.Select((of, prompt) => PairMaking.AllPairs(new(
+            prompt, prompts[prompt], [.. of.Select(one => one.Completion.Tokens)], [.. of.Select(one => one.Score)]))).OfType<TokenizedExample>());
+    }
+
     private void Rounds(PolicyReferencePair pair)
     {
         using var trainer = new RoundsTrainer(pair, truth, new DpoLoss(0.1), new RoundsOptions
@@ -115,12 +125,12 @@ internal sealed class ReviewsRun : IDisposable
         trainer.Train(prompts);
     }
 
-    private void Ppo(PolicyReferencePair pair, IReward reward)
+    private void Ppo(PolicyReferencePair pair, IReward reward, int rounds)
     {
         using var trainer = new PpoTrainer(pair, reward, PpoOptions.Paper with
         {
-            Rounds = 40,
-            RolloutSize = 256,
+            Rounds = rounds,
+            RolloutSize = Rollouts,
             MiniBatchSize = 64,
             LearningRate = 2e-4,
             KlCoefficient = 0.05,
