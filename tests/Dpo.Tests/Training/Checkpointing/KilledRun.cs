@@ -11,7 +11,7 @@ internal static class KilledRun
     public const char StepMade = '.';
 
     /// <summary>More than the interrupted runs of <see cref="KillTests"/> make together.</summary>
-    private const int Steps = 48;
+    private const int Steps = 72;
 
     private static int Main(string[] args)
     {
