@@ -8,13 +8,10 @@ internal static class OutputFolder
     /// <summary>Where fine-tuning's own files go.</summary>
     public const string FineTuning = "sft";
 
-    private static readonly string[] runFiles =
-    [
-        "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "summary.json", "frontier.jsonl", "run.json",
-        "report.html", "events.out.tfevents.*",
-    ];
-
     private static readonly string[] reportFiles = ["summary.json", "frontier.jsonl", "run.json", "report.html"];
+
+    private static readonly string[] runFiles =
+        ["metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*", .. reportFiles];
 
     private static readonly string[] modelFiles =
     [

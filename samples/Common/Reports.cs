@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Dpo.Evaluation.Measuring;
 using Dpo.Evaluation.Reporting;
 
 namespace Dpo.Samples;
@@ -7,6 +8,28 @@ namespace Dpo.Samples;
 /// makes such a page anew, of several runs too.</summary>
 internal static class Reports
 {
+    /// <summary>What a run on preferences is known by.</summary>
+    /// <param name="program">The program's name.</param>
+    /// <param name="settings">What was asked for.</param>
+    /// <param name="start">The digest of the model that it began with.</param>
+    /// <param name="data">What is trained on, as tokens and as texts.</param>
+    /// <param name="heldOut">What is held out; nulls for nothing.</param>
+    public static RunRecord RecordOf(
+        string program, TrainingSettings settings, string start,
+        (PreferenceData Tokens, IReadOnlyList<PreferenceExample> Texts) data,
+        (PreferenceData? Tokens, IReadOnlyList<PreferenceExample>? Texts) heldOut) => new()
+        {
+            Program = program,
+            Options = settings.InWords(),
+            Data = new Dictionary<string, string>
+            {
+                ["training"] = RunRecord.DigestOf(data.Tokens),
+                ["held out"] = heldOut.Tokens is null ? "none" : RunRecord.DigestOf(heldOut.Tokens),
+            },
+            Models = new Dictionary<string, string> { ["start"] = start },
+            Audit = Audit.InWords(DataAudit.Of(data.Texts, heldOut.Texts)),
+        };
+
     /// <summary>Writes both.</summary>
     public static void Write(RunRecord record, string folder) => AfterTraining(() =>
     {

@@ -1,6 +1,5 @@
 // Direct Preference Optimization on dialogues, as the paper does on Anthropic's Helpful and Harmless data (section 6.2):
 // fine-tune on the chosen answers, then train that model on the preferences, with itself as the reference.
-using Dpo.Evaluation.Measuring;
 using Dpo.Evaluation.Reporting;
 using Dpo.Samples;
 
@@ -27,18 +26,7 @@ return command.Run(args, (settings, cancellationToken) =>
         policy.AddLora(adapter);
     var data = Preferences.Tokenize(examples, tokenizer, settings, "training");
     var heldOut = heldOutExamples is null ? null : Preferences.Tokenize(heldOutExamples, tokenizer, settings, "held-out");
-    var record = new RunRecord
-    {
-        Program = "HelpfulHarmless",
-        Options = settings.InWords(),
-        Data = new Dictionary<string, string>
-        {
-            ["training"] = RunRecord.DigestOf(data),
-            ["held out"] = heldOut is null ? "none" : RunRecord.DigestOf(heldOut),
-        },
-        Models = new Dictionary<string, string> { ["start"] = start },
-        Audit = Audit.InWords(DataAudit.Of(examples, heldOutExamples)),
-    };
+    var record = Reports.RecordOf("HelpfulHarmless", settings, start, (data, examples), (heldOut, heldOutExamples));
 
     // The reference: the model fine-tuned on the chosen answers (the paper's Preferred-FT).
     if (!settings.SkipSft)

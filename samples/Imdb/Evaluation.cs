@@ -12,16 +12,9 @@ namespace Dpo.Samples;
 /// <param name="Prefixes">The prefixes.</param>
 /// <param name="Continuations">One sample from the policy for each.</param>
 /// <param name="Reward">The mean true reward of the samples.</param>
-/// <param name="RewardError">Its standard error.</param>
 /// <param name="Kl">The sequence-level KL(π‖π_ref), in nats: the mean of log π − log π_ref over the samples.</param>
-/// <param name="KlError">Its standard error.</param>
 internal sealed record Evaluation(
-    IReadOnlyList<IReadOnlyList<int>> Prefixes,
-    IReadOnlyList<int>[] Continuations,
-    double Reward,
-    double RewardError,
-    double Kl,
-    double KlError)
+    IReadOnlyList<IReadOnlyList<int>> Prefixes, IReadOnlyList<int>[] Continuations, Estimate Reward, Estimate Kl)
 {
     /// <summary>Samples from the policy as it is now, and scores the samples.</summary>
     public static Evaluation Measure(
@@ -31,9 +24,9 @@ internal sealed record Evaluation(
         // The KL is that of what the models themselves would write, whatever the preferences were drawn at.
         var continuations = Sampling.Continue(
             (TransformerModel)pair.Policy, tokenizer, prefixes, settings with { Temperature = 1 }, cancellationToken);
-        var (reward, rewardError) = Mean(scorer.Rewards(prefixes, continuations));
-        var (kl, klError) = Mean(LogRatios(pair, prefixes, continuations));
-        return new Evaluation(prefixes, continuations, reward, rewardError, kl, klError);
+        return new Evaluation(
+            prefixes, continuations, Estimate.OfMean(scorer.Rewards(prefixes, continuations)),
+            Estimate.OfMean(LogRatios(pair, prefixes, continuations)));
     }
 
     /// <summary>Prints both models' figures, and some prefixes with both continuations.</summary>
@@ -42,7 +35,8 @@ internal sealed record Evaluation(
         var table = new Table().AddColumns("", "reward", "KL(π‖π_ref)");
         foreach (var (name, result) in new[] { ("SFT", sft), ("DPO", dpo) })
             table.AddRow(
-                name, $"{result.Reward:0.000} ± {result.RewardError:0.000}", $"{result.Kl:0.00} ± {result.KlError:0.00}");
+                name, $"{result.Reward.Value:0.000} ± {result.Reward.StandardError:0.000}",
+                $"{result.Kl.Value:0.00} ± {result.Kl.StandardError:0.00}");
         AnsiConsole.Write(table);
         for (var index = 0; index < Math.Min(3, sft.Prefixes.Count); index++)
         {
@@ -57,10 +51,10 @@ internal sealed record Evaluation(
     {
         object Figures(Evaluation result) => new
         {
-            reward = result.Reward,
-            reward_standard_error = result.RewardError,
-            kl = result.Kl,
-            kl_standard_error = result.KlError
+            reward = result.Reward.Value,
+            reward_standard_error = result.Reward.StandardError,
+            kl = result.Kl.Value,
+            kl_standard_error = result.Kl.StandardError,
         };
         var summary = new
         {
@@ -104,25 +98,15 @@ internal sealed record Evaluation(
         File.Move(path + ".tmp", path, overwrite: true);
     }
 
-    private FrontierPoint ToPoint(string run, string method, int step, ImdbSettings settings)
+    private FrontierPoint ToPoint(string run, string method, int step, ImdbSettings settings) => new()
     {
-        Estimate Of(double value, double error) => new()
-        {
-            Value = value,
-            StandardError = error,
-            Interval = Interval.StudentT(value, error, Prefixes.Count - 1),
-            Count = Prefixes.Count,
-        };
-        return new FrontierPoint
-        {
-            Run = run,
-            Method = method,
-            Seed = settings.Seed,
-            Step = step,
-            Reward = Of(Reward, RewardError),
-            Kl = Of(Kl, KlError),
-        };
-    }
+        Run = run,
+        Method = method,
+        Seed = settings.Seed,
+        Step = step,
+        Reward = Reward,
+        Kl = Kl,
+    };
 
     private static double[] LogRatios(
         PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<int>[] continuations)
@@ -138,11 +122,5 @@ internal sealed record Evaluation(
             ratios.AddRange((policy.Sums - reference.Sums).cpu().data<float>().Select(ratio => (double)ratio));
         }
         return [.. ratios];
-    }
-
-    private static (double Mean, double StandardError) Mean(IReadOnlyList<double> values)
-    {
-        var mean = values.Average();
-        return (mean, Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Count - 1) / values.Count));
     }
 }

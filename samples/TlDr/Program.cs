@@ -1,6 +1,5 @@
 // Direct Preference Optimization on summaries of Reddit posts, as the paper does on TL;DR (section 6.2): fine-tune on the
 // chosen summaries, then train that model on the preferences, with itself as the reference, and with a β of 0.5.
-using Dpo.Evaluation.Measuring;
 using Dpo.Evaluation.Reporting;
 using Dpo.Samples;
 
@@ -27,18 +26,7 @@ return command.Run(args, (settings, cancellationToken) =>
         policy.AddLora(adapter);
     var data = Preferences.Tokenize(examples, tokenizer, settings, "training");
     var heldOut = heldOutExamples is null ? null : Preferences.Tokenize(heldOutExamples, tokenizer, settings, "held-out");
-    var record = new RunRecord
-    {
-        Program = "TlDr",
-        Options = settings.InWords(),
-        Data = new Dictionary<string, string>
-        {
-            ["training"] = RunRecord.DigestOf(data),
-            ["held out"] = heldOut is null ? "none" : RunRecord.DigestOf(heldOut),
-        },
-        Models = new Dictionary<string, string> { ["start"] = start },
-        Audit = Audit.InWords(DataAudit.Of(examples, heldOutExamples)),
-    };
+    var record = Reports.RecordOf("TlDr", settings, start, (data, examples), (heldOut, heldOutExamples));
 
     // The reference: the model fine-tuned on the chosen summaries (the paper's Preferred-FT).
     if (!settings.SkipSft)

@@ -56,6 +56,25 @@ public class ReportTests
         Assert.Equal("mine", File.ReadAllText(Path.Combine(own, "mine.svg")));
     }
 
+    /// <summary>What an earlier end left to look at is not of the steps that follow: here the run ends before it writes anew.</summary>
+    [Fact]
+    public void A_run_that_goes_on_has_no_report_until_it_ends()
+    {
+        using var output = new TemporaryFolder();
+        string[] Args(string steps) => ["--skip-sft", "--steps", steps, "--batch-size", "4", "--checkpoint-every", "1", "--output", output.Path];
+        SampleRun.Succeed("TlDr", Args("2"));
+        var left = Directory.GetFiles(output.Path).Select(Path.GetFileName).ToArray();
+        Assert.Contains("report.html", left);
+        Assert.Contains("run.json", left);
+
+        File.Delete(output.File("model.safetensors"));
+        Directory.CreateDirectory(output.File("model.safetensors/in-the-way"));
+        var (exitCode, _, error) = SampleRun.Run("TlDr", [.. Args("3"), "--resume"]);
+        Assert.True(exitCode == 1 && error.StartsWith("The model could not be saved: ", StringComparison.Ordinal), $"{exitCode}: {error}");
+        Assert.Equal(3, File.ReadAllLines(output.File("metrics.jsonl")).Length);
+        Assert.False(File.Exists(output.File("report.html")) || File.Exists(output.File("run.json")));
+    }
+
     [Fact]
     public void A_report_that_cannot_be_written_leaves_the_model_and_says_so()
     {
