@@ -20,13 +20,13 @@ public class ReportTests
         var page = File.ReadAllText(report);
         Assert.Contains("<title>TlDr</title>", page, StringComparison.Ordinal);
         Assert.Contains("<dt>loss</dt><dd>DpoLoss(Beta=0.5", page, StringComparison.Ordinal);
-        var run = JsonDocument.Parse(File.ReadAllText(Path.Combine(first, "run.json"))).RootElement;
+        JsonElement RunOf(string folder) => JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "run.json"))).RootElement;
+        var run = RunOf(first);
         Assert.Equal("1", run.GetProperty("options").GetProperty("seed").GetString());
         Assert.Equal("2 steps", run.GetProperty("options").GetProperty("length of training").GetString());
         Assert.Equal("2,000", run.GetProperty("audit").GetProperty("pairs").GetString());
-        Assert.NotEqual(
-            run.GetProperty("models").GetProperty("start").GetString(),
-            JsonDocument.Parse(File.ReadAllText(Path.Combine(second, "run.json"))).RootElement.GetProperty("models").GetProperty("start").GetString());
+        string Digests(JsonElement of) => $"{of.GetProperty("models")} {of.GetProperty("data")}";
+        Assert.NotEqual(Digests(run), Digests(RunOf(second)));
         Assert.Contains("sft: loss,1,", File.ReadAllText(Path.Combine(first, "report-figures", "loss.csv")), StringComparison.Ordinal);
 
         File.Delete(report);
@@ -52,6 +52,7 @@ public class ReportTests
         SampleRun.Succeed("TlDr", [.. Args(first, "1"), "--skip-sft", "--overwrite"]);
         Assert.False(File.Exists(Path.Combine(first, "sft", "metrics.jsonl")) || File.Exists(Path.Combine(first, "sft", "model.safetensors")));
         Assert.DoesNotContain("sft", File.ReadAllText(Path.Combine(first, "report-figures", "loss.csv")), StringComparison.Ordinal);
+        Assert.Equal(Digests(run), Digests(RunOf(first))); // of one seed
         Assert.Contains("<dt>stages</dt><dd>the loss alone</dd>", File.ReadAllText(report), StringComparison.Ordinal);
         Assert.Equal("mine", File.ReadAllText(Path.Combine(own, "mine.svg")));
     }
