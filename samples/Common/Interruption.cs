@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Dpo.Baselines;
 
 namespace Dpo.Samples;
 
@@ -18,15 +19,24 @@ internal sealed record Interruption(int? CheckpointEvery, bool Resume, bool Over
 
     /// <summary>A stage's options with its checkpoints, and with the one to go on from. A stage that was finished has one after
     /// its last step: it makes no step more, and hands on the model that it had.</summary>
-    public TrainingOptions Prepare(TrainingOptions options, string folder)
+    public TrainingOptions Prepare(TrainingOptions options, string folder) => CheckpointEvery is null
+        ? options
+        : options with { Checkpoints = CheckpointsOf(folder), ResumeFrom = From(folder) };
+
+    /// <summary>The same of PPO, whose steps are rounds.</summary>
+    public PpoOptions Prepare(PpoOptions options, string folder) => CheckpointEvery is null
+        ? options
+        : options with { Checkpoints = CheckpointsOf(folder), ResumeFrom = From(folder) };
+
+    private CheckpointOptions CheckpointsOf(string folder) =>
+        new() { Folder = Path.Combine(folder, CheckpointFolder), Every = CheckpointEvery };
+
+    private string? From(string folder)
     {
-        if (CheckpointEvery is null)
-            return options;
-        var checkpoints = new CheckpointOptions { Folder = Path.Combine(folder, CheckpointFolder), Every = CheckpointEvery };
-        var from = Resume ? Checkpoints.Latest(checkpoints.Folder) : null;
+        var from = Resume ? Checkpoints.Latest(CheckpointsOf(folder).Folder) : null;
         if (from is not null)
             Terminal.Line($"Going on from {from}.");
-        return options with { Checkpoints = checkpoints, ResumeFrom = from };
+        return from;
     }
 }
 

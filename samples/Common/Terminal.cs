@@ -84,6 +84,10 @@ internal static class Terminal
             text += $"  margin {margin:0.000}";
         if (metrics.Values.TryGetValue("rewards/accuracies", out var accuracy))
             text += $"  accuracy {accuracy:0.00}";
+        if (metrics.Values.TryGetValue("objective/scores", out var score))
+            text += $"  reward {score:0.000}";
+        if (metrics.Values.TryGetValue("objective/kl", out var kl))
+            text += $"  KL {kl:0.00}";
         if (metrics.Values.TryGetValue("eval_loss", out var evalLoss))
             text += $"  held-out loss {evalLoss:0.0000}";
         if (metrics.Values.TryGetValue("eval_rewards/accuracies", out var evalAccuracy))
