@@ -11,7 +11,10 @@ internal static class OutputFolder
     private static readonly string[] reportFiles = ["summary.json", "frontier.jsonl", "run.json", "report.html"];
 
     private static readonly string[] runFiles =
-        ["metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*", .. reportFiles];
+    [
+        "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*", "preferences.tokens",
+        "points.jsonl", "finished.json", .. reportFiles,
+    ];
 
     private static readonly string[] modelFiles =
     [
@@ -23,16 +26,28 @@ internal static class OutputFolder
     private static readonly string[] folders =
         [Interruption.CheckpointFolder, "report-figures", "adapter", "additional_chat_templates"];
 
-    /// <summary>Runs a program that alone writes to a folder, where that holds no other run. One that failed before it wrote
-    /// anything leaves no folder behind.</summary>
+    /// <summary>Runs a program that alone writes to a folder, where that holds no other run.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="model">The model folder that is trained, which may not be replaced; null for one made anew.</param>
     /// <param name="interruption">What to do about an earlier run.</param>
     /// <param name="program">The program.</param>
     public static void Hold(string folder, string? model, Interruption interruption, Action program)
     {
+        RequireFree(folder, model, interruption);
+        Hold(folder, program);
+    }
+
+    /// <summary>Refuses a folder that holds a run which is neither replaced nor gone on with.</summary>
+    public static void RequireFree(string folder, string? model, Interruption interruption)
+    {
         foreach (var stage in (string[])[folder, Path.Combine(folder, FineTuning)])
             RequireFree(folder, stage, model, interruption);
+    }
+
+    /// <summary>Runs a program that alone writes to a folder. One that failed before it wrote anything leaves no folder
+    /// behind.</summary>
+    public static void Hold(string folder, Action program)
+    {
         var isNew = !Directory.Exists(folder);
         try
         {

@@ -38,6 +38,24 @@ internal static class StartingPoint
         return (model, tokenizer);
     }
 
+    /// <summary>Loads what <see cref="Create"/> began with and a stage has saved since.</summary>
+    /// <param name="folder">The stage's folder.</param>
+    /// <param name="isMadeHere">Whether the model was made here.</param>
+    /// <param name="bos">As for <see cref="Create"/>.</param>
+    /// <param name="seed">Seeds the process's random generator.</param>
+    /// <param name="precision">Of matrix products.</param>
+    /// <param name="device">Where the model computes.</param>
+    public static (TransformerModel Model, TextTokenizer Tokenizer) GoOn(
+        string folder, bool isMadeHere, bool? bos, int seed, Precision precision, torch.Device device)
+    {
+        torch.manual_seed(seed);
+        if (isMadeHere)
+            torch.set_num_threads(1);
+        var model = CausalLanguageModel.Load(folder, device);
+        model.Precision = precision;
+        return (model, TextTokenizer.Load(folder, bos));
+    }
+
     private static Gpt2 Small(TextTokenizer tokenizer, int maxPositions, int seed) => new Gpt2(
         new Gpt2Config
         {
