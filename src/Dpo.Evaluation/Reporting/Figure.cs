@@ -12,6 +12,9 @@ internal sealed partial class Figure : IDisposable
 {
     private const int Width = 720, Height = 440;
 
+    // More cannot be told apart, and their legend would take the figure's place.
+    private const int MostSeries = 12;
+
     // Okabe and Ito's colours, which people who see few colours can tell apart.
     private static readonly Color[] colors =
     [
@@ -29,6 +32,7 @@ internal sealed partial class Figure : IDisposable
     private static readonly LinePattern[] patterns = [LinePattern.Solid, LinePattern.Dashed, LinePattern.Dotted];
 
     private readonly Plot plot = new();
+    private readonly string caption;
     private readonly List<string[]> numbers;
     private readonly List<string> legend = [];
 
@@ -39,7 +43,7 @@ internal sealed partial class Figure : IDisposable
     /// <param name="up">The vertical axis.</param>
     public Figure(string name, string caption, string across, string up)
     {
-        (Name, Caption) = (name, caption);
+        (Name, this.caption) = (name, caption);
         numbers = [["series", Csv.Field(across), Csv.Field(up)]];
         plot.XLabel(across);
         plot.YLabel(up);
@@ -51,21 +55,24 @@ internal sealed partial class Figure : IDisposable
     public string Name { get; }
 
     /// <summary>What a reader is told of it.</summary>
-    public string Caption { get; }
+    public string Caption => legend.Count <= MostSeries ? caption
+        : $"{caption} The first {MostSeries} of {legend.Count} series are drawn; {RunReport.FiguresName}/{Name}.csv has all.";
 
     /// <summary>Whether anything was drawn.</summary>
     public bool IsEmpty => numbers.Count == 1;
 
-    /// <summary>Adds a line through points, in their order.</summary>
+    /// <summary>Adds a line through points, in their order. Like any series beyond the first 12 it is among the numbers
+    /// only.</summary>
     public void Line(string series, IReadOnlyList<(double X, double Y)> points)
     {
+        if (!Take(series, points))
+            return;
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
         var line = plot.Add.ScatterLine(places, ColorOf(series));
         line.LineWidth = 1.5f;
         line.LinePattern = patterns[legend.IndexOf(series) / colors.Length % patterns.Length];
         line.MarkerSize = points.Count == 1 ? 7 : 0; // a single point makes no line
         line.LegendText = series;
-        Note(series, points);
     }
 
     /// <summary>Adds points with their errors, and the steps of the front that they make.</summary>
@@ -77,6 +84,8 @@ internal sealed partial class Figure : IDisposable
         IReadOnlyList<(double X, double Y, double ErrorX, double ErrorY)> points,
         IReadOnlyList<(double X, double Y)> front)
     {
+        if (!Take(series, [.. points.Select(point => (point.X, point.Y))]))
+            return;
         var color = ColorOf(series);
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
         var scatter = plot.Add.ScatterPoints(places, color);
@@ -95,7 +104,6 @@ internal sealed partial class Figure : IDisposable
                 [plot.Add.Line(from.X, from.Y, to.X, from.Y), plot.Add.Line(to.X, from.Y, to.X, to.Y)])
                 line.Color = color.WithAlpha(140);
         }
-        Note(series, [.. points.Select(point => (point.X, point.Y))]);
     }
 
     /// <summary>The drawing as an element of a page: it takes the width that it is given, and its text is the page's.</summary>
@@ -153,15 +161,17 @@ internal sealed partial class Figure : IDisposable
         });
     }
 
-    private Color ColorOf(string series)
+    /// <summary>Takes down a series' numbers.</summary>
+    /// <returns>Whether there is room to draw it.</returns>
+    private bool Take(string series, IReadOnlyList<(double X, double Y)> points)
     {
+        numbers.AddRange(points.Select(point => (string[])[Csv.Field(series), Csv.Field(point.X), Csv.Field(point.Y)]));
         if (!legend.Contains(series))
             legend.Add(series);
-        return colors[legend.IndexOf(series) % colors.Length];
+        return legend.IndexOf(series) < MostSeries;
     }
 
-    private void Note(string series, IReadOnlyList<(double X, double Y)> points) => numbers.AddRange(points.Select(point =>
-        (string[])[Csv.Field(series), Csv.Field(point.X), Csv.Field(point.Y)]));
+    private Color ColorOf(string series) => colors[legend.IndexOf(series) % colors.Length];
 
     [GeneratedRegex(@"(?<=id=""|url\(#)[^"")]+")]
     private static partial Regex OwnName();

@@ -149,6 +149,85 @@ public sealed class RunReportTests : IDisposable
         Assert.DoesNotContain("inner", page + File.ReadAllText(Path.Combine(runs[0], "report-figures", "loss.csv")), StringComparison.Ordinal);
     }
 
+    /// <summary>Stages lie one or two levels deep; another run is left alone with all below it, and so is what lies deeper.</summary>
+    [Fact]
+    public void Stages_are_found_two_levels_deep_in_one_order()
+    {
+        string[] stages = ["seed-1", "seed-0/dpo-beta-0.1", "seed-0", "seed-0-more/x", "Sft", "seed-0/a/too-deep", "run/inner", "run"];
+        foreach (var stage in stages)
+            Course(Path.Combine(Output, stage), "loss", 1);
+        File.WriteAllText(Path.Combine(Output, "run", "run.json"), "not even read");
+        RunReport.Write([Output], Output);
+        Assert.Equal(
+            ["Sft: loss", "seed-0: loss", "seed-0-more/x: loss", "seed-0/dpo-beta-0.1: loss", "seed-1: loss"], Series("loss"));
+        RunReport.Write([Output, Path.Combine(Output, "seed-0")], Output);
+        Assert.Contains($"{Path.GetFileName(Output)}/seed-0/dpo-beta-0.1: loss", Series("loss"));
+        Assert.Contains("seed-0/a/too-deep: loss", Series("loss")); // seen from there it is not
+    }
+
+    [Fact]
+    public void A_figure_draws_twelve_series_and_its_table_has_all()
+    {
+        for (var stage = 0; stage < 12; stage++)
+            Course(Path.Combine(Output, $"stage-{stage:00}"), "loss", stage, stage + 1);
+        var few = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.DoesNotContain("series are drawn", few, StringComparison.Ordinal);
+        Assert.Contains("stage-11: loss", few, StringComparison.Ordinal);
+
+        for (var stage = 12; stage < 40; stage++)
+            Course(Path.Combine(Output, $"stage-{stage:00}"), "loss", stage, stage + 1);
+        File.WriteAllText(Path.Combine(Output, "stage-39", "metrics.jsonl"), "{\"step\":1,\"loss\":1,\"grad_norm\":2}\n");
+        FrontierFile.Write(
+            Path.Combine(Output, RunReport.FrontierName), [.. Enumerable.Range(0, 13).Select(at => Point("run", $"method-{at:00}", 1, 0.5, at))]);
+        var page = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.Contains(
+            "here and below. The first 12 of 40 series are drawn; report-figures/loss.csv has all.</figcaption>", page, StringComparison.Ordinal);
+        Assert.Contains("The first 12 of 13 series are drawn; report-figures/frontier.csv has all.</figcaption>", page, StringComparison.Ordinal);
+        Assert.Contains("before it is clipped.</figcaption>", page, StringComparison.Ordinal);
+        Assert.Contains("stage-11: loss", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("stage-12: loss", page, StringComparison.Ordinal);
+        Assert.Contains("method-11", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("method-12", page, StringComparison.Ordinal);
+        Assert.Equal(40, Series("loss").Length);
+        Assert.Equal(["stage-38: loss,1,38", "stage-38: loss,2,39", "stage-39: loss,1,1"], File.ReadAllLines(Table("loss"))[^3..]);
+        Assert.Equal(13, Series("frontier").Length);
+    }
+
+    [Fact]
+    public void A_page_shows_the_texts_of_eight_stages()
+    {
+        for (var stage = 0; stage < 9; stage++)
+        {
+            Course(Path.Combine(Output, $"stage-{stage}"), "loss", 1);
+            File.WriteAllText(
+                Path.Combine(Output, $"stage-{stage}", "samples.jsonl"), $"{{\"step\":1,\"prompt\":\"p\",\"policy\":\"text {stage}\"}}\n");
+        }
+        var page = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.Equal(8, Regex.Count(page, "<h3>stage-"));
+        Assert.Contains("<p>Those of the first 8 of 9 stages; the others have theirs in their own samples.jsonl.</p>", page, StringComparison.Ordinal);
+        Assert.Contains("text 7", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("text 8", page, StringComparison.Ordinal);
+
+        Directory.Delete(Path.Combine(Output, "stage-8"), recursive: true);
+        page = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.Equal((8, false), (Regex.Count(page, "<h3>stage-"), page.Contains("Those of the first", StringComparison.Ordinal)));
+    }
+
+    /// <summary>A trainer puts <c>eval_</c> and a set's name in front of what it measures there.</summary>
+    [Fact]
+    public void Named_held_out_sets_are_drawn()
+    {
+        Directory.CreateDirectory(Output);
+        string[] measured = ["loss", "value_loss", "rewards/margins", "rewards/accuracies"];
+        var values = measured.Concat(measured.Select(name => "eval_harmless_" + name)).Concat(measured.Select(name => "eval_my_own_" + name));
+        File.WriteAllText(
+            Path.Combine(Output, "metrics.jsonl"), $"{{\"step\":1,{string.Join(',', values.Select((name, at) => $"\"{name}\":{at}"))}}}\n");
+        RunReport.Write([Output], Output);
+        Assert.Equal(["the run: loss", "the run: eval_harmless_loss", "the run: eval_my_own_loss"], Series("loss"));
+        foreach (var (figure, metric) in ((string, string)[])[("margins", "rewards/margins"), ("accuracies", "rewards/accuracies")])
+            Assert.Equal([$"the run: {metric}", $"the run: eval_harmless_{metric}", $"the run: eval_my_own_{metric}"], Series(figure));
+    }
+
     [Theory]
     [InlineData("metrics.jsonl", "{\"loss\":1}\n", "metrics.jsonl:1 is no step with its metrics: It has no step. Take the line out, ")]
     [InlineData("metrics.jsonl", "{\"step\":1,\"loss\":\"x\"}\n", "metrics.jsonl:1 is no step with its metrics: ")]
@@ -177,6 +256,18 @@ public sealed class RunReportTests : IDisposable
             $"{missing} is no folder; name the output folder of a run.",
             Assert.Throws<InvalidInputException>(() => RunReport.Write([missing], Output)).Message);
     }
+
+    private static void Course(string stage, string metric, params double[] values)
+    {
+        Directory.CreateDirectory(stage);
+        File.WriteAllLines(
+            Path.Combine(stage, "metrics.jsonl"), values.Select((value, at) => $"{{\"step\":{at + 1},\"{metric}\":{value}}}"));
+    }
+
+    private string Table(string figure) => Path.Combine(Output, "report-figures", $"{figure}.csv");
+
+    private string[] Series(string figure) =>
+        [.. File.ReadAllLines(Table(figure)).Skip(1).Select(line => line.Split(',')[0]).Distinct()];
 
     private static void WriteRun(string output)
     {
