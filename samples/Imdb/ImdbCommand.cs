@@ -126,7 +126,7 @@ internal sealed class ImdbCommand : RootCommand
                 MaxGradNorm = 1,
             },
             Ppo = Ppo(parsed, fromScratch) with { Seed = own },
-            Interruption = interruption.Parse(parsed),
+            Interruption = Interruption(parsed),
             Prefixes = parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000),
             HeldOutPrefixes = parsed.GetValue(heldOut) ?? 500,
             Points = parsed.GetValue(points) ?? 4,
@@ -139,6 +139,11 @@ internal sealed class ImdbCommand : RootCommand
             Arguments = args,
         };
     }
+
+    /// <summary>A plan is gone on with unless it is replaced, and its parts from their checkpoints where there are some.</summary>
+    private Interruption Interruption(ParseResult parsed) => interruption.Parse(parsed) is var asked && asked.CheckpointEvery is null
+        ? asked
+        : asked with { Resume = !asked.Overwrite };
 
     /// <summary>The paper names no constants of its PPO: these are TRL's of its time, and for the small model made here larger
     /// steps in smaller rounds.</summary>

@@ -9,7 +9,7 @@ return new ImdbCommand().Run(args, (settings, cancellationToken) =>
     if (settings.Job is { } job)
     {
         Terminal.IsJob = true;
-        new Parts(settings, JobProcess.Orphaned(cancellationToken)).Do(job.Split('/')[1]);
+        new Parts(settings, JobProcess.Asked(cancellationToken)).Do(job.Split('/')[1]);
         return;
     }
     OutputFolder.Hold(settings.Output, () =>

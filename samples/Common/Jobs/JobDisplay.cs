@@ -60,7 +60,10 @@ internal sealed class JobDisplay(IAnsiConsole? terminal)
                 new Text(job), new Text(progress is null ? "begins" : $"{progress.Stage} {progress.Step}/{progress.TotalSteps}"),
                 new Text(progress is null ? "" : $"{100 * progress.Share:0} %"), new Text(progress?.Figures ?? ""));
         }
-        var left = remaining is { } time ? $", {(int)time.TotalHours}:{time:mm\\:ss} left" : "";
-        return new Rows(table, new Text($"{done} of {total} ended{left}"));
+        return new Rows(table, new Text(Standing(done, total, remaining)));
     }
+
+    /// <summary>How far all of it is, in words.</summary>
+    public static string Standing(int done, int total, TimeSpan? remaining) =>
+        $"{done} of {total} ended" + (remaining is { } time ? $", {(int)time.TotalHours}:{time:mm\\:ss} left" : "");
 }

@@ -85,19 +85,30 @@ internal sealed class JobProcess : IDisposable
         }
     }
 
-    /// <summary>Asks it to end, which it does between two steps: it has been cut off from the process that started it.</summary>
-    public void Stop() => process.StandardInput.Close();
+    /// <summary>Asks it to end, which it does between two steps.</summary>
+    public void Stop()
+    {
+        try
+        {
+            process.StandardInput.WriteLine();
+            process.StandardInput.Flush();
+        }
+        catch (IOException)
+        {
+            // It has ended by itself.
+        }
+    }
 
-    /// <summary>In a job's process: is cancelled where the process that started it is gone, or asks it to end.</summary>
-    public static CancellationToken Orphaned(CancellationToken cancellationToken)
+    /// <summary>In a job's process: is cancelled where the process that started it asks it to end. Where that one is gone without
+    /// a word, this one goes too, before a second start does its job.</summary>
+    public static CancellationToken Asked(CancellationToken cancellationToken)
     {
         var source = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         new Thread(() =>
         {
             using var input = Console.OpenStandardInput();
-            while (input.ReadByte() >= 0)
-            {
-            }
+            if (input.ReadByte() < 0)
+                Process.GetCurrentProcess().Kill();
             source.Cancel();
         })
         { IsBackground = true }.Start();

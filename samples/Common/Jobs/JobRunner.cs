@@ -15,6 +15,7 @@ internal sealed class JobRunner(
     private readonly List<JobProcess> running = [];
     private readonly Dictionary<string, TimeSpan> done = [];
     private readonly Dictionary<string, JobProcess> failed = [];
+    private bool isStopping;
 
     /// <summary>Whether any of them has ended well.</summary>
     public bool HasEnded => done.Count > 0;
@@ -42,7 +43,7 @@ internal sealed class JobRunner(
                     begun([.. running.Select(process => process.Job.Name)]);
                     isTold = true;
                 }
-                display.Show(running, done.Count, jobs.Count, RemainingTime.Of([.. States()], sideBySide));
+                display.Show(running, done.Count, jobs.Count, Remaining());
             }
         });
         if (failed.Count == 0)
@@ -74,8 +75,9 @@ internal sealed class JobRunner(
             display.Line($"{process.Job.Name}: {line}");
         if (exitCode is null)
         {
-            if (cancellationToken.IsCancellationRequested)
-                process.Stop();
+            if (cancellationToken.IsCancellationRequested && !isStopping)
+                running.ForEach(other => other.Stop());
+            isStopping = cancellationToken.IsCancellationRequested;
             return;
         }
         running.Remove(process);
@@ -87,16 +89,17 @@ internal sealed class JobRunner(
             return;
         }
         done[process.Job.Name] = process.Elapsed;
-        display.Line($"{process.Job.Name}: {ended(process.Job)} ({process.Elapsed.TotalSeconds:0} s)");
+        var left = done.Count == jobs.Count ? "" : $", {JobDisplay.Standing(done.Count, jobs.Count, Remaining())}";
+        display.Line($"{process.Job.Name}: {ended(process.Job)} ({process.Elapsed.TotalSeconds:0} s{left})");
         process.Dispose();
     }
 
-    private IEnumerable<JobState> States() =>
+    private TimeSpan? Remaining() => RemainingTime.Of(
     [
         .. jobs.Where(job => done.ContainsKey(job.Name)).Select(job => new JobState(job, 1, done[job.Name])),
         .. running.Select(process => new JobState(process.Job, process.Progress?.Share ?? 0, process.Elapsed)),
         .. waiting.Select(job => new JobState(job, 0, null)),
-    ];
+    ], sideBySide);
 
     private Exception Failure(CancellationToken cancellationToken)
     {

@@ -30,13 +30,22 @@ internal static class RemainingTime
             ends[state.Job.Name] = Left(state, pace);
         var free = new PriorityQueue<double, double>(
             ends.Values.OrderDescending().Concat(Enumerable.Repeat(0.0, sideBySide)).Take(sideBySide).Select(end => (end, end)));
-        foreach (var state in jobs.Where(state => state.Elapsed is null))
+        var waiting = jobs.Where(state => state.Elapsed is null).ToList();
+        while (waiting.Count > 0)
         {
-            var begin = state.Job.After.Select(name => ends.GetValueOrDefault(name)).Append(free.Dequeue()).Max();
-            var end = ends[state.Job.Name] = begin + Left(state, pace);
+            var core = free.Dequeue();
+            double Begin(JobState state) => state.Job.After.Select(name => EndOf(name)).Append(core).Max();
+            var next = waiting.MinBy(Begin)!; // of equal ones the first
+            var end = Begin(next) + Left(next, pace);
+            ends[next.Job.Name] = end;
             free.Enqueue(end, end);
+            waiting.Remove(next);
         }
         return ends.Values.DefaultIfEmpty().Max();
+
+        double EndOf(string name) => waiting.Exists(other => other.Job.Name == name)
+            ? double.PositiveInfinity
+            : ends.GetValueOrDefault(name);
     }
 
     private static double Left(JobState state, double pace) => state is { Elapsed: { } elapsed, Share: >= OwnPace }

@@ -79,6 +79,31 @@ public sealed class RunReportTests : IDisposable
         Assert.Equal("the run: loss,1000,1", rows[^1]);
     }
 
+    /// <summary>Fronts of two seeds: DPO's is 0.9 from KL 0 on where the other's is 0.7 and 0.6 from KL 1 on, over a reward of 0.5, up to
+    /// where the other has been: (0.4 · 2 − 0.2 · 1) / 2 and (0.4 · 2 − 0.1 · 1) / 2 above it.</summary>
+    [Fact]
+    public void How_far_DPOs_front_is_above_another_stands_there_with_its_interval()
+    {
+        static Estimate Of(double value) => new() { Value = value, StandardError = 0, Interval = new Interval(value, value, 0.95), Count = 10 };
+        static FrontierPoint At(string method, int seed, double reward, double kl) =>
+            new() { Run = method, Method = method, Seed = seed, Step = 1, Reward = Of(reward), Kl = Of(kl) };
+        Directory.CreateDirectory(Output);
+        FrontierFile.Write(Path.Combine(Output, "frontier.jsonl"),
+        [
+            At("fine-tuned", 0, 0.5, 0), At("fine-tuned", 1, 0.5, 0),
+            At("DPO", 0, 0.9, 0), At("DPO", 1, 0.9, 0), At("DPO", 0, 0.95, 9), At("DPO", 1, 0.95, 9),
+            At("PPO", 0, 0.7, 1), At("PPO", 1, 0.6, 1), At("PPO", 0, 0.55, 2), At("PPO", 1, 0.55, 2),
+            At("one seed", 0, 0.6, 1),
+        ]);
+        var page = File.ReadAllText(RunReport.Write([Output], Output));
+        // 0.3 and 0.35: a mean of 0.325, a standard error of 0.025, and t of one degree of freedom, 12.706.
+        Assert.Contains(
+            "<td>PPO</td><td class=\"number\">2.00</td><td class=\"number\">0.325 ± 0.025</td><td class=\"number\">0.007 to 0.643</td>"
+            + "<td class=\"number\">2</td>", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("<td>one seed</td><td class=\"number\">1.00</td>", page, StringComparison.Ordinal);
+        Assert.Contains("over the reward 0.500 of the point of least KL", page, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Several_runs_are_reported_together()
     {
