@@ -137,6 +137,23 @@ public class ImdbTests
             Assert.Equal(File.ReadAllBytes(Path.Combine(whole, name)), File.ReadAllBytes(Path.Combine(output, name)));
     }
 
+    /// <summary>A learning rate that no model bears is DPO's alone.</summary>
+    [Fact]
+    public void A_run_that_fails_takes_no_other_along()
+    {
+        using var folder = new TemporaryFolder();
+        var output = folder.File("out");
+        var (exitCode, text, error) = SampleRun.Run("Imdb", Small(
+            folder.File("reviews.jsonl"), output, "--runs", "dpo-beta-1,preferred-ft-1,unlikelihood-alpha-1", "--learning-rate", "1e30"));
+        Assert.Equal(1, exitCode);
+        Assert.StartsWith("2 of 4 failed, the first of them seed-0/", error, StringComparison.Ordinal);
+        Assert.EndsWith("What ended well is kept; give the same command again to run the rest.", error.TrimEnd(), StringComparison.Ordinal);
+        Assert.Single(error.TrimEnd().Split('\n'));
+        Assert.Contains("seed-0/dpo-beta-1 failed: ", text, StringComparison.Ordinal);
+        Assert.Equal(["sft", "preferred-ft-1"], Points(output).Select(point => point.Run).Distinct());
+        Assert.Contains("Planned, and not done: dpo-beta-1, unlikelihood-alpha-1.", File.ReadAllText(Path.Combine(output, "report.html")), StringComparison.Ordinal);
+    }
+
     /// <summary>The weights of the classifier are random: whose the reward is shows in the figures alone.</summary>
     [Fact]
     public void The_reward_is_the_named_classifiers()

@@ -37,7 +37,7 @@ internal sealed class JobDisplay(IAnsiConsole? terminal)
         if (terminal is null)
             Console.WriteLine(text);
         else
-            terminal.WriteLine(text);
+            terminal.WriteLine(text.PadRight(terminal.Profile.Width - 1)); // over what the table leaves there
     }
 
     /// <summary>Draws the table anew, twice a second at most.</summary>

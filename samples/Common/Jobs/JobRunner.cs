@@ -46,10 +46,11 @@ internal sealed class JobRunner(
                 display.Show(running, done.Count, jobs.Count, Remaining());
             }
         });
-        if (failed.Count == 0)
-            cancellationToken.ThrowIfCancellationRequested();
-        else
-            throw Failure(cancellationToken);
+        if (cancellationToken.IsCancellationRequested)
+            throw new OperationCanceledException(
+                "Stopped. What has ended is kept; the same command goes on with the rest.", cancellationToken);
+        if (failed.Count > 0)
+            throw Failure();
     }
 
     private bool Begin(CancellationToken cancellationToken)
@@ -101,11 +102,9 @@ internal sealed class JobRunner(
         .. waiting.Select(job => new JobState(job, 0, null)),
     ], sideBySide);
 
-    private Exception Failure(CancellationToken cancellationToken)
+    private Exception Failure()
     {
         var first = failed.Values.First();
-        if (cancellationToken.IsCancellationRequested)
-            return new OperationCanceledException(first.Error, cancellationToken);
         if (done.Count == 0 && failed.Values.All(process => process.ExitCode == 2))
             return new InvalidInputException(first.Error);
         return new RunFailedException(
