@@ -1,6 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Serialization;
-using Dpo.Data;
 using Dpo.Evaluation.Statistics;
 using Dpo.Files;
 using Dpo.Training.Metrics;
@@ -11,15 +8,6 @@ namespace Dpo.Evaluation.Measuring;
 /// data frames.</summary>
 public static class FrontierFile
 {
-    private static readonly JsonSerializerOptions style = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        RespectNullableAnnotations = true,
-        RespectRequiredConstructorParameters = true,
-    };
-
     /// <summary>Writes points as JSON Lines, into a file that appears whole or not at all and outlives a power cut.</summary>
     /// <param name="path">The file; its folder must be there. One that is there is replaced.</param>
     /// <param name="points">The points.</param>
@@ -27,14 +15,7 @@ public static class FrontierFile
     {
         ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(points);
-        AtomicFile.Write(path, stream =>
-        {
-            foreach (var point in points)
-            {
-                JsonSerializer.Serialize(stream, point, style);
-                stream.WriteByte((byte)'\n');
-            }
-        });
+        RecordLines.Write(path, points);
     }
 
     /// <summary>Reads what <see cref="Write"/> wrote.</summary>
@@ -43,20 +24,7 @@ public static class FrontierFile
     public static IReadOnlyList<FrontierPoint> Read(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        var points = new List<FrontierPoint>();
-        foreach (var row in JsonRows.Of(path))
-        {
-            try
-            {
-                points.Add(JsonSerializer.Deserialize<FrontierPoint>(row.Json.Span, style) ?? throw new JsonException("null"));
-            }
-            catch (JsonException e)
-            {
-                throw new InvalidInputException(
-                    $"{row.Place} is no point of a frontier: {e.Message} Take the line out, or measure the run again.", e);
-            }
-        }
-        return points;
+        return RecordLines.Read<FrontierPoint>(path, "point of a frontier", "measure the run again");
     }
 
     /// <summary>Writes points as a table: run, method, seed, step; value, standard error, ends of the interval and observations
