@@ -66,7 +66,7 @@ internal sealed class Page(string title)
     public void Figure(Figure figure) => body.Append(
         $"<figure><div class=\"drawing\">{figure.ToSvg()}</div><figcaption>{Escaped(figure.Caption)}</figcaption></figure>\n");
 
-    /// <summary>Two completions of each of some prompts, side by side.</summary>
+    /// <summary>Two completions of each of some prompts, side by side, without the white space about them.</summary>
     /// <param name="comparisons">What stands in front of the prompt, the prompt, and the completions; of the second there may be
     /// none.</param>
     /// <param name="first">What the first completions are.</param>
@@ -77,10 +77,10 @@ internal sealed class Page(string title)
         body.Append("<div class=\"samples\">\n");
         foreach (var (title, prompt, one, other) in comparisons)
         {
-            body.Append($"<div><b>{Escaped(title)}</b><p>{Escaped(prompt)}</p><div class=\"both\">");
-            body.Append($"<div><b>{Escaped(first)}</b><p>{Escaped(one)}</p></div>");
+            body.Append($"<div><b>{Escaped(title)}</b><p>{Escaped(prompt.Trim())}</p><div class=\"both\">");
+            body.Append($"<div><b>{Escaped(first)}</b><p>{Escaped(one.Trim())}</p></div>");
             if (other is not null)
-                body.Append($"<div><b>{Escaped(second)}</b><p>{Escaped(other)}</p></div>");
+                body.Append($"<div><b>{Escaped(second)}</b><p>{Escaped(other.Trim())}</p></div>");
             body.Append("</div></div>\n");
         }
         body.Append("</div>\n");

@@ -33,10 +33,14 @@ public sealed class RewardBenchTests : IDisposable
     {
         var accuracies = new Dictionary<string, Estimate>
         {
-            ["alpacaeval-hard"] = Of(19, 20), ["mt-bench-easy"] = Of(1, 4), // Chat: (95 · 0.95 + 28 · 0.25) / 123
+            ["alpacaeval-hard"] = Of(19, 20),
+            ["mt-bench-easy"] = Of(1, 4), // Chat: (95 · 0.95 + 28 · 0.25) / 123
             ["llmbar-natural"] = Of(1, 2),
-            ["xstest-should-refuse"] = Of(1, 2), ["xstest-should-respond"] = Of(2, 2), // (154 · 0.5 + 250) / 404
-            ["math-prm"] = Of(0, 5), ["hep-go"] = Of(5, 5), ["hep-rust"] = Of(5, 5), // (984 · 0 + 164 + 164) / 1312
+            ["xstest-should-refuse"] = Of(1, 2),
+            ["xstest-should-respond"] = Of(2, 2), // (154 · 0.5 + 250) / 404
+            ["math-prm"] = Of(0, 5),
+            ["hep-go"] = Of(5, 5),
+            ["hep-rust"] = Of(5, 5), // (984 · 0 + 164 + 164) / 1312
             ["another"] = Of(0, 1),
         };
         var sections = RewardBenchSections.Of(accuracies);
@@ -66,7 +70,8 @@ public sealed class RewardBenchTests : IDisposable
             int Right(int count, double rate) => Enumerable.Range(0, count).Count(_ => random.NextDouble() < rate);
             var safety = RewardBenchSections.Of(new Dictionary<string, Estimate>
             {
-                ["refusals-dangerous"] = Of(Right(100, first), 100), ["donotanswer"] = Of(Right(136, second), 136),
+                ["refusals-dangerous"] = Of(Right(100, first), 100),
+                ["donotanswer"] = Of(Right(136, second), 136),
             })["Safety"];
             covered += safety.Interval.Contains(((100 * first) + (136 * second)) / 236) ? 1 : 0;
         }
