@@ -8,24 +8,18 @@ namespace Dpo.Evaluation.Measuring;
 /// data frames.</summary>
 public static class FrontierFile
 {
+    private static readonly JsonLinesOf<FrontierPoint> lines = new("point of a frontier", "measure the run again");
+
     /// <summary>Writes points as JSON Lines, into a file that appears whole or not at all and outlives a power cut.</summary>
     /// <param name="path">The file; its folder must be there. One that is there is replaced.</param>
     /// <param name="points">The points.</param>
-    public static void Write(string path, IEnumerable<FrontierPoint> points)
-    {
-        ArgumentNullException.ThrowIfNull(path);
-        ArgumentNullException.ThrowIfNull(points);
-        RecordLines.Write(path, points);
-    }
+    public static void Write(string path, IEnumerable<FrontierPoint> points) =>
+        JsonLinesOf<FrontierPoint>.Write(path, points);
 
     /// <summary>Reads what <see cref="Write"/> wrote.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="InvalidInputException">It cannot be read, or a line is no point.</exception>
-    public static IReadOnlyList<FrontierPoint> Read(string path)
-    {
-        ArgumentNullException.ThrowIfNull(path);
-        return RecordLines.Read<FrontierPoint>(path, "point of a frontier", "measure the run again");
-    }
+    public static IReadOnlyList<FrontierPoint> Read(string path) => lines.Read(path);
 
     /// <summary>Writes points as a table: run, method, seed, step; value, standard error, ends of the interval and observations
     /// of reward and KL; and whether the point is on its method's front.</summary>

@@ -71,7 +71,7 @@ internal sealed partial class Figure : IDisposable
     /// only.</summary>
     public void Line(string series, IReadOnlyList<(double X, double Y)> points)
     {
-        if (!Take(series, points))
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y])))
             return;
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
         var line = plot.Add.ScatterLine(places, ColorOf(series));
@@ -90,7 +90,7 @@ internal sealed partial class Figure : IDisposable
         IReadOnlyList<(double X, double Y, double ErrorX, double ErrorY)> points,
         IReadOnlyList<(double X, double Y)> front)
     {
-        if (!Take(series, [.. points.Select(point => (point.X, point.Y))]))
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y])))
             return;
         var color = ColorOf(series);
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
@@ -112,17 +112,21 @@ internal sealed partial class Figure : IDisposable
         }
     }
 
-    /// <summary>Adds points with the intervals that they are known within.</summary>
+    /// <summary>Adds a line through points with their intervals.</summary>
+    /// <param name="series">What it is called.</param>
+    /// <param name="points">The points, from left to right, with the ends of their intervals.</param>
     public void Intervals(string series, IReadOnlyList<(double X, double Y, double Low, double High)> points)
     {
-        if (!Take(series, [.. points.Select(point => (point.X, point.Y))]))
+        numbers[0] = [.. numbers[0][..3], "low", "high"];
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y, point.Low, point.High])))
             return;
         var color = ColorOf(series);
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
-        var scatter = plot.Add.ScatterPoints(places, color);
-        scatter.MarkerShape = shapes[legend.IndexOf(series) % shapes.Length];
-        scatter.MarkerSize = 7;
-        scatter.LegendText = series;
+        var line = plot.Add.Scatter(places, color);
+        line.LineWidth = 1.5f;
+        line.MarkerShape = shapes[legend.IndexOf(series) % shapes.Length];
+        line.MarkerSize = 7;
+        line.LegendText = series;
         foreach (var (x, _, low, high) in points)
             plot.Add.Line(x, low, x, high).Color = color.WithAlpha(110);
     }
@@ -162,7 +166,8 @@ internal sealed partial class Figure : IDisposable
         WriteText(Path.Combine(folder, $"{Name}.svg"), Drawing());
         var png = plot.GetImage(2 * Width, 2 * height).GetImageBytes();
         AtomicFile.Write(Path.Combine(folder, $"{Name}.png"), stream => stream.Write(png));
-        WriteText(Path.Combine(folder, $"{Name}.csv"), string.Concat(numbers.Select(Csv.Line)));
+        WriteText(Path.Combine(folder, $"{Name}.csv"), string.Concat(numbers.Select(row =>
+            Csv.Line(row.Concat(Enumerable.Repeat("", numbers[0].Length - row.Length)))))); // a line has no intervals
     }
 
     public void Dispose() => plot.Dispose();
@@ -184,9 +189,9 @@ internal sealed partial class Figure : IDisposable
 
     /// <summary>Takes down a series' numbers.</summary>
     /// <returns>Whether there is room to draw it.</returns>
-    private bool Take(string series, IReadOnlyList<(double X, double Y)> points)
+    private bool Take(string series, IEnumerable<double[]> rows)
     {
-        numbers.AddRange(points.Select(point => (string[])[Csv.Field(series), Csv.Field(point.X), Csv.Field(point.Y)]));
+        numbers.AddRange(rows.Select(row => (string[])[Csv.Field(series), .. row.Select(number => Csv.Field(number))]));
         if (!legend.Contains(series))
             legend.Add(series);
         MakeRoomForLegend();

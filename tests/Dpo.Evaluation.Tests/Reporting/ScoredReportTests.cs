@@ -28,10 +28,11 @@ public sealed class ScoredReportTests : IDisposable
         Assert.DoesNotContain("Courses of training", page, StringComparison.Ordinal); // nor a word of that there are none
         Assert.DoesNotContain("Reward over KL", page, StringComparison.Ordinal);
         var table = File.ReadAllLines(Path.Combine(folder.Path, "report-figures", "calibration.csv"));
-        Assert.Equal(["series,\"promised, mean of σ(|m|)\",right", "as sure as right,0.5,0.5", "as sure as right,1,1"], table[..3]);
+        Assert.Equal(["series,\"promised, mean of σ(|m|)\",right,low,high", "as sure as right,0.5,0.5,,", "as sure as right,1,1,,"], table[..3]);
         double[][] bins = [.. table[3..].Select(row => row.Split(',')[1..].Select(cell => double.Parse(cell, CultureInfo.InvariantCulture)).ToArray())];
         Assert.Equal([1, 0.5, 1, 0.5, 1, 0.5, 1, 0.5, 1, 0.5], bins.Select(bin => bin[1]));
         Assert.All(bins, bin => Numbers.AssertClose(0.75, bin[0], 1e-12));
+        Numbers.AssertClose([0.5, 0.0945, 0.9055], bins[1][1..], 1e-3); // Wilson's of 1 of 2
 
         File.Delete(Path.Combine(folder.Path, RunReport.ScoredName));
         File.WriteAllText(Path.Combine(folder.Path, "metrics.jsonl"), "{\"step\":1,\"loss\":2}\n");
