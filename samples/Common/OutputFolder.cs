@@ -8,7 +8,10 @@ internal static class OutputFolder
     /// <summary>Where fine-tuning's own files go.</summary>
     public const string FineTuning = "sft";
 
-    private static readonly string[] reportFiles = ["summary.json", "frontier.jsonl", "run.json", "report.html"];
+    private static readonly string[] scoreFiles = ["rewards.csv", "scored-pairs.jsonl"];
+
+    private static readonly string[] reportFiles =
+        ["summary.json", "frontier.jsonl", "disputed.jsonl", "run.json", "report.html", .. scoreFiles];
 
     private static readonly string[] runFiles =
     [
@@ -68,6 +71,18 @@ internal static class OutputFolder
                 && Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).All(IsLock))
                 Directory.Delete(folder, recursive: true);
         }
+    }
+
+    /// <summary>Refuses a folder for scores that holds a run, whose report they would replace, or earlier scores unless those
+    /// are to be replaced.</summary>
+    public static void RequireFreeForScores(string folder, bool overwrite)
+    {
+        var hasScores = Files(folder, scoreFiles).Any();
+        if (!hasScores && Files(folder, [.. runFiles, .. modelFiles]).Any())
+            throw new InvalidInputException($"--output {folder}: the folder holds a run or a model; give another one.");
+        if (hasScores && !overwrite)
+            throw new InvalidInputException(
+                $"--output {folder}: the folder holds earlier scores; add --overwrite to replace them, or give another folder.");
     }
 
     /// <summary>Deletes what an earlier run left in a folder, and nothing else.</summary>

@@ -72,6 +72,7 @@ internal sealed class ImdbCommand : RootCommand
             Options.Add(option);
         interruption = new InterruptionOptions(this);
         Subcommands.Add(Reports.Command());
+        Subcommands.Add(new ScoreCommand(defaultBeta: 0.1, Truncation.PaperKeepPromptEnd));
     }
 
     /// <summary>Parses the arguments and runs the program with them.</summary>

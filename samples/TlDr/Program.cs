@@ -41,5 +41,6 @@ return command.Run(args, (settings, cancellationToken) =>
     Stages.Prefer(
         policy, pair, tokenizer, data, heldOut, settings.Loss, settings.Training, settings.Interruption, settings.Output,
         fineTuned: !settings.SkipSft, cancellationToken);
+    record = DisputedLabels.Find(record, pair, data, tokenizer, settings, cancellationToken);
     Reports.Write(record, settings.Output);
 });

@@ -4,13 +4,17 @@ using System.Xml.Linq;
 using Dpo.Files;
 using Dpo.Training.Metrics;
 using ScottPlot;
+using ScottPlot.Panels;
 
 namespace Dpo.Evaluation.Reporting;
 
 /// <summary>A figure of lines and points, drawn by ScottPlot, with the numbers that it shows.</summary>
 internal sealed partial class Figure : IDisposable
 {
-    private const int Width = 720, Height = 440;
+    private const int Width = 720, PlainHeight = 440;
+
+    // Of a legend as it is drawn: a row, a letter on average, and what an entry has beside its letters.
+    private const float LegendRow = 20, LegendLetter = 6.6f, LegendSymbol = 60;
 
     // More cannot be told apart, and their legend would take the figure's place.
     private const int MostSeries = 12;
@@ -32,9 +36,11 @@ internal sealed partial class Figure : IDisposable
     private static readonly LinePattern[] patterns = [LinePattern.Solid, LinePattern.Dashed, LinePattern.Dotted];
 
     private readonly Plot plot = new();
+    private readonly LegendPanel legendPanel;
     private readonly string caption;
     private readonly List<string[]> numbers;
     private readonly List<string> legend = [];
+    private int height = PlainHeight;
 
     /// <summary>Begins a figure without anything in it.</summary>
     /// <param name="name">The name of its files, and what its parts are known by in a page.</param>
@@ -48,7 +54,7 @@ internal sealed partial class Figure : IDisposable
         plot.XLabel(across);
         plot.YLabel(up);
         plot.Axes.Bottom.Label.Bold = plot.Axes.Left.Label.Bold = false;
-        plot.ShowLegend(Edge.Bottom);
+        legendPanel = plot.ShowLegend(Edge.Bottom);
     }
 
     /// <summary>The name of its files.</summary>
@@ -65,7 +71,7 @@ internal sealed partial class Figure : IDisposable
     /// only.</summary>
     public void Line(string series, IReadOnlyList<(double X, double Y)> points)
     {
-        if (!Take(series, points))
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y])))
             return;
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
         var line = plot.Add.ScatterLine(places, ColorOf(series));
@@ -84,7 +90,7 @@ internal sealed partial class Figure : IDisposable
         IReadOnlyList<(double X, double Y, double ErrorX, double ErrorY)> points,
         IReadOnlyList<(double X, double Y)> front)
     {
-        if (!Take(series, [.. points.Select(point => (point.X, point.Y))]))
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y])))
             return;
         var color = ColorOf(series);
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
@@ -106,11 +112,30 @@ internal sealed partial class Figure : IDisposable
         }
     }
 
+    /// <summary>Adds a line through points with their intervals.</summary>
+    /// <param name="series">What it is called.</param>
+    /// <param name="points">The points, from left to right, with the ends of their intervals.</param>
+    public void Intervals(string series, IReadOnlyList<(double X, double Y, double Low, double High)> points)
+    {
+        numbers[0] = [.. numbers[0][..3], "low", "high"];
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y, point.Low, point.High])))
+            return;
+        var color = ColorOf(series);
+        Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
+        var line = plot.Add.Scatter(places, color);
+        line.LineWidth = 1.5f;
+        line.MarkerShape = shapes[legend.IndexOf(series) % shapes.Length];
+        line.MarkerSize = 7;
+        line.LegendText = series;
+        foreach (var (x, _, low, high) in points)
+            plot.Add.Line(x, low, x, high).Color = color.WithAlpha(110);
+    }
+
     /// <summary>The drawing as an element of a page: it takes the width that it is given, and its text is the page's.</summary>
     public string ToSvg()
     {
         var svg = XElement.Parse(Drawing());
-        svg.SetAttributeValue("viewBox", $"0 0 {Width} {Height}");
+        svg.SetAttributeValue("viewBox", $"0 0 {Width} {height}");
         svg.SetAttributeValue("width", null);
         svg.SetAttributeValue("height", null);
         svg.SetAttributeValue("role", "img");
@@ -139,9 +164,10 @@ internal sealed partial class Figure : IDisposable
     public void Write(string folder)
     {
         WriteText(Path.Combine(folder, $"{Name}.svg"), Drawing());
-        var png = plot.GetImage(2 * Width, 2 * Height).GetImageBytes();
+        var png = plot.GetImage(2 * Width, 2 * height).GetImageBytes();
         AtomicFile.Write(Path.Combine(folder, $"{Name}.png"), stream => stream.Write(png));
-        WriteText(Path.Combine(folder, $"{Name}.csv"), string.Concat(numbers.Select(Csv.Line)));
+        WriteText(Path.Combine(folder, $"{Name}.csv"), string.Concat(numbers.Select(row =>
+            Csv.Line(row.Concat(Enumerable.Repeat("", numbers[0].Length - row.Length)))))); // a line has no intervals
     }
 
     public void Dispose() => plot.Dispose();
@@ -153,7 +179,7 @@ internal sealed partial class Figure : IDisposable
     {
         // The names within a drawing are counted on from the last one's, and are those of the page that it stands in.
         var names = new Dictionary<string, string>();
-        return OwnName().Replace(plot.GetSvgXml(Width, Height), match =>
+        return OwnName().Replace(plot.GetSvgXml(Width, height), match =>
         {
             if (!names.TryGetValue(match.Value, out var name))
                 names[match.Value] = name = $"{Name}-{names.Count}";
@@ -163,12 +189,25 @@ internal sealed partial class Figure : IDisposable
 
     /// <summary>Takes down a series' numbers.</summary>
     /// <returns>Whether there is room to draw it.</returns>
-    private bool Take(string series, IReadOnlyList<(double X, double Y)> points)
+    private bool Take(string series, IEnumerable<double[]> rows)
     {
-        numbers.AddRange(points.Select(point => (string[])[Csv.Field(series), Csv.Field(point.X), Csv.Field(point.Y)]));
+        numbers.AddRange(rows.Select(row => (string[])[Csv.Field(series), .. row.Select(number => Csv.Field(number))]));
         if (!legend.Contains(series))
             legend.Add(series);
+        MakeRoomForLegend();
         return legend.IndexOf(series) < MostSeries;
+    }
+
+    /// <summary>ScottPlot leaves out of a legend what it has no room for. One of few rows has room in any figure.</summary>
+    private void MakeRoomForLegend()
+    {
+        string[] drawn = [.. legend.Take(MostSeries)];
+        var columns = Math.Max(1, (int)((Width - 30) / ((LegendLetter * drawn.Max(series => series.Length)) + LegendSymbol)));
+        var rows = (drawn.Length + columns - 1) / columns;
+        if (rows <= 2)
+            return;
+        legendPanel.MinimumSize = LegendRow * (rows + 1.5f);
+        height = PlainHeight + (int)(LegendRow * (rows - 2));
     }
 
     private Color ColorOf(string series) => colors[legend.IndexOf(series) % colors.Length];

@@ -28,6 +28,8 @@ internal sealed class ReportedRun
         Points = !File.Exists(frontier) ? []
             : [.. FrontierFile.Read(frontier).Select(point =>
                 isOneOfSeveral ? point with { Run = $"{Name}/{point.Run}" } : point)];
+        var scored = Path.Combine(folder, RunReport.ScoredName);
+        Scored = File.Exists(scored) ? ScoredFile.Read(scored) : [];
         Stages =
         [
             .. Below(folder, DeepestStage).Order(StringComparer.Ordinal).Prepend("")
@@ -36,9 +38,10 @@ internal sealed class ReportedRun
                 .Select(stage =>
                     new Stage(NameOf(stage.Path, isOneOfSeveral), stage.Folder, new MetricsHistory(stage.Folder))),
         ];
-        if (Record is null && Points.Count == 0 && Stages.Count == 0)
+        if (Record is null && Points.Count == 0 && Stages.Count == 0 && Scored.Count == 0)
             throw new InvalidInputException(
-                $"{folder} holds nothing to report: no run.json, {RunReport.FrontierName} or {MetricsHistory.FileName}.");
+                $"{folder} holds nothing to report: no run.json, {RunReport.FrontierName}, {RunReport.ScoredName} or " +
+                $"{MetricsHistory.FileName}.");
     }
 
     /// <summary>Where it is.</summary>
@@ -52,6 +55,12 @@ internal sealed class ReportedRun
 
     /// <summary>The points of its frontier, none where it has no file of them.</summary>
     public IReadOnlyList<FrontierPoint> Points { get; }
+
+    /// <summary>The pairs that were scored, none where it has no file of them.</summary>
+    public IReadOnlyList<ScoredPair> Scored { get; }
+
+    /// <summary>Whether it trained nothing: it scored pairs only.</summary>
+    public bool IsScoring => Scored.Count > 0 && Stages.Count == 0;
 
     /// <summary>The folder itself where it has metrics, and the folders below that have some, by their paths.</summary>
     public IReadOnlyList<Stage> Stages { get; }

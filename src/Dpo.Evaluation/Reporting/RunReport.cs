@@ -8,15 +8,24 @@ namespace Dpo.Evaluation.Reporting;
 /// What is left to look at of one run, or of several together: <c>report.html</c>, a page that needs nothing beside it, and the
 /// folder <c>report-figures</c> with each figure as SVG and PNG and its numbers as CSV.
 /// </summary>
-/// <remarks>Everything comes out of the files of the output folders, so that a report can be made anew at any time:
-/// <c>run.json</c> (<see cref="RunRecord"/>), <c>frontier.jsonl</c> (<see cref="FrontierFile"/>), and of every stage, which has a
-/// folder of its own, <c>metrics.jsonl</c> and <c>samples.jsonl</c>. What is not there is left out, and the page says so. A
-/// figure draws 12 series at most and the page shows the texts of 8 stages; it says where there are more, and the CSV files have
-/// all.</remarks>
+/// <remarks>
+/// <para>Everything comes out of the files of the output folders, so that a report can be made anew at any time:
+/// <c>run.json</c> (<see cref="RunRecord"/>), <c>frontier.jsonl</c> (<see cref="FrontierFile"/>), <c>disputed.jsonl</c>
+/// (<see cref="DisputedFile"/>), <c>scored-pairs.jsonl</c> (<see cref="ScoredFile"/>), and of every stage, which has a folder of
+/// its own, <c>metrics.jsonl</c> and <c>samples.jsonl</c>. What is not there is left out, and the page says so.</para>
+/// <para>A figure draws 12 series at most and the page shows the texts of 8 stages; it says where there are more, and the CSV
+/// files have all.</para>
+/// </remarks>
 public static class RunReport
 {
     /// <summary>The name of the frontier's file in an output folder.</summary>
     public const string FrontierName = "frontier.jsonl";
+
+    /// <summary>The name of the file of labels that the reference disputes (<see cref="DisputedFile"/>).</summary>
+    public const string DisputedName = "disputed.jsonl";
+
+    /// <summary>The name of the file of pairs that were scored (<see cref="ScoredFile"/>).</summary>
+    public const string ScoredName = "scored-pairs.jsonl";
 
     /// <summary>The folder of figures in the folder of a page.</summary>
     internal const string FiguresName = "report-figures";
@@ -45,7 +54,7 @@ public static class RunReport
             Fill(page, figures, runs);
             var drawings = Path.Combine(target, FiguresName);
             Directory.CreateDirectory(drawings);
-            foreach (var name in (string[])[FrontierSection.FigureName, .. CoursesSection.FigureNames])
+            foreach (var name in (string[])[ScoredSection.FigureName, FrontierSection.FigureName, .. CoursesSection.FigureNames])
                 Figure.Delete(drawings, name); // one that an earlier report had
             figures.ForEach(figure => figure.Write(drawings));
         }
@@ -61,9 +70,14 @@ public static class RunReport
     private static void Fill(Page page, List<Figure> figures, IReadOnlyList<ReportedRun> runs)
     {
         List<string> leftOut = [.. runs.SelectMany(run => run.Record?.LeftOut ?? [])];
-        FrontierSection.Add(page, figures, runs, leftOut);
-        CoursesSection.Add(page, figures, runs, leftOut);
-        TextsSection.Add(page, runs, leftOut);
+        ScoredSection.Add(page, figures, runs);
+        if (!runs.All(run => run.IsScoring))
+        {
+            FrontierSection.Add(page, figures, runs, leftOut);
+            CoursesSection.Add(page, figures, runs, leftOut);
+            TextsSection.Add(page, runs, leftOut);
+        }
+        DisputedSection.Add(page, runs);
         SettingsSection.Add(page, runs, leftOut);
         if (leftOut.Count > 0)
         {

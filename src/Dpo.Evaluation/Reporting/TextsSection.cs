@@ -27,7 +27,9 @@ internal static class TextsSection
         foreach (var (name, samples) in stages.Take(MostStages))
         {
             page.Heading(name, 3);
-            page.Samples(samples.Take(MostSamples));
+            page.Compared(
+                samples.Take(MostSamples).Select(sample => ("prompt", sample.Prompt, sample.Policy, sample.Reference)),
+                "policy", "reference");
         }
     }
 

@@ -218,6 +218,20 @@ public sealed class RunReportTests : IDisposable
         Assert.Equal(13, Series("frontier").Length);
     }
 
+    /// <summary>A legend that has no room leaves entries out.</summary>
+    [Theory]
+    [InlineData(1, "0 0 720 440")]
+    [InlineData(12, "0 0 720 640")]
+    public void A_legend_of_long_names_has_room(int count, string viewBox)
+    {
+        string Name(int stage) => $"seed-{stage:00}/a-stage-whose-name-goes-on-and-on-and-on";
+        for (var stage = 0; stage < count; stage++)
+            Course(Path.Combine(Output, Name(stage)), "loss", stage, stage + 1);
+        var page = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.Contains($"viewBox=\"{viewBox}\"", page, StringComparison.Ordinal);
+        Assert.All(Enumerable.Range(0, count), stage => Assert.Contains(Name(stage) + ": loss", page, StringComparison.Ordinal));
+    }
+
     [Fact]
     public void A_page_shows_the_texts_of_eight_stages()
     {
@@ -274,7 +288,7 @@ public sealed class RunReportTests : IDisposable
     {
         Directory.CreateDirectory(Output);
         Assert.Equal(
-            $"{Output} holds nothing to report: no run.json, frontier.jsonl or metrics.jsonl.",
+            $"{Output} holds nothing to report: no run.json, frontier.jsonl, scored-pairs.jsonl or metrics.jsonl.",
             Assert.Throws<InvalidInputException>(() => RunReport.Write([Output], Output)).Message);
         var missing = Path.Combine(Output, "missing");
         Assert.Equal(
