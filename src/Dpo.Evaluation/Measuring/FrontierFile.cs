@@ -1,6 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Serialization;
-using Dpo.Data;
 using Dpo.Evaluation.Statistics;
 using Dpo.Files;
 using Dpo.Training.Metrics;
@@ -11,53 +8,18 @@ namespace Dpo.Evaluation.Measuring;
 /// data frames.</summary>
 public static class FrontierFile
 {
-    private static readonly JsonSerializerOptions style = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        RespectNullableAnnotations = true,
-        RespectRequiredConstructorParameters = true,
-    };
+    private static readonly JsonLinesOf<FrontierPoint> lines = new("point of a frontier", "measure the run again");
 
     /// <summary>Writes points as JSON Lines, into a file that appears whole or not at all and outlives a power cut.</summary>
     /// <param name="path">The file; its folder must be there. One that is there is replaced.</param>
     /// <param name="points">The points.</param>
-    public static void Write(string path, IEnumerable<FrontierPoint> points)
-    {
-        ArgumentNullException.ThrowIfNull(path);
-        ArgumentNullException.ThrowIfNull(points);
-        AtomicFile.Write(path, stream =>
-        {
-            foreach (var point in points)
-            {
-                JsonSerializer.Serialize(stream, point, style);
-                stream.WriteByte((byte)'\n');
-            }
-        });
-    }
+    public static void Write(string path, IEnumerable<FrontierPoint> points) =>
+        JsonLinesOf<FrontierPoint>.Write(path, points);
 
     /// <summary>Reads what <see cref="Write"/> wrote.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="InvalidInputException">It cannot be read, or a line is no point.</exception>
-    public static IReadOnlyList<FrontierPoint> Read(string path)
-    {
-        ArgumentNullException.ThrowIfNull(path);
-        var points = new List<FrontierPoint>();
-        foreach (var row in JsonRows.Of(path))
-        {
-            try
-            {
-                points.Add(JsonSerializer.Deserialize<FrontierPoint>(row.Json.Span, style) ?? throw new JsonException("null"));
-            }
-            catch (JsonException e)
-            {
-                throw new InvalidInputException(
-                    $"{row.Place} is no point of a frontier: {e.Message} Take the line out, or measure the run again.", e);
-            }
-        }
-        return points;
-    }
+    public static IReadOnlyList<FrontierPoint> Read(string path) => lines.Read(path);
 
     /// <summary>Writes points as a table: run, method, seed, step; value, standard error, ends of the interval and observations
     /// of reward and KL; and whether the point is on its method's front.</summary>

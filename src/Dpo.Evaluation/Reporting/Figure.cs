@@ -31,6 +31,7 @@ internal sealed partial class Figure : IDisposable
     private readonly Plot plot = new();
     private readonly List<string[]> numbers;
     private readonly List<string> legend = [];
+    private readonly SortedSet<double> places = []; // marked on an axis of doublings
 
     /// <summary>Begins a figure without anything in it.</summary>
     /// <param name="name">The name of its files, and what its parts are known by in a page.</param>
@@ -53,6 +54,10 @@ internal sealed partial class Figure : IDisposable
     /// <summary>What a reader is told of it.</summary>
     public string Caption { get; }
 
+    /// <summary>Whether an equal way to the right is a doubling; what is drawn by <see cref="Intervals"/> has its places on the
+    /// axis then.</summary>
+    public bool IsInDoublings { get; init; }
+
     /// <summary>Whether anything was drawn.</summary>
     public bool IsEmpty => numbers.Count == 1;
 
@@ -66,6 +71,36 @@ internal sealed partial class Figure : IDisposable
         line.MarkerSize = points.Count == 1 ? 7 : 0; // a single point makes no line
         line.LegendText = series;
         Note(series, points);
+    }
+
+    /// <summary>Adds a line through points with their intervals.</summary>
+    /// <param name="series">What it is called.</param>
+    /// <param name="points">The points, from left to right, with the ends of their intervals.</param>
+    public void Intervals(string series, IReadOnlyList<(double X, double Y, double Low, double High)> points)
+    {
+        var color = ColorOf(series);
+        Coordinates[] at = [.. points.Select(point => new Coordinates(Across(point.X), point.Y))];
+        var line = plot.Add.Scatter(at, color);
+        line.LineWidth = 1.5f;
+        line.MarkerShape = shapes[legend.IndexOf(series) % shapes.Length];
+        line.MarkerSize = 7;
+        line.LegendText = series;
+        foreach (var (x, _, low, high) in points)
+            plot.Add.Line(Across(x), low, Across(x), high).Color = color.WithAlpha(110);
+        if (IsInDoublings)
+            places.UnionWith(points.Select(point => point.X));
+        numbers[0] = [.. numbers[0][..3], "low", "high"];
+        numbers.AddRange(points.Select(point => (string[])
+        [
+            Csv.Field(series), Csv.Field(point.X), Csv.Field(point.Y), Csv.Field(point.Low), Csv.Field(point.High),
+        ]));
+    }
+
+    /// <summary>Adds a dashed level.</summary>
+    public void Level(double y)
+    {
+        var line = plot.Add.HorizontalLine(y, 1, Colors.Gray, LinePattern.Dashed);
+        line.EnableAutoscale = true;
     }
 
     /// <summary>Adds points with their errors, and the steps of the front that they make.</summary>
@@ -131,6 +166,7 @@ internal sealed partial class Figure : IDisposable
     public void Write(string folder)
     {
         WriteText(Path.Combine(folder, $"{Name}.svg"), Drawing());
+        MarkPlaces();
         var png = plot.GetImage(2 * Width, 2 * Height).GetImageBytes();
         AtomicFile.Write(Path.Combine(folder, $"{Name}.png"), stream => stream.Write(png));
         WriteText(Path.Combine(folder, $"{Name}.csv"), string.Concat(numbers.Select(Csv.Line)));
@@ -141,8 +177,11 @@ internal sealed partial class Figure : IDisposable
     private static void WriteText(string path, string text) =>
         AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
 
+    private double Across(double x) => IsInDoublings ? Math.Log2(x) : x;
+
     private string Drawing()
     {
+        MarkPlaces();
         // The names within a drawing are counted on from the last one's, and are those of the page that it stands in.
         var names = new Dictionary<string, string>();
         return OwnName().Replace(plot.GetSvgXml(Width, Height), match =>
@@ -151,6 +190,12 @@ internal sealed partial class Figure : IDisposable
                 names[match.Value] = name = $"{Name}-{names.Count}";
             return name;
         });
+    }
+
+    private void MarkPlaces()
+    {
+        if (places.Count > 0)
+            plot.Axes.Bottom.SetTicks([.. places.Select(Across)], [.. places.Select(place => Csv.Field(place))]);
     }
 
     private Color ColorOf(string series)

@@ -14,13 +14,17 @@ namespace Dpo.Evaluation.Reporting;
 /// <c>report-figures</c> with each figure as SVG and PNG and its numbers as CSV.
 /// </summary>
 /// <remarks>Everything comes out of the files of the output folders, so that a report can be made anew at any time:
-/// <c>run.json</c> (<see cref="RunRecord"/>), <c>frontier.jsonl</c> (<see cref="FrontierFile"/>), and of every stage, which has a
+/// <c>run.json</c> (<see cref="RunRecord"/>), <c>frontier.jsonl</c> (<see cref="FrontierFile"/>), <c>win-rates.jsonl</c>
+/// (<see cref="WinRateFile"/>), and of every stage, which has a
 /// folder of its own,
 /// <c>metrics.jsonl</c> and <c>samples.jsonl</c>. What is not there is left out, and the page says so.</remarks>
 public static class RunReport
 {
     /// <summary>The name of the frontier's file in an output folder.</summary>
     public const string FrontierName = "frontier.jsonl";
+
+    /// <summary>The name of the win rates' file in an output folder.</summary>
+    public const string WinRatesName = "win-rates.jsonl";
 
     private const string FiguresName = "report-figures";
     private const string FrontierFigure = "frontier";
@@ -72,6 +76,8 @@ public static class RunReport
             Directory.CreateDirectory(drawings);
             foreach (var name in (string[])[FrontierFigure, .. panels.Select(panel => panel.Name)])
                 Figure.Delete(drawings, name); // one that an earlier report had
+            foreach (var file in Directory.GetFiles(drawings, $"{WinRateSection.FigureNames}-*"))
+                File.Delete(file);
             figures.ForEach(figure => figure.Write(drawings));
         }
         finally
@@ -87,6 +93,7 @@ public static class RunReport
     {
         List<string> leftOut = [.. runs.SelectMany(run => run.Record?.LeftOut ?? [])];
         AddFrontier(page, figures, [.. runs.SelectMany(run => run.Points)], leftOut);
+        WinRateSection.Add(page, figures, [.. runs.SelectMany(run => run.WinRates)], leftOut);
         AddCourses(page, figures, [.. runs.SelectMany(run => run.Stages)], leftOut);
         AddSamples(page, [.. runs.SelectMany(run => run.Stages)], leftOut);
         AddRecords(page, runs, leftOut);
@@ -265,6 +272,10 @@ public static class RunReport
             Points = !File.Exists(frontier) ? []
                 : [.. FrontierFile.Read(frontier).Select(point =>
                     isOneOfSeveral ? point with { Run = $"{Name}/{point.Run}" } : point)];
+            var winRates = Path.Combine(folder, WinRatesName);
+            WinRates = !File.Exists(winRates) ? []
+                : [.. WinRateFile.Read(winRates).Select(point =>
+                    isOneOfSeveral ? point with { Run = $"{Name}/{point.Run}" } : point)];
             Stages =
             [
                 .. Directory.EnumerateDirectories(folder).Order(StringComparer.Ordinal)
@@ -272,9 +283,10 @@ public static class RunReport
                     .Prepend(folder).Where(stage => File.Exists(Path.Combine(stage, MetricsHistory.FileName)))
                     .Select(stage => new Stage(NameOf(folder, stage, isOneOfSeveral), stage, new MetricsHistory(stage))),
             ];
-            if (Record is null && Points.Count == 0 && Stages.Count == 0)
+            if (Record is null && Points.Count == 0 && WinRates.Count == 0 && Stages.Count == 0)
                 throw new InvalidInputException(
-                    $"{folder} holds nothing to report: no run.json, {FrontierName} or {MetricsHistory.FileName}.");
+                    $"{folder} holds nothing to report: no run.json, {FrontierName}, {WinRatesName} or " +
+                    $"{MetricsHistory.FileName}.");
         }
 
         public string Name { get; }
@@ -284,6 +296,8 @@ public static class RunReport
         public string Title => Record?.Program ?? Name;
 
         public IReadOnlyList<FrontierPoint> Points { get; }
+
+        public IReadOnlyList<WinRatePoint> WinRates { get; }
 
         public IReadOnlyList<Stage> Stages { get; }
 
