@@ -1,3 +1,4 @@
+using Dpo.Evaluation.Reporting;
 using Dpo.Files;
 
 namespace Dpo.Samples;
@@ -8,10 +9,21 @@ internal static class OutputFolder
     /// <summary>Where fine-tuning's own files go.</summary>
     public const string FineTuning = "sft";
 
+    /// <summary>Where the reward model goes.</summary>
+    public const string Reward = "reward";
+
+    /// <summary>Where PPO's own files go.</summary>
+    public const string Ppo = "ppo";
+
+    private static readonly string[] laterStages = [Reward, Ppo];
+
     private static readonly string[] reportFiles = ["summary.json", "frontier.jsonl", "run.json", "report.html"];
 
     private static readonly string[] runFiles =
-        ["metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*", .. reportFiles];
+    [
+        "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*",
+        RunReport.WinRatesName, WinRates.VerdictsName, .. reportFiles,
+    ];
 
     private static readonly string[] modelFiles =
     [
@@ -31,7 +43,7 @@ internal static class OutputFolder
     /// <param name="program">The program.</param>
     public static void Hold(string folder, string? model, Interruption interruption, Action program)
     {
-        foreach (var stage in (string[])[folder, Path.Combine(folder, FineTuning)])
+        foreach (var stage in (string[])[folder, .. laterStages.Prepend(FineTuning).Select(stage => Path.Combine(folder, stage))])
             RequireFree(folder, stage, model, interruption);
         var isNew = !Directory.Exists(folder);
         try
@@ -55,9 +67,12 @@ internal static class OutputFolder
         }
     }
 
-    /// <summary>Deletes what an earlier run left in a folder, and nothing else.</summary>
+    /// <summary>Deletes what an earlier run left in a folder, and in those of the stages that follow from it, and nothing
+    /// else.</summary>
     public static void Clear(string folder)
     {
+        foreach (var stage in laterStages.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))
+            Clear(stage);
         foreach (var file in Files(folder, [.. runFiles, .. modelFiles]))
             File.Delete(file);
         foreach (var path in folders.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))
