@@ -17,12 +17,15 @@ internal static class OutputFolder
 
     private static readonly string[] laterStages = [Reward, Ppo];
 
-    private static readonly string[] reportFiles = ["summary.json", "frontier.jsonl", "run.json", "report.html"];
+    private static readonly string[] scoreFiles = ["rewards.csv", "scored-pairs.jsonl"];
+
+    private static readonly string[] reportFiles =
+        ["summary.json", "frontier.jsonl", "disputed.jsonl", "run.json", "report.html", .. scoreFiles];
 
     private static readonly string[] runFiles =
     [
-        "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*",
-        RunReport.WinRatesName, WinRates.VerdictsName, .. reportFiles,
+        "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*", "preferences.tokens",
+        "points.jsonl", "finished.json", RunReport.WinRatesName, WinRates.VerdictsName, .. reportFiles,
     ];
 
     private static readonly string[] modelFiles =
@@ -35,16 +38,29 @@ internal static class OutputFolder
     private static readonly string[] folders =
         [Interruption.CheckpointFolder, "report-figures", "adapter", "additional_chat_templates"];
 
-    /// <summary>Runs a program that alone writes to a folder, where that holds no other run. One that failed before it wrote
-    /// anything leaves no folder behind.</summary>
+    /// <summary>Runs a program that alone writes to a folder, where that holds no other run.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="model">The model folder that is trained, which may not be replaced; null for one made anew.</param>
     /// <param name="interruption">What to do about an earlier run.</param>
     /// <param name="program">The program.</param>
     public static void Hold(string folder, string? model, Interruption interruption, Action program)
     {
-        foreach (var stage in (string[])[folder, .. laterStages.Prepend(FineTuning).Select(stage => Path.Combine(folder, stage))])
+        RequireFree(folder, model, interruption);
+        Hold(folder, program);
+    }
+
+    /// <summary>Refuses a folder that holds a run which is neither replaced nor gone on with.</summary>
+    public static void RequireFree(string folder, string? model, Interruption interruption)
+    {
+        foreach (var stage in (string[])
+            [folder, .. laterStages.Prepend(FineTuning).Select(stage => Path.Combine(folder, stage))])
             RequireFree(folder, stage, model, interruption);
+    }
+
+    /// <summary>Runs a program that alone writes to a folder. One that failed before it wrote anything leaves no folder
+    /// behind.</summary>
+    public static void Hold(string folder, Action program)
+    {
         var isNew = !Directory.Exists(folder);
         try
         {
@@ -65,6 +81,18 @@ internal static class OutputFolder
                 && Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).All(IsLock))
                 Directory.Delete(folder, recursive: true);
         }
+    }
+
+    /// <summary>Refuses a folder for scores that holds a run, whose report they would replace, or earlier scores unless those
+    /// are to be replaced.</summary>
+    public static void RequireFreeForScores(string folder, bool overwrite)
+    {
+        var hasScores = Files(folder, scoreFiles).Any();
+        if (!hasScores && Files(folder, [.. runFiles, .. modelFiles]).Any())
+            throw new InvalidInputException($"--output {folder}: the folder holds a run or a model; give another one.");
+        if (hasScores && !overwrite)
+            throw new InvalidInputException(
+                $"--output {folder}: the folder holds earlier scores; add --overwrite to replace them, or give another folder.");
     }
 
     /// <summary>Deletes what an earlier run left in a folder, and in those of the stages that follow from it, and nothing

@@ -12,8 +12,7 @@ internal static class Preferences
         if (path is null)
             return null;
         var report = new DataReport();
-        var isParquet = path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) || Directory.Exists(path);
-        PreferenceExample[] examples = [.. isParquet
+        PreferenceExample[] examples = [.. IsParquet(path)
             ? PreferenceParquet.Read(path, report, columns: columns)
             : PreferenceFile.Read(path, report, columns: columns)];
         Terminal.Line($"The {name} data: {report}.");
@@ -31,25 +30,34 @@ internal static class Preferences
         return [.. generated.Where(example => seen.Add(example.Prompt)).Take(settings.WinRates.Prompts)];
     }
 
+    /// <summary>Whether a path names Parquet files rather than JSON.</summary>
+    public static bool IsParquet(string path) =>
+        path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) || Directory.Exists(path);
+
     /// <summary>Every text of the examples.</summary>
     public static IEnumerable<string> Texts(IEnumerable<PreferenceExample> examples) =>
         examples.SelectMany(example => example.Completions.Prepend(example.Prompt));
 
     /// <summary>The examples as token ids, truncated as the settings ask for.</summary>
     public static PreferenceData Tokenize(
-        IEnumerable<PreferenceExample> examples, TextTokenizer tokenizer, TrainingSettings settings, string name)
+        IEnumerable<PreferenceExample> examples, TextTokenizer tokenizer, TrainingSettings settings, string name) => Tokenize(
+        examples,
+        new ExampleTokenizer(tokenizer, settings.MaxLength, settings.MaxPromptLength, settings.Truncation, settings.ChatTemplate),
+        name);
+
+    /// <summary>The examples as token ids.</summary>
+    public static PreferenceData Tokenize(
+        IEnumerable<PreferenceExample> examples, ExampleTokenizer tokenizer, string name)
     {
-        if (settings.ChatTemplate is null && examples.FirstOrDefault(example => example.Conversation is not null) is { } chat)
+        if (tokenizer.ChatTemplate is null && examples.FirstOrDefault(example => example.Conversation is not null) is { } chat)
             throw new InvalidInputException(
                 $"{chat.Source}: the row holds the messages of a chat; name the chat template that the model was trained with " +
                 "by --chat-template.");
         var report = new DataReport();
-        var exampleTokenizer = new ExampleTokenizer(
-            tokenizer, settings.MaxLength, settings.MaxPromptLength, settings.Truncation, settings.ChatTemplate);
         var tokenized = new List<TokenizedExample>();
         foreach (var example in examples)
         {
-            if (exampleTokenizer.Tokenize(example, report) is { } kept)
+            if (tokenizer.Tokenize(example, report) is { } kept)
                 tokenized.Add(kept);
         }
         Terminal.Line($"The {name} data as tokens: {DataDescription.Of(tokenized, report)}");

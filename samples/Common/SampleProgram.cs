@@ -25,6 +25,8 @@ internal static class SampleProgram
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Stop(context, Interrupted));
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Stop(context, Terminated));
         command.SetAction(result => body(result, cancellation.Token));
+        foreach (var score in command.Subcommands.OfType<ScoreCommand>())
+            score.SetAction(result => score.Run(result, cancellation.Token));
         return Run(command, args, () => stopped);
     }
 

@@ -6,14 +6,14 @@ namespace Dpo.Samples;
 internal static class StartingPoint
 {
     /// <summary>Where a run on preferences starts.</summary>
-    public static (TransformerModel Model, TextTokenizer Tokenizer) Create(
+    public static (TransformerModel Model, TextTokenizer Tokenizer) Of(
         TrainingSettings settings, IEnumerable<PreferenceExample> examples) => Create(
             settings.Model, settings.Bos, Preferences.Texts(examples), settings.MaxLength, "--max-length", settings.Seed,
             settings.Precision, settings.Device);
 
     /// <summary>Loads, or makes, the model that DPO started from once more: what it is compared with, and other methods start
     /// from.</summary>
-    public static TransformerModel Reference(TrainingSettings settings, IEnumerable<PreferenceExample> examples) => Create(
+    public static TransformerModel Reference(TrainingSettings settings, IEnumerable<PreferenceExample> examples) => Of(
         settings.SkipSft ? settings : settings with { Model = Path.Combine(settings.Output, OutputFolder.FineTuning) },
         examples).Model;
 
@@ -48,6 +48,24 @@ internal static class StartingPoint
                 $"{folder}: the model has {model.MaxPositions} positions, but sequences may have {maxLength} tokens; give a " +
                 $"smaller {maxLengthOption}.");
         return (model, tokenizer);
+    }
+
+    /// <summary>Loads what <see cref="Create"/> began with and a stage has saved since.</summary>
+    /// <param name="folder">The stage's folder.</param>
+    /// <param name="isMadeHere">Whether the model was made here.</param>
+    /// <param name="bos">As for <see cref="Create"/>.</param>
+    /// <param name="seed">Seeds the process's random generator.</param>
+    /// <param name="precision">Of matrix products.</param>
+    /// <param name="device">Where the model computes.</param>
+    public static (TransformerModel Model, TextTokenizer Tokenizer) GoOn(
+        string folder, bool isMadeHere, bool? bos, int seed, Precision precision, torch.Device device)
+    {
+        torch.manual_seed(seed);
+        if (isMadeHere)
+            torch.set_num_threads(1);
+        var model = CausalLanguageModel.Load(folder, device);
+        model.Precision = precision;
+        return (model, TextTokenizer.Load(folder, bos));
     }
 
     private static Gpt2 Small(TextTokenizer tokenizer, int maxPositions, int seed) => new Gpt2(

@@ -13,6 +13,9 @@ internal static class Terminal
     /// <summary>The terminal with a display on it, above which lines are to go.</summary>
     private static IAnsiConsole? drawnOn;
 
+    /// <summary>Whether another process of this program started this one, and shows what it does.</summary>
+    public static bool IsJob { get; set; }
+
     /// <summary>Writes a line.</summary>
     public static void Line(string text)
     {
@@ -28,7 +31,10 @@ internal static class Terminal
     /// <param name="train">The run; it is given what to report to.</param>
     public static void Train(string title, IProgress<TrainingMetrics> files, Action<IProgress<TrainingMetrics>> train)
     {
-        if (Console.IsOutputRedirected)
+        if (IsJob)
+            train(Progress.All(files, new Shown(metrics =>
+                Line($"{new JobProgress(title, metrics.Step, metrics.TotalSteps, Figures(metrics))}"))));
+        else if (Console.IsOutputRedirected)
             train(Progress.All(files, new Shown(metrics =>
             {
                 if (metrics.Step == 1 || metrics.Step == metrics.TotalSteps
@@ -77,7 +83,7 @@ internal static class Terminal
         }
     }
 
-    private static string Summary(TrainingMetrics metrics)
+    private static string Figures(TrainingMetrics metrics)
     {
         var text = $"loss {metrics["loss"]:0.0000}";
         if (metrics.Values.TryGetValue("rewards/margins", out var margin))
@@ -92,7 +98,12 @@ internal static class Terminal
             text += $"  held-out loss {evalLoss:0.0000}";
         if (metrics.Values.TryGetValue("eval_rewards/accuracies", out var evalAccuracy))
             text += $"  held-out accuracy {evalAccuracy:0.00}";
-        text += $"  {metrics.Elapsed.TotalSeconds:0.00} s";
+        return text;
+    }
+
+    private static string Summary(TrainingMetrics metrics)
+    {
+        var text = $"{Figures(metrics)}  {metrics.Elapsed.TotalSeconds:0.00} s";
         if (metrics.Pace is { } pace)
         {
             text +=

@@ -68,14 +68,6 @@ internal sealed record TrainingSettings(
 /// </summary>
 internal sealed class TrainingCommand : RootCommand
 {
-    private static readonly Dictionary<string, ChatTemplate> ChatTemplates = new()
-    {
-        ["chatml"] = ChatTemplate.ChatMl,
-        ["llama3"] = ChatTemplate.Llama3,
-        ["zephyr"] = ChatTemplate.Zephyr,
-        ["hh"] = ChatTemplate.HelpfulHarmless,
-    };
-
     private const int fineTuningEpochs = 3, fineTuningBatchSize = 16;
 
     private readonly string defaultOutput;
@@ -91,10 +83,7 @@ internal sealed class TrainingCommand : RootCommand
         "--eval", "FILE",
         "Held-out preferences, evaluated after the last step; win rates are of their prompts. [default: generated ones where " +
         "--train is left out, else none]");
-    private readonly Option<string?> columns = CliOption.List(
-        "--columns", "FIELD=COLUMN,…",
-        "What the data call their fields, where it is something else: prompt=question, prompt=instruction+input; prompt= where " +
-        "prompts are not apart.");
+    private readonly Option<string?> columns = SharedOptions.Columns();
     private readonly Option<string?> output;
     private readonly Option<int?> steps = CliOption.Whole("--steps", "Optimizer steps; by default whole epochs.");
     private readonly Option<int?> epochs = CliOption.Whole(
@@ -121,15 +110,9 @@ internal sealed class TrainingCommand : RootCommand
         "rmsprop", "adamw");
     private readonly Option<double?> weightDecay = CliOption.Real(
         "--weight-decay", "AdamW's decoupled weight decay. [default: 0]", 0, inclusive: true);
-    private readonly Option<int?> maxLength = CliOption.Whole(
-        "--max-length", "Tokens of prompt and completion. [default: 512]", 2);
-    private readonly Option<int?> maxPromptLength = CliOption.Whole(
-        "--max-prompt-length", "Tokens a prompt is cut to where both do not fit. [default: 256]");
-    private readonly Option<string?> chatTemplate = new("--chat-template")
-    {
-        Description = "How the model has a chat written down, for data whose rows hold messages.",
-        HelpName = string.Join("|", ChatTemplates.Keys),
-    };
+    private readonly Option<int?> maxLength = SharedOptions.MaxLength();
+    private readonly Option<int?> maxPromptLength = SharedOptions.MaxPromptLength();
+    private readonly Option<string?> chatTemplate = SharedOptions.Chat();
     private readonly Option<double?> maxGradNorm = CliOption.Real(
         "--max-grad-norm", "Gradients are clipped to this global norm. [default: 10; 1 to fine-tune the model made here]", 0);
     private readonly Option<int?> seed = CliOption.Whole(
@@ -142,9 +125,8 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<double?> moveReferenceBy = CliOption.Real(
         "--move-reference-by", "How far it moves: 1 makes it the policy. [default: 0.6]", 0);
     private readonly Option<bool> noShuffle = new("--no-shuffle") { Description = "Keep the order of the file." };
-    private readonly Option<string> precision = CliOption.Choice(
-        "--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
-    private readonly Option<string> device = CliOption.Choice("--device", "Where to compute.", "cpu", "cuda");
+    private readonly Option<string> precision = SharedOptions.Precision();
+    private readonly Option<string> device = SharedOptions.Device();
     private readonly Option<bool> skipSft = new("--skip-sft")
     {
         Description =
@@ -177,11 +159,6 @@ internal sealed class TrainingCommand : RootCommand
         this.defaultOutput = defaultOutput;
         this.paperTruncation = paperTruncation;
         output = CliOption.Path("--output", "DIR", $"Where metrics and models go. [default: {defaultOutput}]");
-        chatTemplate.Validators.Add(result =>
-        {
-            if (result.Tokens is [{ Value: var name }] && !ChatTemplates.ContainsKey(name))
-                result.AddError($"--chat-template {name}: the value must be one of {chatTemplate.HelpName}");
-        });
         foreach (var option in (Option[])
         [
             model, bos, train, eval, columns, output,
@@ -195,6 +172,7 @@ internal sealed class TrainingCommand : RootCommand
         winRates = new WinRateOptions(this, comparisons, hasNews);
         interruption = new InterruptionOptions(this);
         Subcommands.Add(Reports.Command());
+        Subcommands.Add(new ScoreCommand(defaultBeta, paperTruncation));
     }
 
     /// <summary>Parses the arguments and runs the program with them.</summary>
@@ -248,6 +226,7 @@ internal sealed class TrainingCommand : RootCommand
             BatchSize = parsed.GetValue(batchSize) ?? fineTuningBatchSize,
             Epochs = parsed.GetValue(epochs) ?? fineTuningEpochs,
         };
+        var lengths = SharedOptions.Lengths(parsed.GetValue(maxLength), parsed.GetValue(maxPromptLength));
         var settings = new TrainingSettings(
             parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)),
             parsed.GetValue(train), parsed.GetValue(eval), CliOption.Columns(columns.Name, parsed.GetValue(columns)),
@@ -259,9 +238,7 @@ internal sealed class TrainingCommand : RootCommand
                 "drop" => Truncation.Drop,
                 _ => paperTruncation
             },
-            parsed.GetValue(maxLength) ?? 512,
-            parsed.GetValue(maxPromptLength) ?? Math.Min(256, (parsed.GetValue(maxLength) ?? 512) / 2),
-            parsed.GetValue(chatTemplate) is { } template ? ChatTemplates[template] : null,
+            lengths.Whole, lengths.Prompt, SharedOptions.ToChatTemplate(parsed.GetValue(chatTemplate)),
             CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),
             training.Seed, parsed.GetValue(skipSft), Lora(parsed, fromScratch),
             winRates.Parse(parsed, fromScratch), [.. parsed.Tokens.Select(token => token.Value)]);

@@ -1,50 +1,8 @@
 using System.CommandLine;
-using TorchSharp;
+using System.Globalization;
+using Dpo.Baselines;
 
 namespace Dpo.Samples;
-
-/// <summary>What a person asked for on the command line of <see cref="ImdbCommand"/>.</summary>
-internal sealed record ImdbSettings(
-    string? Model,
-    bool? Bos,
-    string? Data,
-    IReadOnlyDictionary<string, string>? Columns,
-    string? RewardModel,
-    string Output,
-    TrainingOptions Sft,
-    TrainingOptions Dpo,
-    Interruption Interruption,
-    double Beta,
-    int Prefixes,
-    int HeldOutPrefixes,
-    int MaxNewTokens,
-    double Temperature,
-    Precision Precision,
-    torch.Device Device,
-    int Seed,
-    IReadOnlyList<string> Arguments)
-{
-    /// <summary>Tokens of the longest prefix and its continuation, and of the beginning of text that a model's tokenizer may put
-    /// in front.</summary>
-    public int MaxLength => (Model is null ? 0 : 1) + Reviews.LongestPrefix + MaxNewTokens;
-
-    /// <summary>What was asked for, defaults included.</summary>
-    public IReadOnlyDictionary<string, string> InWords() => new Dictionary<string, string>
-    {
-        ["command line"] = string.Join(' ', Arguments),
-        ["model"] = Model ?? "a small GPT-2 made here",
-        ["reviews"] = Data ?? "a generated corpus",
-        ["true reward"] = RewardModel ?? "naive Bayes, trained on the reviews",
-        ["β"] = FormattableString.Invariant($"{Beta}"),
-        ["learning rate"] = FormattableString.Invariant($"{Dpo.LearningRate}, of fine-tuning {Sft.LearningRate}"),
-        ["batch size"] = FormattableString.Invariant($"{Dpo.BatchSize}"),
-        ["prefixes"] = FormattableString.Invariant($"{Prefixes}, held out {HeldOutPrefixes}"),
-        ["sampling"] = FormattableString.Invariant($"{MaxNewTokens} tokens at temperature {Temperature}"),
-        ["precision"] = Precision.ToString(),
-        ["device"] = Device.ToString(),
-        ["seed"] = FormattableString.Invariant($"{Seed}"),
-    };
-}
 
 /// <summary>The command line of the IMDb program. Defaults train a small model from scratch in minutes; for a model that is
 /// given they are the paper's.</summary>
@@ -64,21 +22,33 @@ internal sealed class ImdbCommand : RootCommand
         "A RoBERTa classifier with a label POSITIVE, whose probability is the reward; the paper's is " +
         "siebert/sentiment-roberta-large-english. [default: naive Bayes, trained on the reviews]");
     private readonly Option<string?> output = CliOption.Path(
-        "--output", "DIR", "Where metrics, summary and models go. [default: artifacts/imdb]");
+        "--output", "DIR", "Where the plan, its runs and the report go. [default: artifacts/imdb]");
+    private readonly Option<string?> runs = CliOption.List(
+        "--runs", "NAME,…", $"What to run: {MethodRun.Forms}. [default: {string.Join(',', MethodRun.Few)}]");
+    private readonly Option<bool> full = new("--full") { Description = "Run all 22 of the paper's Figure 2 (left)." };
+    private readonly Option<int?> seeds = CliOption.Whole(
+        "--seeds", "How many seeds to run everything under, from --seed on. [default: 1]");
+    private readonly Option<int?> jobs = CliOption.Whole(
+        "--jobs", "Runs side by side, each in a process of its own. [default: as many as cores; 1 with --model]");
+    private readonly Option<int?> points = CliOption.Whole(
+        "--points", "Measurements of each run, evenly over its steps. [default: 4]");
+    private readonly Option<int?> bestOf = CliOption.Whole(
+        "--best-of", "The most completions that best-of-n takes the best of, a power of 2. [default: 32]", 2);
     private readonly Option<int?> prefixes = CliOption.Whole(
         "--prefixes", "Prefixes to sample preferences from. [default: 1000; the paper's 25000 with --model]");
     private readonly Option<int?> heldOut = CliOption.Whole("--held-out-prefixes", "Prefixes to evaluate on. [default: 500]", 2);
     private readonly Option<int?> sftSteps = CliOption.Whole(
         "--sft-steps", "Optimizer steps of fine-tuning; by default whole epochs, 6, or 1 with --model.");
-    private readonly Option<int?> steps = CliOption.Whole("--steps", "Optimizer steps of DPO; by default one epoch.");
+    private readonly Option<int?> steps = CliOption.Whole(
+        "--steps", "Optimizer steps of DPO, unlikelihood and Preferred-FT; by default one epoch.");
+    private readonly Option<int?> ppoRounds = CliOption.Whole(
+        "--ppo-rounds", "Rounds of PPO, of 256 completions each, or 1,024 with --model. [default: 40; 100 with --model]");
     private readonly Option<int?> batchSize = CliOption.Whole(
         "--batch-size", "Pairs in a step of DPO, reviews in a step of fine-tuning. [default: 64]", 6);
     private readonly Option<double?> learningRate = CliOption.Real(
-        "--learning-rate", "Of DPO. [default: 1e-5; 1e-6 with --model]", 0);
+        "--learning-rate", "Of DPO and unlikelihood. [default: 1e-5; 1e-6 with --model]", 0);
     private readonly Option<double?> sftLearningRate = CliOption.Real(
         "--sft-learning-rate", "Of fine-tuning. [default: 2e-3; 1e-6 with --model]", 0);
-    private readonly Option<double?> beta = CliOption.Real(
-        "--beta", "How strongly the policy is held to the reference. [default: 0.1]", 0);
     private readonly Option<int?> maxNewTokens = CliOption.Whole("--max-new-tokens", "Tokens of a continuation. [default: 60]");
     private readonly Option<double?> temperature = CliOption.Real(
         "--temperature", "Of the samples that preferences are made of. [default: 1]", 0);
@@ -86,62 +56,122 @@ internal sealed class ImdbCommand : RootCommand
     private readonly Option<string> precision = CliOption.Choice(
         "--precision", "Of matrix products; weights and losses are fp32 with either.", "fp32", "bf16");
     private readonly Option<string> device = CliOption.Choice("--device", "Where to compute.", "cpu", "cuda");
+    private readonly Option<string?> job = new(JobProcess.Option) { Hidden = true };
 
     private readonly InterruptionOptions interruption;
 
     public ImdbCommand()
-        : base("Trains a language model with DPO to continue film reviews favourably, and measures reward and KL.")
+        : base("Trains a language model to continue film reviews favourably, by DPO and what the paper compares it with, and " +
+            "measures reward and KL: Figure 2 (left).")
     {
         foreach (var option in (Option[])
         [
-            model, bos, data, columns,
-            rewardModel, output, prefixes, heldOut, sftSteps, steps, batchSize, learningRate, sftLearningRate, beta, maxNewTokens,
-            temperature, seed, precision, device,
+            runs, full, seeds, jobs, points, bestOf, model, bos, data, columns, rewardModel, output, prefixes, heldOut, sftSteps,
+            steps, ppoRounds, batchSize, learningRate, sftLearningRate, maxNewTokens, temperature, seed, precision, device, job,
         ])
             Options.Add(option);
         interruption = new InterruptionOptions(this);
         Subcommands.Add(Reports.Command());
+        Subcommands.Add(new ScoreCommand(defaultBeta: 0.1, Truncation.PaperKeepPromptEnd));
     }
 
     /// <summary>Parses the arguments and runs the program with them.</summary>
     /// <returns>The exit code.</returns>
     public int Run(string[] args, Action<ImdbSettings, CancellationToken> program) =>
-        SampleProgram.Run(this, args, (parsed, cancellationToken) =>
-        {
-            var settings = Settings(parsed);
-            OutputFolder.Hold(
-                settings.Output, settings.Model, settings.Interruption,
-                () => program(settings, cancellationToken));
-        });
+        SampleProgram.Run(this, args, (parsed, cancellationToken) => program(Settings(parsed, args), cancellationToken));
 
-    private ImdbSettings Settings(ParseResult parsed)
+    private ImdbSettings Settings(ParseResult parsed, string[] args)
     {
         var fromScratch = parsed.GetValue(model) is null;
+        var first = parsed.GetValue(seed) ?? 0;
+        var own = parsed.GetValue(job) is { } name ? SeedOf(name) : first;
         var warmup = LearningRateSchedules.Paper(fromScratch ? 10 : 150);
-        var dpo = new TrainingOptions
+        var preferring = new TrainingOptions
         {
             LearningRate = parsed.GetValue(learningRate) ?? (fromScratch ? 1e-5 : 1e-6),
             Schedule = warmup,
             BatchSize = parsed.GetValue(batchSize) ?? 64,
             Steps = parsed.GetValue(steps),
-            Seed = parsed.GetValue(seed) ?? 0,
+            Seed = own,
         };
-        var sft = dpo with
+        return new ImdbSettings
         {
-            Optimizer = fromScratch ? OptimizerKind.AdamW : OptimizerKind.RmsProp,
-            LearningRate = parsed.GetValue(sftLearningRate) ?? (fromScratch ? 2e-3 : 1e-6),
-            Schedule = fromScratch ? LearningRateSchedules.Cosine(10) : warmup,
-            Steps = parsed.GetValue(sftSteps),
-            Epochs = fromScratch ? 6 : 1,
-            MaxGradNorm = fromScratch ? 1 : 10,
+            Job = parsed.GetValue(job),
+            Model = parsed.GetValue(model),
+            Bos = CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)),
+            Data = parsed.GetValue(data),
+            Columns = CliOption.Columns(columns.Name, parsed.GetValue(columns)),
+            RewardModel = parsed.GetValue(rewardModel),
+            Output = parsed.GetValue(output) ?? "artifacts/imdb",
+            Runs = Runs(parsed.GetValue(runs), parsed.GetValue(full)),
+            Seeds = [.. Enumerable.Range(first, parsed.GetValue(seeds) ?? 1)],
+            Seed = own,
+            Sft = preferring with
+            {
+                Optimizer = fromScratch ? OptimizerKind.AdamW : OptimizerKind.RmsProp,
+                LearningRate = parsed.GetValue(sftLearningRate) ?? (fromScratch ? 2e-3 : 1e-6),
+                Schedule = fromScratch ? LearningRateSchedules.Cosine(10) : warmup,
+                Steps = parsed.GetValue(sftSteps),
+                Epochs = fromScratch ? 6 : 1,
+                MaxGradNorm = fromScratch ? 1 : 10,
+            },
+            Preferring = preferring,
+            PreferredSft = !fromScratch ? preferring
+                : preferring with { Optimizer = OptimizerKind.AdamW, LearningRate = 1e-4, MaxGradNorm = 1 },
+            Reward = preferring with
+            {
+                Optimizer = OptimizerKind.AdamW,
+                LearningRate = fromScratch ? 2e-4 : 1e-5,
+                Schedule = LearningRateSchedules.Linear(10),
+                Steps = null,
+                MaxGradNorm = 1,
+            },
+            Ppo = Ppo(parsed, fromScratch) with { Seed = own },
+            Interruption = Interruption(parsed),
+            Prefixes = parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000),
+            HeldOutPrefixes = parsed.GetValue(heldOut) ?? 500,
+            Points = parsed.GetValue(points) ?? 4,
+            BestOf = parsed.GetValue(bestOf) ?? 32,
+            MaxNewTokens = parsed.GetValue(maxNewTokens) ?? 60,
+            Temperature = parsed.GetValue(temperature) ?? 1,
+            Precision = CliOption.ToPrecision(parsed.GetValue(precision)),
+            Device = StartingPoint.Device(parsed.GetValue(device)!),
+            SideBySide = parsed.GetValue(jobs) ?? (fromScratch ? Environment.ProcessorCount : 1),
+            Arguments = args,
         };
-        return new ImdbSettings(
-            parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)),
-            parsed.GetValue(data), CliOption.Columns(columns.Name, parsed.GetValue(columns)), parsed.GetValue(rewardModel),
-            parsed.GetValue(output) ?? "artifacts/imdb", sft, dpo, interruption.Parse(parsed), parsed.GetValue(beta) ?? 0.1,
-            parsed.GetValue(prefixes) ?? (fromScratch ? 1000 : 25000), parsed.GetValue(heldOut) ?? 500,
-            parsed.GetValue(maxNewTokens) ?? 60, parsed.GetValue(temperature) ?? 1,
-            CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!), dpo.Seed,
-            [.. parsed.Tokens.Select(token => token.Value)]);
     }
+
+    /// <summary>A plan is gone on with unless it is replaced, and its parts from their checkpoints where there are some.</summary>
+    private Interruption Interruption(ParseResult parsed) => interruption.Parse(parsed) is var asked && asked.CheckpointEvery is null
+        ? asked
+        : asked with { Resume = !asked.Overwrite };
+
+    /// <summary>The paper names no constants of its PPO: these are TRL's of its time, and for the small model made here larger
+    /// steps in smaller rounds.</summary>
+    private PpoOptions Ppo(ParseResult parsed, bool fromScratch) =>
+        (fromScratch
+            ? PpoOptions.Paper with
+            {
+                RolloutSize = 256,
+                MiniBatchSize = 64,
+                LearningRate = 2e-4,
+                KlCoefficient = 0.05,
+                KlHorizon = 2000,
+            }
+            : PpoOptions.Paper) with
+        {
+            Rounds = parsed.GetValue(ppoRounds) ?? (fromScratch ? 40 : 100),
+            Sampling = new SamplingOptions { MaxNewTokens = parsed.GetValue(maxNewTokens) ?? 60, BatchSize = Sampling.BatchSize },
+        };
+
+    private static IReadOnlyList<MethodRun> Runs(string? names, bool isFull)
+    {
+        if (names is not null && isFull)
+            throw new InvalidInputException("--runs names what to run and --full is all of it; give one of them.");
+        var named = names?.Split(',') ?? (isFull ? MethodRun.All : MethodRun.Few);
+        return [.. named.Select(MethodRun.Parse).DistinctBy(run => run.Name)];
+    }
+
+    private static int SeedOf(string job) =>
+        int.Parse(job.Split('/')[0]["seed-".Length..], CultureInfo.InvariantCulture);
 }

@@ -1,16 +1,17 @@
+using Dpo.Baselines;
+
 namespace Dpo.Samples;
 
 /// <summary>The true reward of continued prefixes, and the preferences that follow from it.</summary>
-internal sealed class Scorer(TrueReward reward, TextTokenizer tokenizer)
+internal sealed class Scorer(TrueReward reward, TextTokenizer tokenizer) : IReward
 {
     /// <summary>The text of a prefix and its continuation.</summary>
     public string Text(IReadOnlyList<int> prefix, IReadOnlyList<int> continuation) =>
         tokenizer.Decode([.. prefix, .. continuation], skipSpecial: true);
 
     /// <summary>The probability, from 0 to 1, that each prefix with its continuation is favourable.</summary>
-    public IReadOnlyList<double> Rewards(
-        IReadOnlyList<IReadOnlyList<int>> prefixes, IReadOnlyList<IReadOnlyList<int>> continuations) =>
-        reward.Probabilities([.. prefixes.Zip(continuations, Text)]);
+    public IReadOnlyList<float> Score(IReadOnlyList<Answer> answers) =>
+        [.. reward.Probabilities([.. answers.Select(answer => Text(answer.PromptIds, answer.Ids))]).Select(value => (float)value)];
 
     /// <summary>All pairs of the continuations of each prefix, the better one chosen; nothing for a prefix whose continuations
     /// are equally good.</summary>

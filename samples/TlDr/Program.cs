@@ -24,7 +24,7 @@ return command.Run(args, (settings, cancellationToken) =>
         ?? Preferences.Unseen(PostCorpus.Generate(2000, settings.Seed + 1), examples, settings);
 
     // The model and its tokenizer, and the preferences as token ids.
-    var (model, tokenizer) = StartingPoint.Create(settings, examples);
+    var (model, tokenizer) = StartingPoint.Of(settings, examples);
     using var policy = model;
     var start = RunRecord.DigestOf(policy);
     if (settings.Lora is { } adapter)
@@ -93,5 +93,6 @@ return command.Run(args, (settings, cancellationToken) =>
                 winRates.Measure(method, step, of, set, set == news ? newsTemperatures : temperatures);
         }
     });
+    record = DisputedLabels.Find(record, pair, data, tokenizer, settings, cancellationToken);
     Reports.Write(record, settings.Output);
 });

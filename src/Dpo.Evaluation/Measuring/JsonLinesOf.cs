@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Dpo.Data;
@@ -21,6 +22,7 @@ internal sealed class JsonLinesOf<T>(string name, string remedy, Func<T, string?
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, // for people to read
     };
 
     /// <summary>Writes records into a file that appears whole or not at all and outlives a power cut.</summary>

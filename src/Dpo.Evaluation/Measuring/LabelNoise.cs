@@ -25,7 +25,7 @@ public sealed record SuspectPair(PairRewards Pair, double Against);
 public static class LabelNoise
 {
     /// <summary>Ranks pairs by how strongly a model ranks them against their label, the strongest first.</summary>
-    /// <param name="pairs">The pairs, such as <see cref="Evaluator.Rewards"/> gives them.</param>
+    /// <param name="pairs">The pairs, such as <c>Evaluator.Rewards</c> gives them.</param>
     /// <param name="witness">What is asked.</param>
     /// <returns>All of them; those in front are the ones to look at, and those with <see cref="SuspectPair.Against"/> of 0 or
     /// less agree with their label.</returns>

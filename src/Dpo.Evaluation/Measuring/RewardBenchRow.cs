@@ -20,26 +20,17 @@ public sealed record RewardBenchRow
 
     /// <summary>Reads a file of rows with <c>prompt</c>, <c>chosen</c>, <c>rejected</c>, <c>subset</c> and <c>id</c>; other
     /// fields are passed over.</summary>
-    /// <param name="path">JSON, an object a line or an array of them; <c>.gz</c> is decompressed.</param>
+    /// <param name="path">JSON, an object a line or an array of them; <c>.gz</c> is decompressed. Rows of Parquet files become
+    /// such by <see cref="Of"/>.</param>
     /// <exception cref="InvalidInputException">The file cannot be read, or a row lacks a field.</exception>
     public static IEnumerable<RewardBenchRow> Read(string path)
     {
         foreach (var row in JsonRows.Of(path))
         {
-            var json = StrictJson.Parse(row.Place, row.Json.ToArray());
             RewardBenchRow read;
             try
             {
-                read = new RewardBenchRow
-                {
-                    Id = json.TryField("id", out var id) && id.ValueKind is JsonValueKind.Number or JsonValueKind.String
-                        ? id.ToString() : throw new BadRowException("no number or text 'id'"),
-                    Subset = json.Text("subset"),
-                    Example = new PreferenceExample(json.Text("prompt"), json.Text("chosen"), json.Text("rejected"))
-                    {
-                        Source = row.Source,
-                    },
-                };
+                read = Of(StrictJson.Parse(row.Place, row.Json.ToArray()));
             }
             catch (BadRowException e)
             {
@@ -47,9 +38,21 @@ public sealed record RewardBenchRow
                     $"{row.Place}: {e.Message}; give rows in RewardBench's format, with texts 'prompt', 'chosen', 'rejected' " +
                     "and 'subset' and an 'id'.", e);
             }
-            yield return read;
+            yield return read with { Example = read.Example with { Source = row.Source } };
         }
     }
+
+    /// <summary>Makes a row of its JSON, such as <c>PreferenceParquet.Read</c> gives to a function; its example has no source
+    /// yet.</summary>
+    /// <param name="row">An object.</param>
+    /// <exception cref="BadRowException">It lacks a field.</exception>
+    public static RewardBenchRow Of(JsonElement row) => new()
+    {
+        Id = row.TryField("id", out var id) && id.ValueKind is JsonValueKind.Number or JsonValueKind.String
+            ? id.ToString() : throw new BadRowException("no number or text 'id'"),
+        Subset = row.Text("subset"),
+        Example = new PreferenceExample(row.Text("prompt"), row.Text("chosen"), row.Text("rejected")),
+    };
 
     /// <summary>The accuracy of each subset: the share of its rows whose chosen completion has the higher reward, strictly, with
     /// Wilson's interval.</summary>
@@ -63,10 +66,17 @@ public sealed record RewardBenchRow
         ArgumentNullException.ThrowIfNull(rows);
         ArgumentNullException.ThrowIfNull(margins);
         ArgumentOutOfRangeException.ThrowIfNotEqual(margins.Count, rows.Count);
+        return Accuracies(rows.Zip(margins, (row, margin) => (row.Subset, margin)), level);
+    }
+
+    /// <summary>The accuracy of each subset, of pairs that were scored.</summary>
+    internal static IReadOnlyDictionary<string, Estimate> Accuracies(
+        IEnumerable<(string Subset, double Margin)> margins, double level = 0.95)
+    {
         var accuracies = new OrderedDictionary<string, Estimate>(StringComparer.Ordinal);
-        foreach (var subset in rows.Zip(margins).GroupBy(row => row.First.Subset, StringComparer.Ordinal))
+        foreach (var subset in margins.GroupBy(row => row.Subset, StringComparer.Ordinal))
         {
-            var right = subset.Count(row => row.Second > 0);
+            var right = subset.Count(row => row.Margin > 0);
             accuracies[subset.Key] = new WinRate(right, 0, subset.Count() - right).WithoutTies(level);
         }
         return accuracies;

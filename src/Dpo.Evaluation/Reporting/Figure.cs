@@ -4,13 +4,20 @@ using System.Xml.Linq;
 using Dpo.Files;
 using Dpo.Training.Metrics;
 using ScottPlot;
+using ScottPlot.Panels;
 
 namespace Dpo.Evaluation.Reporting;
 
 /// <summary>A figure of lines and points, drawn by ScottPlot, with the numbers that it shows.</summary>
 internal sealed partial class Figure : IDisposable
 {
-    private const int Width = 720, Height = 440;
+    private const int Width = 720, PlainHeight = 440;
+
+    // Of a legend as it is drawn: a row, a letter on average, and what an entry has beside its letters.
+    private const float LegendRow = 20, LegendLetter = 6.6f, LegendSymbol = 60;
+
+    // More cannot be told apart, and their legend would take the figure's place.
+    private const int MostSeries = 12;
 
     // Okabe and Ito's colours, which people who see few colours can tell apart.
     private static readonly Color[] colors =
@@ -29,9 +36,12 @@ internal sealed partial class Figure : IDisposable
     private static readonly LinePattern[] patterns = [LinePattern.Solid, LinePattern.Dashed, LinePattern.Dotted];
 
     private readonly Plot plot = new();
+    private readonly LegendPanel legendPanel;
+    private readonly string caption;
     private readonly List<string[]> numbers;
     private readonly List<string> legend = [];
     private readonly SortedSet<double> places = []; // marked on an axis of doublings
+    private int height = PlainHeight;
 
     /// <summary>Begins a figure without anything in it.</summary>
     /// <param name="name">The name of its files, and what its parts are known by in a page.</param>
@@ -40,19 +50,20 @@ internal sealed partial class Figure : IDisposable
     /// <param name="up">The vertical axis.</param>
     public Figure(string name, string caption, string across, string up)
     {
-        (Name, Caption) = (name, caption);
+        (Name, this.caption) = (name, caption);
         numbers = [["series", Csv.Field(across), Csv.Field(up)]];
         plot.XLabel(across);
         plot.YLabel(up);
         plot.Axes.Bottom.Label.Bold = plot.Axes.Left.Label.Bold = false;
-        plot.ShowLegend(Edge.Bottom);
+        legendPanel = plot.ShowLegend(Edge.Bottom);
     }
 
     /// <summary>The name of its files.</summary>
     public string Name { get; }
 
     /// <summary>What a reader is told of it.</summary>
-    public string Caption { get; }
+    public string Caption => legend.Count <= MostSeries ? caption
+        : $"{caption} The first {MostSeries} of {legend.Count} series are drawn; {RunReport.FiguresName}/{Name}.csv has all.";
 
     /// <summary>Whether an equal way to the right is a doubling; what is drawn by <see cref="Intervals"/> has its places on the
     /// axis then.</summary>
@@ -61,16 +72,18 @@ internal sealed partial class Figure : IDisposable
     /// <summary>Whether anything was drawn.</summary>
     public bool IsEmpty => numbers.Count == 1;
 
-    /// <summary>Adds a line through points, in their order.</summary>
+    /// <summary>Adds a line through points, in their order. Like any series beyond the first 12 it is among the numbers
+    /// only.</summary>
     public void Line(string series, IReadOnlyList<(double X, double Y)> points)
     {
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y])))
+            return;
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
         var line = plot.Add.ScatterLine(places, ColorOf(series));
         line.LineWidth = 1.5f;
         line.LinePattern = patterns[legend.IndexOf(series) / colors.Length % patterns.Length];
         line.MarkerSize = points.Count == 1 ? 7 : 0; // a single point makes no line
         line.LegendText = series;
-        Note(series, points);
     }
 
     /// <summary>Adds a line through points with their intervals.</summary>
@@ -78,6 +91,9 @@ internal sealed partial class Figure : IDisposable
     /// <param name="points">The points, from left to right, with the ends of their intervals.</param>
     public void Intervals(string series, IReadOnlyList<(double X, double Y, double Low, double High)> points)
     {
+        numbers[0] = [.. numbers[0][..3], "low", "high"];
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y, point.Low, point.High])))
+            return;
         var color = ColorOf(series);
         Coordinates[] at = [.. points.Select(point => new Coordinates(Across(point.X), point.Y))];
         var line = plot.Add.Scatter(at, color);
@@ -89,11 +105,6 @@ internal sealed partial class Figure : IDisposable
             plot.Add.Line(Across(x), low, Across(x), high).Color = color.WithAlpha(110);
         if (IsInDoublings)
             places.UnionWith(points.Select(point => point.X));
-        numbers[0] = [.. numbers[0][..3], "low", "high"];
-        numbers.AddRange(points.Select(point => (string[])
-        [
-            Csv.Field(series), Csv.Field(point.X), Csv.Field(point.Y), Csv.Field(point.Low), Csv.Field(point.High),
-        ]));
     }
 
     /// <summary>Adds a dashed level.</summary>
@@ -112,6 +123,8 @@ internal sealed partial class Figure : IDisposable
         IReadOnlyList<(double X, double Y, double ErrorX, double ErrorY)> points,
         IReadOnlyList<(double X, double Y)> front)
     {
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y])))
+            return;
         var color = ColorOf(series);
         Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
         var scatter = plot.Add.ScatterPoints(places, color);
@@ -130,14 +143,13 @@ internal sealed partial class Figure : IDisposable
                 [plot.Add.Line(from.X, from.Y, to.X, from.Y), plot.Add.Line(to.X, from.Y, to.X, to.Y)])
                 line.Color = color.WithAlpha(140);
         }
-        Note(series, [.. points.Select(point => (point.X, point.Y))]);
     }
 
     /// <summary>The drawing as an element of a page: it takes the width that it is given, and its text is the page's.</summary>
     public string ToSvg()
     {
         var svg = XElement.Parse(Drawing());
-        svg.SetAttributeValue("viewBox", $"0 0 {Width} {Height}");
+        svg.SetAttributeValue("viewBox", $"0 0 {Width} {height}");
         svg.SetAttributeValue("width", null);
         svg.SetAttributeValue("height", null);
         svg.SetAttributeValue("role", "img");
@@ -167,9 +179,10 @@ internal sealed partial class Figure : IDisposable
     {
         WriteText(Path.Combine(folder, $"{Name}.svg"), Drawing());
         MarkPlaces();
-        var png = plot.GetImage(2 * Width, 2 * Height).GetImageBytes();
+        var png = plot.GetImage(2 * Width, 2 * height).GetImageBytes();
         AtomicFile.Write(Path.Combine(folder, $"{Name}.png"), stream => stream.Write(png));
-        WriteText(Path.Combine(folder, $"{Name}.csv"), string.Concat(numbers.Select(Csv.Line)));
+        WriteText(Path.Combine(folder, $"{Name}.csv"), string.Concat(numbers.Select(row =>
+            Csv.Line(row.Concat(Enumerable.Repeat("", numbers[0].Length - row.Length)))))); // a line has no intervals
     }
 
     public void Dispose() => plot.Dispose();
@@ -184,7 +197,7 @@ internal sealed partial class Figure : IDisposable
         MarkPlaces();
         // The names within a drawing are counted on from the last one's, and are those of the page that it stands in.
         var names = new Dictionary<string, string>();
-        return OwnName().Replace(plot.GetSvgXml(Width, Height), match =>
+        return OwnName().Replace(plot.GetSvgXml(Width, height), match =>
         {
             if (!names.TryGetValue(match.Value, out var name))
                 names[match.Value] = name = $"{Name}-{names.Count}";
@@ -198,15 +211,30 @@ internal sealed partial class Figure : IDisposable
             plot.Axes.Bottom.SetTicks([.. places.Select(Across)], [.. places.Select(place => Csv.Field(place))]);
     }
 
-    private Color ColorOf(string series)
+    /// <summary>Takes down a series' numbers.</summary>
+    /// <returns>Whether there is room to draw it.</returns>
+    private bool Take(string series, IEnumerable<double[]> rows)
     {
+        numbers.AddRange(rows.Select(row => (string[])[Csv.Field(series), .. row.Select(number => Csv.Field(number))]));
         if (!legend.Contains(series))
             legend.Add(series);
-        return colors[legend.IndexOf(series) % colors.Length];
+        MakeRoomForLegend();
+        return legend.IndexOf(series) < MostSeries;
     }
 
-    private void Note(string series, IReadOnlyList<(double X, double Y)> points) => numbers.AddRange(points.Select(point =>
-        (string[])[Csv.Field(series), Csv.Field(point.X), Csv.Field(point.Y)]));
+    /// <summary>ScottPlot leaves out of a legend what it has no room for. One of few rows has room in any figure.</summary>
+    private void MakeRoomForLegend()
+    {
+        string[] drawn = [.. legend.Take(MostSeries)];
+        var columns = Math.Max(1, (int)((Width - 30) / ((LegendLetter * drawn.Max(series => series.Length)) + LegendSymbol)));
+        var rows = (drawn.Length + columns - 1) / columns;
+        if (rows <= 2)
+            return;
+        legendPanel.MinimumSize = LegendRow * (rows + 1.5f);
+        height = PlainHeight + (int)(LegendRow * (rows - 2));
+    }
+
+    private Color ColorOf(string series) => colors[legend.IndexOf(series) % colors.Length];
 
     [GeneratedRegex(@"(?<=id=""|url\(#)[^"")]+")]
     private static partial Regex OwnName();

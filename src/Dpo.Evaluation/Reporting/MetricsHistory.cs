@@ -41,6 +41,20 @@ internal sealed class MetricsHistory
         }
     }
 
+    /// <summary>What a metric is called on held-out data: <c>eval_loss</c>, or <c>eval_helpful_loss</c> and the like of named
+    /// sets, by name. Of <c>value_loss</c>, where that is measured in training too, there is nothing among those of
+    /// <c>loss</c>.</summary>
+    public IEnumerable<string> HeldOut(string metric)
+    {
+        bool IsHeldOut(string name) => name.StartsWith("eval_", StringComparison.Ordinal);
+        string[] longer = [.. courses.Keys.Where(name => EndsWith(name, metric) && !IsHeldOut(name))];
+        return courses.Keys
+            .Where(name => IsHeldOut(name) && EndsWith(name, metric) && !longer.Any(other => EndsWith(name, other)))
+            .Order(StringComparer.Ordinal);
+
+        static bool EndsWith(string name, string metric) => name.EndsWith("_" + metric, StringComparison.Ordinal);
+    }
+
     /// <summary>The course of a metric: its finite values, of which neighbours are averaged where there are more than can be
     /// told apart in a figure. Empty where there is none.</summary>
     public IReadOnlyList<(double Step, double Value)> Course(string name, int most = 400)

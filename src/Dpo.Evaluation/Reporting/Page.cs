@@ -66,16 +66,21 @@ internal sealed class Page(string title)
     public void Figure(Figure figure) => body.Append(
         $"<figure><div class=\"drawing\">{figure.ToSvg()}</div><figcaption>{Escaped(figure.Caption)}</figcaption></figure>\n");
 
-    /// <summary>What two models say to the same prompts, side by side.</summary>
-    public void Samples(IEnumerable<(string Prompt, string Policy, string? Reference)> samples)
+    /// <summary>Two completions of each of some prompts, side by side, without the white space about them.</summary>
+    /// <param name="comparisons">What stands in front of the prompt, the prompt, and the completions; of the second there may be
+    /// none.</param>
+    /// <param name="first">What the first completions are.</param>
+    /// <param name="second">What the second ones are.</param>
+    public void Compared(
+        IEnumerable<(string Title, string Prompt, string First, string? Second)> comparisons, string first, string second)
     {
         body.Append("<div class=\"samples\">\n");
-        foreach (var (prompt, policy, reference) in samples)
+        foreach (var (title, prompt, one, other) in comparisons)
         {
-            body.Append($"<div><b>prompt</b><p>{Escaped(prompt)}</p><div class=\"both\">");
-            body.Append($"<div><b>policy</b><p>{Escaped(policy)}</p></div>");
-            if (reference is not null)
-                body.Append($"<div><b>reference</b><p>{Escaped(reference)}</p></div>");
+            body.Append($"<div><b>{Escaped(title)}</b><p>{Escaped(prompt.Trim())}</p><div class=\"both\">");
+            body.Append($"<div><b>{Escaped(first)}</b><p>{Escaped(one.Trim())}</p></div>");
+            if (other is not null)
+                body.Append($"<div><b>{Escaped(second)}</b><p>{Escaped(other.Trim())}</p></div>");
             body.Append("</div></div>\n");
         }
         body.Append("</div>\n");

@@ -96,10 +96,35 @@ public static class Evaluator
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(pair);
+        return Rewards(pair.Policy, pair, data, loss ?? new DpoLoss(), maxTokens, cancellationToken);
+    }
+
+    /// <summary>The rewards of every pair by a loss that does without a reference, such as <see cref="SimPoLoss"/>, as for a
+    /// pair of models.</summary>
+    /// <param name="model">The model, which may not change meanwhile.</param>
+    /// <param name="data">The pairs.</param>
+    /// <param name="loss">Defines the rewards; its <see cref="IPreferenceLoss.UsesReference"/> is false.</param>
+    /// <param name="maxTokens">See above; 1 or more.</param>
+    /// <param name="cancellationToken">Ends it between two parts.</param>
+    /// <returns>As for a pair of models, without the reference's log-probabilities.</returns>
+    /// <exception cref="InvalidInputException">As for a pair of models.</exception>
+    /// <exception cref="ArgumentException">The loss compares the policy with a reference.</exception>
+    public static IEnumerable<PairRewards> Rewards(
+        CausalLanguageModel model, PreferenceData data, IPreferenceLoss loss, int maxTokens = 4096,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return Rewards(model, pair: null, data, WithoutReference(loss), maxTokens, cancellationToken);
+    }
+
+    private static IEnumerable<PairRewards> Rewards(
+        CausalLanguageModel model, PolicyReferencePair? pair, PreferenceData data, IPreferenceLoss loss, int maxTokens,
+        CancellationToken cancellationToken)
+    {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
-        ModelFit.Require(pair.Policy, data);
-        var objective = new PreferenceObjective(pair.Policy, pair, loss ??= new DpoLoss(), new TrainingOptions());
+        ModelFit.Require(model, data);
+        var objective = new PreferenceObjective(model, pair, loss, new TrainingOptions());
         objective.Require(data);
         return Parts(data, maxTokens, cancellationToken).SelectMany(part => RewardsOf(objective, loss, part, maxTokens));
     }

@@ -79,6 +79,31 @@ public sealed class RunReportTests : IDisposable
         Assert.Equal("the run: loss,1000,1", rows[^1]);
     }
 
+    /// <summary>Fronts of two seeds: DPO's is 0.9 from KL 0 on where the other's is 0.7 and 0.6 from KL 1 on, over a reward of 0.5, up to
+    /// where the other has been: (0.4 · 2 − 0.2 · 1) / 2 and (0.4 · 2 − 0.1 · 1) / 2 above it.</summary>
+    [Fact]
+    public void How_far_DPOs_front_is_above_another_stands_there_with_its_interval()
+    {
+        static Estimate Of(double value) => new() { Value = value, StandardError = 0, Interval = new Interval(value, value, 0.95), Count = 10 };
+        static FrontierPoint At(string method, int seed, double reward, double kl) =>
+            new() { Run = method, Method = method, Seed = seed, Step = 1, Reward = Of(reward), Kl = Of(kl) };
+        Directory.CreateDirectory(Output);
+        FrontierFile.Write(Path.Combine(Output, "frontier.jsonl"),
+        [
+            At("fine-tuned", 0, 0.5, 0), At("fine-tuned", 1, 0.5, 0),
+            At("DPO", 0, 0.9, 0), At("DPO", 1, 0.9, 0), At("DPO", 0, 0.95, 9), At("DPO", 1, 0.95, 9),
+            At("PPO", 0, 0.7, 1), At("PPO", 1, 0.6, 1), At("PPO", 0, 0.55, 2), At("PPO", 1, 0.55, 2),
+            At("one seed", 0, 0.6, 1),
+        ]);
+        var page = File.ReadAllText(RunReport.Write([Output], Output));
+        // 0.3 and 0.35: a mean of 0.325, a standard error of 0.025, and t of one degree of freedom, 12.706.
+        Assert.Contains(
+            "<td>PPO</td><td class=\"number\">2.00</td><td class=\"number\">0.325 ± 0.025</td><td class=\"number\">0.007 to 0.643</td>"
+            + "<td class=\"number\">2</td>", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("<td>one seed</td><td class=\"number\">1.00</td>", page, StringComparison.Ordinal);
+        Assert.Contains("over the reward 0.500 of the point of least KL", page, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Several_runs_are_reported_together()
     {
@@ -149,6 +174,99 @@ public sealed class RunReportTests : IDisposable
         Assert.DoesNotContain("inner", page + File.ReadAllText(Path.Combine(runs[0], "report-figures", "loss.csv")), StringComparison.Ordinal);
     }
 
+    /// <summary>Stages lie one or two levels deep; another run is left alone with all below it, and so is what lies deeper.</summary>
+    [Fact]
+    public void Stages_are_found_two_levels_deep_in_one_order()
+    {
+        string[] stages = ["seed-1", "seed-0/dpo-beta-0.1", "seed-0", "seed-0-more/x", "Sft", "seed-0/a/too-deep", "run/inner", "run"];
+        foreach (var stage in stages)
+            Course(Path.Combine(Output, stage), "loss", 1);
+        File.WriteAllText(Path.Combine(Output, "run", "run.json"), "not even read");
+        RunReport.Write([Output], Output);
+        Assert.Equal(
+            ["Sft: loss", "seed-0: loss", "seed-0-more/x: loss", "seed-0/dpo-beta-0.1: loss", "seed-1: loss"], Series("loss"));
+        RunReport.Write([Output, Path.Combine(Output, "seed-0")], Output);
+        Assert.Contains($"{Path.GetFileName(Output)}/seed-0/dpo-beta-0.1: loss", Series("loss"));
+        Assert.Contains("seed-0/a/too-deep: loss", Series("loss")); // seen from there it is not
+    }
+
+    [Fact]
+    public void A_figure_draws_twelve_series_and_its_table_has_all()
+    {
+        for (var stage = 0; stage < 12; stage++)
+            Course(Path.Combine(Output, $"stage-{stage:00}"), "loss", stage, stage + 1);
+        var few = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.DoesNotContain("series are drawn", few, StringComparison.Ordinal);
+        Assert.Contains("stage-11: loss", few, StringComparison.Ordinal);
+
+        for (var stage = 12; stage < 40; stage++)
+            Course(Path.Combine(Output, $"stage-{stage:00}"), "loss", stage, stage + 1);
+        File.WriteAllText(Path.Combine(Output, "stage-39", "metrics.jsonl"), "{\"step\":1,\"loss\":1,\"grad_norm\":2}\n");
+        FrontierFile.Write(
+            Path.Combine(Output, RunReport.FrontierName), [.. Enumerable.Range(0, 13).Select(at => Point("run", $"method-{at:00}", 1, 0.5, at))]);
+        var page = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.Contains(
+            "here and below. The first 12 of 40 series are drawn; report-figures/loss.csv has all.</figcaption>", page, StringComparison.Ordinal);
+        Assert.Contains("The first 12 of 13 series are drawn; report-figures/frontier.csv has all.</figcaption>", page, StringComparison.Ordinal);
+        Assert.Contains("before it is clipped.</figcaption>", page, StringComparison.Ordinal);
+        Assert.Contains("stage-11: loss", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("stage-12: loss", page, StringComparison.Ordinal);
+        Assert.Contains("method-11", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("method-12", page, StringComparison.Ordinal);
+        Assert.Equal(40, Series("loss").Length);
+        Assert.Equal(["stage-38: loss,1,38", "stage-38: loss,2,39", "stage-39: loss,1,1"], File.ReadAllLines(Table("loss"))[^3..]);
+        Assert.Equal(13, Series("frontier").Length);
+    }
+
+    /// <summary>A legend that has no room leaves entries out.</summary>
+    [Theory]
+    [InlineData(1, "0 0 720 440")]
+    [InlineData(12, "0 0 720 640")]
+    public void A_legend_of_long_names_has_room(int count, string viewBox)
+    {
+        string Name(int stage) => $"seed-{stage:00}/a-stage-whose-name-goes-on-and-on-and-on";
+        for (var stage = 0; stage < count; stage++)
+            Course(Path.Combine(Output, Name(stage)), "loss", stage, stage + 1);
+        var page = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.Contains($"viewBox=\"{viewBox}\"", page, StringComparison.Ordinal);
+        Assert.All(Enumerable.Range(0, count), stage => Assert.Contains(Name(stage) + ": loss", page, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_page_shows_the_texts_of_eight_stages()
+    {
+        for (var stage = 0; stage < 9; stage++)
+        {
+            Course(Path.Combine(Output, $"stage-{stage}"), "loss", 1);
+            File.WriteAllText(
+                Path.Combine(Output, $"stage-{stage}", "samples.jsonl"), $"{{\"step\":1,\"prompt\":\"p\",\"policy\":\"text {stage}\"}}\n");
+        }
+        var page = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.Equal(8, Regex.Count(page, "<h3>stage-"));
+        Assert.Contains("<p>Those of the first 8 of 9 stages; the others have theirs in their own samples.jsonl.</p>", page, StringComparison.Ordinal);
+        Assert.Contains("text 7", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("text 8", page, StringComparison.Ordinal);
+
+        Directory.Delete(Path.Combine(Output, "stage-8"), recursive: true);
+        page = File.ReadAllText(RunReport.Write([Output], Output));
+        Assert.Equal((8, false), (Regex.Count(page, "<h3>stage-"), page.Contains("Those of the first", StringComparison.Ordinal)));
+    }
+
+    /// <summary>A trainer puts <c>eval_</c> and a set's name in front of what it measures there.</summary>
+    [Fact]
+    public void Named_held_out_sets_are_drawn()
+    {
+        Directory.CreateDirectory(Output);
+        string[] measured = ["loss", "value_loss", "rewards/margins", "rewards/accuracies"];
+        var values = measured.Concat(measured.Select(name => "eval_harmless_" + name)).Concat(measured.Select(name => "eval_my_own_" + name));
+        File.WriteAllText(
+            Path.Combine(Output, "metrics.jsonl"), $"{{\"step\":1,{string.Join(',', values.Select((name, at) => $"\"{name}\":{at}"))}}}\n");
+        RunReport.Write([Output], Output);
+        Assert.Equal(["the run: loss", "the run: eval_harmless_loss", "the run: eval_my_own_loss"], Series("loss"));
+        foreach (var (figure, metric) in ((string, string)[])[("margins", "rewards/margins"), ("accuracies", "rewards/accuracies")])
+            Assert.Equal([$"the run: {metric}", $"the run: eval_harmless_{metric}", $"the run: eval_my_own_{metric}"], Series(figure));
+    }
+
     [Theory]
     [InlineData("metrics.jsonl", "{\"loss\":1}\n", "metrics.jsonl:1 is no step with its metrics: It has no step. Take the line out, ")]
     [InlineData("metrics.jsonl", "{\"step\":1,\"loss\":\"x\"}\n", "metrics.jsonl:1 is no step with its metrics: ")]
@@ -170,13 +288,25 @@ public sealed class RunReportTests : IDisposable
     {
         Directory.CreateDirectory(Output);
         Assert.Equal(
-            $"{Output} holds nothing to report: no run.json, frontier.jsonl, win-rates.jsonl or metrics.jsonl.",
+            $"{Output} holds nothing to report: no run.json, frontier.jsonl, win-rates.jsonl, scored-pairs.jsonl or metrics.jsonl.",
             Assert.Throws<InvalidInputException>(() => RunReport.Write([Output], Output)).Message);
         var missing = Path.Combine(Output, "missing");
         Assert.Equal(
             $"{missing} is no folder; name the output folder of a run.",
             Assert.Throws<InvalidInputException>(() => RunReport.Write([missing], Output)).Message);
     }
+
+    private static void Course(string stage, string metric, params double[] values)
+    {
+        Directory.CreateDirectory(stage);
+        File.WriteAllLines(
+            Path.Combine(stage, "metrics.jsonl"), values.Select((value, at) => $"{{\"step\":{at + 1},\"{metric}\":{value}}}"));
+    }
+
+    private string Table(string figure) => Path.Combine(Output, "report-figures", $"{figure}.csv");
+
+    private string[] Series(string figure) =>
+        [.. File.ReadAllLines(Table(figure)).Skip(1).Select(line => line.Split(',')[0]).Distinct()];
 
     private static void WriteRun(string output)
     {

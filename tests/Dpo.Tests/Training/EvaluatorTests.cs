@@ -80,6 +80,26 @@ public class EvaluatorTests
         }
     }
 
+    /// <summary>A loss that does without a reference needs no pair of models.</summary>
+    [Fact]
+    public void A_model_by_itself_has_rewards_too()
+    {
+        var data = TrainerTests.Data(10);
+        using var pair = Pair();
+        var own = Evaluator.Rewards(pair.Policy, data, new SimPoLoss(beta: 2), maxTokens: 20).ToArray();
+        Assert.Equal(data.Counts.Pairs, own.Length);
+        foreach (var (one, other) in own.Zip(Evaluator.Rewards(pair, data)))
+        {
+            Assert.Equal((other.Source, other.Chosen, other.Rejected, other.ChosenTokens), (one.Source, one.Chosen, one.Rejected, one.ChosenTokens));
+            Numbers.AssertClose(other.ChosenLogProb, one.ChosenLogProb, 1e-5);
+            Numbers.AssertClose(2 * other.RejectedLogProb / other.RejectedTokens, one.RejectedReward, 1e-5);
+            Assert.Null(one.ChosenReferenceLogProb);
+        }
+        Assert.StartsWith(
+            "DpoLoss compares the policy with a reference;",
+            Assert.Throws<ArgumentException>(() => Evaluator.Rewards(pair.Policy, data, new DpoLoss())).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Log_probabilities_are_those_of_any_way_to_cut_the_data()
     {

@@ -23,7 +23,7 @@ public static class RewardsTable
 
     /// <summary>Writes the pairs as they come, into a file that appears whole or not at all.</summary>
     /// <param name="path">The file; its folder must be there. One that is there is replaced.</param>
-    /// <param name="pairs">The pairs, such as <see cref="Evaluator.Rewards"/> gives them.</param>
+    /// <param name="pairs">The pairs, such as <c>Evaluator.Rewards</c> gives them.</param>
     public static void Write(string path, IEnumerable<PairRewards> pairs)
     {
         ArgumentNullException.ThrowIfNull(path);
