@@ -1,3 +1,4 @@
+using Dpo.Evaluation.Reporting;
 using Dpo.Files;
 
 namespace Dpo.Samples;
@@ -8,6 +9,14 @@ internal static class OutputFolder
     /// <summary>Where fine-tuning's own files go.</summary>
     public const string FineTuning = "sft";
 
+    /// <summary>Where the reward model goes.</summary>
+    public const string Reward = "reward";
+
+    /// <summary>Where PPO's own files go.</summary>
+    public const string Ppo = "ppo";
+
+    private static readonly string[] laterStages = [Reward, Ppo];
+
     private static readonly string[] scoreFiles = ["rewards.csv", "scored-pairs.jsonl"];
 
     private static readonly string[] reportFiles =
@@ -16,7 +25,7 @@ internal static class OutputFolder
     private static readonly string[] runFiles =
     [
         "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*", "preferences.tokens",
-        "points.jsonl", "finished.json", .. reportFiles,
+        "points.jsonl", "finished.json", RunReport.WinRatesName, WinRates.VerdictsName, .. reportFiles,
     ];
 
     private static readonly string[] modelFiles =
@@ -43,7 +52,8 @@ internal static class OutputFolder
     /// <summary>Refuses a folder that holds a run which is neither replaced nor gone on with.</summary>
     public static void RequireFree(string folder, string? model, Interruption interruption)
     {
-        foreach (var stage in (string[])[folder, Path.Combine(folder, FineTuning)])
+        foreach (var stage in (string[])
+            [folder, .. laterStages.Prepend(FineTuning).Select(stage => Path.Combine(folder, stage))])
             RequireFree(folder, stage, model, interruption);
     }
 
@@ -85,9 +95,12 @@ internal static class OutputFolder
                 $"--output {folder}: the folder holds earlier scores; add --overwrite to replace them, or give another folder.");
     }
 
-    /// <summary>Deletes what an earlier run left in a folder, and nothing else.</summary>
+    /// <summary>Deletes what an earlier run left in a folder, and in those of the stages that follow from it, and nothing
+    /// else.</summary>
     public static void Clear(string folder)
     {
+        foreach (var stage in laterStages.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))
+            Clear(stage);
         foreach (var file in Files(folder, [.. runFiles, .. modelFiles]))
             File.Delete(file);
         foreach (var path in folders.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))

@@ -19,6 +19,17 @@ internal static class Preferences
         return examples;
     }
 
+    /// <summary>The first generated examples whose prompts are not trained on, as many as win rates take; null where those are of
+    /// files, or of nothing.</summary>
+    public static IReadOnlyList<PreferenceExample>? Unseen(
+        IEnumerable<PreferenceExample> generated, IEnumerable<PreferenceExample> training, TrainingSettings settings)
+    {
+        if (settings.Train is not null || settings.WinRates.Prompts == 0)
+            return null;
+        var seen = training.Select(example => example.Prompt).ToHashSet();
+        return [.. generated.Where(example => seen.Add(example.Prompt)).Take(settings.WinRates.Prompts)];
+    }
+
     /// <summary>Whether a path names Parquet files rather than JSON.</summary>
     public static bool IsParquet(string path) =>
         path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) || Directory.Exists(path);

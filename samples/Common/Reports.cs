@@ -14,13 +14,22 @@ internal static class Reports
     /// <param name="start">The digest of the model that it began with.</param>
     /// <param name="data">What is trained on, as tokens and as texts.</param>
     /// <param name="heldOut">What is held out; nulls for nothing.</param>
+    /// <param name="sets">Whose completions are judged.</param>
+    /// <param name="leftOut">What is not measured, and why.</param>
     public static RunRecord RecordOf(
         string program, TrainingSettings settings, string start,
         (PreferenceData Tokens, IReadOnlyList<PreferenceExample> Texts) data,
-        (PreferenceData? Tokens, IReadOnlyList<PreferenceExample>? Texts) heldOut) => new()
+        (PreferenceData? Tokens, IReadOnlyList<PreferenceExample>? Texts) heldOut,
+        IReadOnlyList<PromptSet> sets, IReadOnlyList<string> leftOut) => new()
         {
             Program = program,
-            Options = settings.InWords(),
+            Options = new Dictionary<string, string>(
+            [
+                .. settings.InWords(),
+                .. sets.Select(set => KeyValuePair.Create($"judge of {set.Name}", set.Judge.Worth)),
+                .. sets.Select(set => KeyValuePair.Create(set.Name, FormattableString.Invariant($"{set.Prompts.Count}"))),
+            ]),
+            LeftOut = leftOut,
             Data = new Dictionary<string, string>
             {
                 ["training"] = RunRecord.DigestOf(data.Tokens),

@@ -5,6 +5,18 @@ namespace Dpo.Samples;
 /// <summary>Where training starts: a model and its tokenizer, out of a folder or made here.</summary>
 internal static class StartingPoint
 {
+    /// <summary>Where a run on preferences starts.</summary>
+    public static (TransformerModel Model, TextTokenizer Tokenizer) Of(
+        TrainingSettings settings, IEnumerable<PreferenceExample> examples) => Create(
+            settings.Model, settings.Bos, Preferences.Texts(examples), settings.MaxLength, "--max-length", settings.Seed,
+            settings.Precision, settings.Device);
+
+    /// <summary>Loads, or makes, the model that DPO started from once more: what it is compared with, and other methods start
+    /// from.</summary>
+    public static TransformerModel Reference(TrainingSettings settings, IEnumerable<PreferenceExample> examples) => Of(
+        settings.SkipSft ? settings : settings with { Model = Path.Combine(settings.Output, OutputFolder.FineTuning) },
+        examples).Model;
+
     /// <summary>Loads both from a model folder; or, where none is named, makes a byte-level BPE of at most 1,024 entries from the
     /// texts and a small GPT-2 to go with it. All that is drawn from the process's random generator follows from the
     /// seed.</summary>

@@ -11,7 +11,7 @@ public class LossCommandOptionsTests
     {
         using var output = new TemporaryFolder();
         IPreferenceLoss? loss = null;
-        var command = new TrainingCommand("", output.File("out"), defaultBeta: 0.3, Truncation.PaperKeepPromptEnd);
+        var command = new TrainingCommand("", output.File("out"), defaultBeta: 0.3, Truncation.PaperKeepPromptEnd, comparisons: []);
         Assert.Equal(0, command.Run(arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries), (settings, _) => loss = settings.Loss));
         return Assert.IsType<T>(loss);
     }

@@ -87,6 +87,12 @@ internal static class DialogueCorpus
             "Why should I care about {0}?", "Stop asking me.",
             "Work it out yourself.", "You must be lazy."];
 
+    /// <summary>A judge of answers that knows the questions.</summary>
+    public static KnownFacts Facts { get; } = new(
+        "advice that was asked for", Score, IsCeiling: false,
+        "It knows what was asked, and counts the pieces of advice on it that an answer gives, less evasions, insults and " +
+        "advice on something else. A chosen answer gives one piece or two: one that gives more of them is better than it.");
+
     /// <summary>Generates examples one by one. The first of them are the same for any <paramref name="count"/>.</summary>
     public static IEnumerable<PreferenceExample> Generate(int count, int seed)
     {
@@ -99,6 +105,16 @@ internal static class DialogueCorpus
                 Source = $"generated:{i + 1}",
             };
         }
+    }
+
+    /// <summary>Pieces of advice on what was asked last, less all that is of no help.</summary>
+    private static double Score(string prompt, string answer)
+    {
+        var (asked, said) = (prompt[prompt.LastIndexOf("\n\nHuman:", StringComparison.Ordinal)..], new Mentions(answer));
+        var topic = Topics.First(topic => asked.Contains(topic.Goal, StringComparison.Ordinal));
+        var unhelpful = Evasions.Concat(Insults).SelectMany(sentence => Topics.Select(each => string.Format(sentence, each.Name)))
+            .Concat(Topics.Except([topic]).SelectMany(other => other.Advice)).Distinct();
+        return said.Count(topic.Advice) - said.Count(unhelpful);
     }
 
     private static string Prompt(SeededRandom random, Topic topic)

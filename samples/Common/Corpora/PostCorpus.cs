@@ -67,6 +67,13 @@ internal static class PostCorpus
             "Life is hard and I need some advice.",
             "It is a long story about me and other people.", "What would you do if you were me?"];
 
+    /// <summary>A judge of summaries that knows the posts.</summary>
+    public static KnownFacts Facts { get; } = new(
+        "facts of the post", Score, IsCeiling: true,
+        "It knows what a post says, and counts what a summary says of it (the person, the thing, the outcome and the " +
+        "question), less what a summary says of other ones. A chosen summary says all four: against it nothing is better than " +
+        "a tie, a win rate of one half.");
+
     /// <summary>Generates examples one by one. The first of them are the same for any <paramref name="count"/>.</summary>
     public static IEnumerable<PreferenceExample> Generate(int count, int seed)
     {
@@ -80,6 +87,35 @@ internal static class PostCorpus
             };
         }
     }
+
+    /// <summary>Facts of the post that a summary gives, at most 4, less other ones of such posts.</summary>
+    private static double Score(string post, string summary)
+    {
+        var (story, said) = (Read(post), new Mentions(summary));
+        string[] right =
+        [
+            story.Person.Name, story.Thing, Fill(story.Outcome.Summary, story), Fill(story.Question.Summary, story),
+        ];
+        var known = People.Select(person => person.Name)
+            .Concat(Troubles.SelectMany(trouble => trouble.Things))
+            .Concat(Troubles.SelectMany(trouble => trouble.Outcomes.Concat(trouble.Questions))
+                .SelectMany(wording => People.Select(person => Fill(wording.Summary, story with { Person = person }))))
+            .Distinct();
+        return said.Count(right) - said.Count(known.Except(right));
+    }
+
+    /// <summary>The story that a prompt was made of.</summary>
+    private static Story Read(string post) =>
+        (from trouble in Troubles
+         from person in People
+         from thing in trouble.Things
+         let begun = new Story(trouble, person, thing, trouble.Outcomes[0], trouble.Questions[0])
+         where post.Contains(Fill(trouble.Event.Replace("{When}", ""), begun), StringComparison.Ordinal)
+         from outcome in trouble.Outcomes
+         where post.Contains(Fill(outcome.Post, begun), StringComparison.Ordinal)
+         from question in trouble.Questions
+         where post.EndsWith($"{Fill(question.Post, begun)}\nTL;DR:", StringComparison.Ordinal)
+         select begun with { Outcome = outcome, Question = question }).First();
 
     private static Story Draw(SeededRandom random)
     {

@@ -40,6 +40,7 @@ internal sealed partial class Figure : IDisposable
     private readonly string caption;
     private readonly List<string[]> numbers;
     private readonly List<string> legend = [];
+    private readonly SortedSet<double> places = []; // marked on an axis of doublings
     private int height = PlainHeight;
 
     /// <summary>Begins a figure without anything in it.</summary>
@@ -64,6 +65,10 @@ internal sealed partial class Figure : IDisposable
     public string Caption => legend.Count <= MostSeries ? caption
         : $"{caption} The first {MostSeries} of {legend.Count} series are drawn; {RunReport.FiguresName}/{Name}.csv has all.";
 
+    /// <summary>Whether an equal way to the right is a doubling; what is drawn by <see cref="Intervals"/> has its places on the
+    /// axis then.</summary>
+    public bool IsInDoublings { get; init; }
+
     /// <summary>Whether anything was drawn.</summary>
     public bool IsEmpty => numbers.Count == 1;
 
@@ -79,6 +84,34 @@ internal sealed partial class Figure : IDisposable
         line.LinePattern = patterns[legend.IndexOf(series) / colors.Length % patterns.Length];
         line.MarkerSize = points.Count == 1 ? 7 : 0; // a single point makes no line
         line.LegendText = series;
+    }
+
+    /// <summary>Adds a line through points with their intervals.</summary>
+    /// <param name="series">What it is called.</param>
+    /// <param name="points">The points, from left to right, with the ends of their intervals.</param>
+    public void Intervals(string series, IReadOnlyList<(double X, double Y, double Low, double High)> points)
+    {
+        numbers[0] = [.. numbers[0][..3], "low", "high"];
+        if (!Take(series, points.Select(point => (double[])[point.X, point.Y, point.Low, point.High])))
+            return;
+        var color = ColorOf(series);
+        Coordinates[] at = [.. points.Select(point => new Coordinates(Across(point.X), point.Y))];
+        var line = plot.Add.Scatter(at, color);
+        line.LineWidth = 1.5f;
+        line.MarkerShape = shapes[legend.IndexOf(series) % shapes.Length];
+        line.MarkerSize = 7;
+        line.LegendText = series;
+        foreach (var (x, _, low, high) in points)
+            plot.Add.Line(Across(x), low, Across(x), high).Color = color.WithAlpha(110);
+        if (IsInDoublings)
+            places.UnionWith(points.Select(point => point.X));
+    }
+
+    /// <summary>Adds a dashed level.</summary>
+    public void Level(double y)
+    {
+        var line = plot.Add.HorizontalLine(y, 1, Colors.Gray, LinePattern.Dashed);
+        line.EnableAutoscale = true;
     }
 
     /// <summary>Adds points with their errors, and the steps of the front that they make.</summary>
@@ -110,25 +143,6 @@ internal sealed partial class Figure : IDisposable
                 [plot.Add.Line(from.X, from.Y, to.X, from.Y), plot.Add.Line(to.X, from.Y, to.X, to.Y)])
                 line.Color = color.WithAlpha(140);
         }
-    }
-
-    /// <summary>Adds a line through points with their intervals.</summary>
-    /// <param name="series">What it is called.</param>
-    /// <param name="points">The points, from left to right, with the ends of their intervals.</param>
-    public void Intervals(string series, IReadOnlyList<(double X, double Y, double Low, double High)> points)
-    {
-        numbers[0] = [.. numbers[0][..3], "low", "high"];
-        if (!Take(series, points.Select(point => (double[])[point.X, point.Y, point.Low, point.High])))
-            return;
-        var color = ColorOf(series);
-        Coordinates[] places = [.. points.Select(point => new Coordinates(point.X, point.Y))];
-        var line = plot.Add.Scatter(places, color);
-        line.LineWidth = 1.5f;
-        line.MarkerShape = shapes[legend.IndexOf(series) % shapes.Length];
-        line.MarkerSize = 7;
-        line.LegendText = series;
-        foreach (var (x, _, low, high) in points)
-            plot.Add.Line(x, low, x, high).Color = color.WithAlpha(110);
     }
 
     /// <summary>The drawing as an element of a page: it takes the width that it is given, and its text is the page's.</summary>
@@ -164,6 +178,7 @@ internal sealed partial class Figure : IDisposable
     public void Write(string folder)
     {
         WriteText(Path.Combine(folder, $"{Name}.svg"), Drawing());
+        MarkPlaces();
         var png = plot.GetImage(2 * Width, 2 * height).GetImageBytes();
         AtomicFile.Write(Path.Combine(folder, $"{Name}.png"), stream => stream.Write(png));
         WriteText(Path.Combine(folder, $"{Name}.csv"), string.Concat(numbers.Select(row =>
@@ -175,8 +190,11 @@ internal sealed partial class Figure : IDisposable
     private static void WriteText(string path, string text) =>
         AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
 
+    private double Across(double x) => IsInDoublings ? Math.Log2(x) : x;
+
     private string Drawing()
     {
+        MarkPlaces();
         // The names within a drawing are counted on from the last one's, and are those of the page that it stands in.
         var names = new Dictionary<string, string>();
         return OwnName().Replace(plot.GetSvgXml(Width, height), match =>
@@ -185,6 +203,12 @@ internal sealed partial class Figure : IDisposable
                 names[match.Value] = name = $"{Name}-{names.Count}";
             return name;
         });
+    }
+
+    private void MarkPlaces()
+    {
+        if (places.Count > 0)
+            plot.Axes.Bottom.SetTicks([.. places.Select(Across)], [.. places.Select(place => Csv.Field(place))]);
     }
 
     /// <summary>Takes down a series' numbers.</summary>

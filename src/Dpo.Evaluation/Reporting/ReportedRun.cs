@@ -28,6 +28,10 @@ internal sealed class ReportedRun
         Points = !File.Exists(frontier) ? []
             : [.. FrontierFile.Read(frontier).Select(point =>
                 isOneOfSeveral ? point with { Run = $"{Name}/{point.Run}" } : point)];
+        var winRates = Path.Combine(folder, RunReport.WinRatesName);
+        WinRates = !File.Exists(winRates) ? []
+            : [.. WinRateFile.Read(winRates).Select(point =>
+                isOneOfSeveral ? point with { Run = $"{Name}/{point.Run}" } : point)];
         var scored = Path.Combine(folder, RunReport.ScoredName);
         Scored = File.Exists(scored) ? ScoredFile.Read(scored) : [];
         Stages =
@@ -38,10 +42,10 @@ internal sealed class ReportedRun
                 .Select(stage =>
                     new Stage(NameOf(stage.Path, isOneOfSeveral), stage.Folder, new MetricsHistory(stage.Folder))),
         ];
-        if (Record is null && Points.Count == 0 && Stages.Count == 0 && Scored.Count == 0)
+        if (Record is null && Points.Count == 0 && WinRates.Count == 0 && Stages.Count == 0 && Scored.Count == 0)
             throw new InvalidInputException(
-                $"{folder} holds nothing to report: no run.json, {RunReport.FrontierName}, {RunReport.ScoredName} or " +
-                $"{MetricsHistory.FileName}.");
+                $"{folder} holds nothing to report: no run.json, {RunReport.FrontierName}, {RunReport.WinRatesName}, " +
+                $"{RunReport.ScoredName} or {MetricsHistory.FileName}.");
     }
 
     /// <summary>Where it is.</summary>
@@ -55,6 +59,9 @@ internal sealed class ReportedRun
 
     /// <summary>The points of its frontier, none where it has no file of them.</summary>
     public IReadOnlyList<FrontierPoint> Points { get; }
+
+    /// <summary>Its win rates, none where it has no file of them.</summary>
+    public IReadOnlyList<WinRatePoint> WinRates { get; }
 
     /// <summary>The pairs that were scored, none where it has no file of them.</summary>
     public IReadOnlyList<ScoredPair> Scored { get; }

@@ -10,7 +10,8 @@ namespace Dpo.Evaluation.Reporting;
 /// </summary>
 /// <remarks>
 /// <para>Everything comes out of the files of the output folders, so that a report can be made anew at any time:
-/// <c>run.json</c> (<see cref="RunRecord"/>), <c>frontier.jsonl</c> (<see cref="FrontierFile"/>), <c>disputed.jsonl</c>
+/// <c>run.json</c> (<see cref="RunRecord"/>), <c>frontier.jsonl</c> (<see cref="FrontierFile"/>), <c>win-rates.jsonl</c>
+/// (<see cref="WinRateFile"/>), <c>disputed.jsonl</c>
 /// (<see cref="DisputedFile"/>), <c>scored-pairs.jsonl</c> (<see cref="ScoredFile"/>), and of every stage, which has a folder of
 /// its own, <c>metrics.jsonl</c> and <c>samples.jsonl</c>. What is not there is left out, and the page says so.</para>
 /// <para>A figure draws 12 series at most and the page shows the texts of 8 stages; it says where there are more, and the CSV
@@ -20,6 +21,9 @@ public static class RunReport
 {
     /// <summary>The name of the frontier's file in an output folder.</summary>
     public const string FrontierName = "frontier.jsonl";
+
+    /// <summary>The name of the win rates' file in an output folder.</summary>
+    public const string WinRatesName = "win-rates.jsonl";
 
     /// <summary>The name of the file of labels that the reference disputes (<see cref="DisputedFile"/>).</summary>
     public const string DisputedName = "disputed.jsonl";
@@ -56,6 +60,8 @@ public static class RunReport
             Directory.CreateDirectory(drawings);
             foreach (var name in (string[])[ScoredSection.FigureName, FrontierSection.FigureName, .. CoursesSection.FigureNames])
                 Figure.Delete(drawings, name); // one that an earlier report had
+            foreach (var file in Directory.GetFiles(drawings, $"{WinRateSection.FigureNames}-*"))
+                File.Delete(file);
             figures.ForEach(figure => figure.Write(drawings));
         }
         finally
@@ -74,6 +80,7 @@ public static class RunReport
         if (!runs.All(run => run.IsScoring))
         {
             FrontierSection.Add(page, figures, runs, leftOut);
+            WinRateSection.Add(page, figures, [.. runs.SelectMany(run => run.WinRates)], leftOut);
             CoursesSection.Add(page, figures, runs, leftOut);
             TextsSection.Add(page, runs, leftOut);
         }

@@ -288,7 +288,7 @@ public sealed class RunReportTests : IDisposable
     {
         Directory.CreateDirectory(Output);
         Assert.Equal(
-            $"{Output} holds nothing to report: no run.json, frontier.jsonl, scored-pairs.jsonl or metrics.jsonl.",
+            $"{Output} holds nothing to report: no run.json, frontier.jsonl, win-rates.jsonl, scored-pairs.jsonl or metrics.jsonl.",
             Assert.Throws<InvalidInputException>(() => RunReport.Write([Output], Output)).Message);
         var missing = Path.Combine(Output, "missing");
         Assert.Equal(
