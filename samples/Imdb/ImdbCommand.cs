@@ -141,10 +141,13 @@ internal sealed class ImdbCommand : RootCommand
         };
     }
 
-    /// <summary>A plan is gone on with unless it is replaced, and its parts from their checkpoints where there are some.</summary>
-    private Interruption Interruption(ParseResult parsed) => interruption.Parse(parsed) is var asked && asked.CheckpointEvery is null
-        ? asked
-        : asked with { Resume = !asked.Overwrite };
+    /// <summary>A plan is gone on with unless it is replaced, and its parts from their checkpoints where there are
+    /// some.</summary>
+    private Interruption Interruption(ParseResult parsed)
+    {
+        var asked = interruption.Parse(parsed);
+        return asked.CheckpointEvery is null ? asked : asked with { Resume = !asked.Overwrite };
+    }
 
     /// <summary>The paper names no constants of its PPO: these are TRL's of its time, and for the small model made here larger
     /// steps in smaller rounds.</summary>

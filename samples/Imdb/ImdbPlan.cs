@@ -31,8 +31,8 @@ internal sealed record ImdbPlan(
         {
             if (earlier.Settings.GetValueOrDefault(name) is var other && other != value)
                 throw new InvalidInputException(
-                    $"--output {settings.Output}: its plan has another {name} ({other}, and now {value}); give the same options, " +
-                    "add --overwrite to replace it, or give another folder.");
+                    $"--output {settings.Output}: its plan has another {name} ({other}, and now {value}); give the same " +
+                    "options, add --overwrite to replace it, or give another folder.");
         }
         return asked with
         {
@@ -52,7 +52,9 @@ internal sealed record ImdbPlan(
             if (settings.Runs.Any(run => run.NeedsLearnedReward))
                 Add(Parts.LearnedReward, [Parts.Start], Costs.OfLearnedReward(settings));
             foreach (var run in settings.Runs.OrderByDescending(run => Costs.Of(run, settings)))
-                Add(run.Name, run.NeedsLearnedReward ? [Parts.Start, Parts.LearnedReward] : [Parts.Start], Costs.Of(run, settings));
+                Add(
+                    run.Name, run.NeedsLearnedReward ? [Parts.Start, Parts.LearnedReward] : [Parts.Start],
+                    Costs.Of(run, settings));
 
             void Add(string part, string[] after, double cost)
             {

@@ -2,8 +2,8 @@ using Dpo.Evaluation.Measuring;
 
 namespace Dpo.Samples;
 
-/// <summary>Measures a policy's reward and KL while it is trained, and keeps the points, and texts of policy and reference, in its
-/// folder.</summary>
+/// <summary>Measures a policy's reward and KL while it is trained, and keeps the points, and texts of policy and reference, in
+/// its folder.</summary>
 internal sealed class Measurements(
     PolicyReferencePair pair, IReadOnlyList<IReadOnlyList<int>> prefixes, Scorer scorer, TextTokenizer tokenizer,
     ImdbSettings settings, CancellationToken cancellationToken) : IProgress<TrainingMetrics>

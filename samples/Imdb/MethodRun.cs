@@ -79,8 +79,8 @@ internal sealed record MethodRun(string Name, Method Method, double Number)
                 return new(FormattableString.Invariant($"{prefix}{number}"), method, number);
         }
         throw new InvalidInputException(
-            $"--runs {name}: there is no such run; give names with commas between them, of {Forms}, where X is a number above 0 " +
-            "(of unlikelihood's α at most 1) and N a whole one.");
+            $"--runs {name}: there is no such run; give names with commas between them, of {Forms}, where X is a number above " +
+            "0 (of unlikelihood's α at most 1) and N a whole one.");
     }
 
     private static bool IsInRange(Method method, double number) => number > 0 && method switch

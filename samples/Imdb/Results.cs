@@ -53,9 +53,10 @@ internal static class Results
         return
         [
             .. paper.Length == 0 ? (string[])[]
-                : [$"Of the 22 runs of Figure 2 (left) {paper.Length} are not planned: {string.Join(", ", paper)}; --full plans all."],
+                : [$"Of the 22 runs of Figure 2 (left) {paper.Length} are not planned: {string.Join(", ", paper)}; --full does."],
             .. open.Length == 0 ? (string[])[] : [$"Planned, and not done: {string.Join(", ", open)}."],
-            .. plan.Seeds.Count > 1 ? (string[])[] : ["One seed says nothing of how much results vary; --seeds 3 runs all under three."],
+            .. plan.Seeds.Count > 1 ? (string[])[]
+                : ["One seed says nothing of how much results vary; --seeds 3 runs all under three."],
         ];
     }
 

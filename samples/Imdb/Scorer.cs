@@ -11,7 +11,8 @@ internal sealed class Scorer(TrueReward reward, TextTokenizer tokenizer) : IRewa
 
     /// <summary>The probability, from 0 to 1, that each prefix with its continuation is favourable.</summary>
     public IReadOnlyList<float> Score(IReadOnlyList<Answer> answers) =>
-        [.. reward.Probabilities([.. answers.Select(answer => Text(answer.PromptIds, answer.Ids))]).Select(value => (float)value)];
+        [.. reward.Probabilities([.. answers.Select(answer => Text(answer.PromptIds, answer.Ids))])
+            .Select(value => (float)value)];
 
     /// <summary>All pairs of the continuations of each prefix, the better one chosen; nothing for a prefix whose continuations
     /// are equally good.</summary>

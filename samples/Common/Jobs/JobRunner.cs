@@ -108,7 +108,7 @@ internal sealed class JobRunner(
         if (done.Count == 0 && failed.Values.All(process => process.ExitCode == 2))
             return new InvalidInputException(first.Error);
         return new RunFailedException(
-            $"{failed.Count} of {jobs.Count} failed, the first of them {first.Job.Name}: {first.Error} What ended well is kept; " +
-            "give the same command again to run the rest.", null);
+            $"{failed.Count} of {jobs.Count} failed, the first of them {first.Job.Name}: {first.Error} What ended well is " +
+            "kept; give the same command again to run the rest.", null);
     }
 }

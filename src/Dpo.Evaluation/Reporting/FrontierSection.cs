@@ -78,9 +78,9 @@ internal static class FrontierSection
             return;
         page.Heading($"How far {dpo}'s front is above the others'", 3);
         page.Paragraph(
-            $"The mean height of a front from KL 0 to where both methods have been, over the reward {least.ToString("0.000", CultureInfo.InvariantCulture)} of the point of " +
-            "least KL: the difference over pairs of seeds, with a 95 % interval. The paper says that it is above 0 for every other " +
-            "method; an interval that has 0 in it says nothing either way.");
+            "The mean height of a front from KL 0 to where both methods have been, over the reward " +
+            $"{Text(least)} of the point of least KL: the difference over pairs of seeds, with a 95 % interval. The paper says " +
+            "that it is above 0 for every other method; an interval that has 0 in it says nothing either way.");
         page.Table(["method", "to KL, nats", "above by", "95 %", "seeds"], rows);
 
         double MostKl(string method) =>
@@ -89,6 +89,8 @@ internal static class FrontierSection
         IEnumerable<int> Seeds(string method) =>
             frontier.Points.Where(point => point.Method == method).Select(point => point.Seed);
     }
+
+    private static string Text(double reward) => reward.ToString("0.000", CultureInfo.InvariantCulture);
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 
