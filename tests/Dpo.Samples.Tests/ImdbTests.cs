@@ -11,10 +11,8 @@ public class ImdbTests
     private static string[] Small(string reviews, string output, params string[] more)
     {
         if (!File.Exists(reviews))
-            File.WriteAllLines(reviews, ReviewCorpus.Generate(300, seed: 5).Select(review => JsonSerializer.Serialize(new
-            {
-                text = review.Text, label = review.Positive ? 1 : 0,
-            })));
+            File.WriteAllLines(reviews, ReviewCorpus.Generate(300, seed: 5).Select(review =>
+                JsonSerializer.Serialize(new { text = review.Text, label = review.Positive ? 1 : 0 })));
         (string, string)[] options =
         [
             ("--data", reviews), ("--sft-steps", "4"), ("--prefixes", "24"), ("--held-out-prefixes", "6"), ("--steps", "3"), ("--batch-size", "24"),
