@@ -25,7 +25,7 @@ internal static class OutputFolder
     private static readonly string[] runFiles =
     [
         "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*", "preferences.tokens",
-        "points.jsonl", "finished.json", RunReport.WinRatesName, WinRates.VerdictsName, .. reportFiles,
+        "points.jsonl", "finished.json", "plan.json", RunReport.WinRatesName, WinRates.VerdictsName, .. reportFiles,
     ];
 
     private static readonly string[] modelFiles =
@@ -94,6 +94,11 @@ internal static class OutputFolder
             throw new InvalidInputException(
                 $"--output {folder}: the folder holds earlier scores; add --overwrite to replace them, or give another folder.");
     }
+
+    /// <summary>Whether a path lies in a folder, or is it.</summary>
+    public static bool IsBelow(string folder, string path) =>
+        Path.GetRelativePath(folder, path) is var from && !from.StartsWith("..", StringComparison.Ordinal)
+            && !Path.IsPathRooted(from);
 
     /// <summary>Deletes what an earlier run left in a folder, and in those of the stages that follow from it, and nothing
     /// else.</summary>

@@ -79,8 +79,8 @@ internal sealed record PromptSet(string Name, IReadOnlyList<HeldOutPrompt> Promp
 
     private static (int Chosen, int? Rejected)? Chosen(PreferenceExample example) => example switch
     {
+        { Ranking: [var best, .., var worst] } => (best, worst), // whose pairs stand in the order of the completions
         { Pairs: [var pair, ..] } => (pair.Chosen, pair.Rejected),
-        { Ranking: [var best, .., var worst] } => (best, worst),
         { Labels: { } labels } when labels.Contains(true) => (labels.Index().First(label => label.Item).Index, null),
         { Labels: null, Completions.Count: 1 } => (0, null),
         _ => null,

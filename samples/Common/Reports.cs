@@ -54,7 +54,12 @@ internal static class Reports
         {
             action();
         }
-        catch (Exception e) when (e is not OperationCanceledException)
+        catch (OperationCanceledException e)
+        {
+            throw new OperationCanceledException(
+                "Stopped after training: the model is saved, but not all of what is measured of it.", e, e.CancellationToken);
+        }
+        catch (Exception e)
         {
             var cause = e is TypeInitializationException { InnerException: { } inner } ? inner : e;
             throw new RunFailedException($"The model is saved, but what comes after its training failed: {cause.Message}", e);

@@ -242,6 +242,10 @@ internal sealed class TrainingCommand : RootCommand
             CliOption.ToPrecision(parsed.GetValue(precision)), StartingPoint.Device(parsed.GetValue(device)!),
             training.Seed, parsed.GetValue(skipSft), Lora(parsed, fromScratch),
             winRates.Parse(parsed, fromScratch), [.. parsed.Tokens.Select(token => token.Value)]);
+        if (settings.WinRates.Reward is { } judge && OutputFolder.IsBelow(settings.Output, judge))
+            throw new InvalidInputException(
+                $"--output {settings.Output}: the reward model of --judge-reward lies in it, and may be replaced; give another " +
+                "folder.");
         if (training.MoveReferenceEvery is not null && !loss.UsesReference)
             throw new InvalidInputException(
                 "--move-reference-every: the loss does without a reference, so there is none to move.");

@@ -71,7 +71,8 @@ internal sealed class WinRates
         new Shown(metrics =>
         {
             firstStep = Math.Min(firstStep, metrics.Step);
-            if (metrics.Step % Math.Max(1, metrics.TotalSteps / 8) == 0 && metrics.Step < metrics.TotalSteps)
+            var eighth = (long)metrics.Step * 8 / metrics.TotalSteps;
+            if (eighth > (long)(metrics.Step - 1) * 8 / metrics.TotalSteps && metrics.Step < metrics.TotalSteps)
                 Measure(CourseMethod, metrics.Step, policy, set, temperatures);
         });
 

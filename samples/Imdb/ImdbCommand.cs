@@ -175,6 +175,8 @@ internal sealed class ImdbCommand : RootCommand
         return [.. named.Select(MethodRun.Parse).DistinctBy(run => run.Name)];
     }
 
-    private static int SeedOf(string job) =>
-        int.Parse(job.Split('/')[0]["seed-".Length..], CultureInfo.InvariantCulture);
+    private static int SeedOf(string job) => job.StartsWith("seed-", StringComparison.Ordinal) && job.Split('/') is [var seed, _]
+        && int.TryParse(seed["seed-".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            ? number
+            : throw new InvalidInputException($"{JobProcess.Option} {job}: the plan has no such part.");
 }

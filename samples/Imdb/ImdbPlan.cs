@@ -19,7 +19,7 @@ internal sealed record ImdbPlan(
     {
         var asked = new ImdbPlan(settings.InWords(), settings.Seeds, [.. settings.Runs.Select(run => run.Name)]);
         var path = Path.Combine(settings.Output, FileName);
-        if (settings.Model is { } model && IsBelow(settings.Output, model))
+        if (settings.Model is { } model && OutputFolder.IsBelow(settings.Output, model))
             throw new InvalidInputException(
                 $"--output {settings.Output}: the model of --model lies in it, and would be replaced; give another folder.");
         if (!File.Exists(path))
@@ -68,8 +68,9 @@ internal sealed record ImdbPlan(
     /// <summary>Writes the plan, and takes away what is no longer true: the report, and where the plan replaces another, that
     /// one's parts.</summary>
     /// <param name="settings">What was asked for.</param>
-    /// <param name="running">The parts that run, which have done so themselves.</param>
-    public void Begin(ImdbSettings settings, IReadOnlyList<string> running)
+    /// <param name="running">The parts that run, and clear their folders themselves when they have read their input.</param>
+    /// <param name="ended">The parts of this plan that have ended well.</param>
+    public void Begin(ImdbSettings settings, IReadOnlyList<string> running, IReadOnlyList<string> ended)
     {
         var path = Path.Combine(settings.Output, FileName);
         if (settings.Interruption.Overwrite)
@@ -79,7 +80,10 @@ internal sealed record ImdbPlan(
             var seeds = Directory.EnumerateDirectories(settings.Output, "seed-*");
             foreach (var folder in seeds.SelectMany(Directory.EnumerateDirectories))
             {
-                if (!running.Contains(Path.GetRelativePath(settings.Output, folder).Replace('\\', '/')))
+                var part = Path.GetRelativePath(settings.Output, folder).Replace('\\', '/');
+                if (running.Contains(part))
+                    File.Delete(Path.Combine(folder, Parts.EndName)); // an earlier plan's, should this one end before it clears
+                else if (!ended.Contains(part))
                     OutputFolder.Clear(folder);
             }
         }
@@ -109,7 +113,10 @@ internal sealed record ImdbPlan(
         return (points, digests);
     }
 
-    private static bool IsBelow(string folder, string path) =>
-        Path.GetRelativePath(folder, path) is var from && !from.StartsWith("..", StringComparison.Ordinal)
-            && !Path.IsPathRooted(from);
+    /// <summary>The runs of the plan that have not ended well.</summary>
+    public IEnumerable<string> Open(ImdbSettings settings) =>
+        from seed in Seeds
+        from run in Runs
+        where !File.Exists(Path.Combine((settings with { Seed = seed }).FolderOf(run), Parts.EndName))
+        select $"seed-{seed}/{run}";
 }

@@ -22,12 +22,12 @@ return new ImdbCommand().Run(args, (settings, cancellationToken) =>
         var runner = new JobRunner(jobs, settings.SideBySide, settings.Arguments, ended => Results.Last(ended, settings));
         try
         {
-            runner.Run(running => plan.Begin(settings, running), cancellationToken);
+            runner.Run((running, ended) => plan.Begin(settings, running, ended), cancellationToken);
         }
         finally
         {
             // What has ended is reported, whatever became of the others.
-            if (runner.HasEnded || jobs.Count == 0)
+            if (runner.HasBegun || jobs.Count == 0)
                 Results.Report(plan, settings);
         }
     });

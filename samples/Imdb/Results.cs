@@ -40,16 +40,15 @@ internal static class Results
                 },
                 Data = digests.Where(of => of.Key.EndsWith("preferences", StringComparison.Ordinal)).ToDictionary(),
                 Models = digests.Where(of => !of.Key.EndsWith("preferences", StringComparison.Ordinal)).ToDictionary(),
-                LeftOut = LeftOut(plan, last),
+                LeftOut = LeftOut(plan, settings),
             },
             settings.Output);
     }
 
-    private static IReadOnlyList<string> LeftOut(ImdbPlan plan, FrontierPoint[] last)
+    private static IReadOnlyList<string> LeftOut(ImdbPlan plan, ImdbSettings settings)
     {
-        var ended = last.Select(point => point.Run).ToHashSet();
         string[] paper = [.. MethodRun.All.Except(plan.Runs)];
-        string[] open = [.. plan.Runs.Where(run => run != "best-of-n" && !ended.Contains(run))];
+        string[] open = [.. plan.Open(settings)];
         return
         [
             .. paper.Length == 0 ? (string[])[]

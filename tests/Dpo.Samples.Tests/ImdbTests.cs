@@ -145,11 +145,11 @@ public class ImdbTests
             folder.File("reviews.jsonl"), output, "--runs", "dpo-beta-1,preferred-ft-1,unlikelihood-alpha-1", "--learning-rate", "1e30"));
         Assert.Equal(1, exitCode);
         Assert.StartsWith("2 of 4 failed, the first of them seed-0/", error, StringComparison.Ordinal);
-        Assert.EndsWith("What ended well is kept; give the same command again to run the rest.", error.TrimEnd(), StringComparison.Ordinal);
+        Assert.EndsWith("What ended well is kept; the same command, without --overwrite, runs the rest.", error.TrimEnd(), StringComparison.Ordinal);
         Assert.Single(error.TrimEnd().Split('\n'));
         Assert.Contains("seed-0/dpo-beta-1 failed: ", text, StringComparison.Ordinal);
         Assert.Equal(["sft", "preferred-ft-1"], Points(output).Select(point => point.Run).Distinct());
-        Assert.Contains("Planned, and not done: dpo-beta-1, unlikelihood-alpha-1.", File.ReadAllText(Path.Combine(output, "report.html")), StringComparison.Ordinal);
+        Assert.Contains("Planned, and not done: seed-0/dpo-beta-1, seed-0/unlikelihood-alpha-1.", File.ReadAllText(Path.Combine(output, "report.html")), StringComparison.Ordinal);
     }
 
     /// <summary>The weights of the classifier are random: whose the reward is shows in the figures alone.</summary>

@@ -11,7 +11,7 @@ public class InterruptionTests
 
     // More steps than a program makes between its first one's line and the signal for it.
     private static string[] Arguments(string output, params string[] more) =>
-        ["--steps", "60", "--batch-size", "4", "--max-length", "64", "--checkpoint-every", "5", "--output", output, .. more];
+        ["--steps", "60", "--batch-size", "4", "--max-length", "64", "--checkpoint-every", "5", "--win-rate-prompts", "0", "--output", output, .. more];
 
     /// <summary>Stopped by SIGTERM in fine-tuning, by SIGINT in DPO, and resumed each time.</summary>
     [Fact]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 
 namespace Dpo.Samples.Tests;
 
@@ -8,9 +9,14 @@ internal static class SampleRun
 {
     private const string WinRatePrompts = "--win-rate-prompts";
 
+    /// <summary>The programs that tests start have one thread each, as the tests have: their models gain nothing by more, and runs that
+    /// are compared have the same number.</summary>
+    [ModuleInitializer]
+    internal static void SetThreads() => Environment.SetEnvironmentVariable("OMP_NUM_THREADS", "1");
+
     public static (int ExitCode, string Output, string Error) Run(string sample, params string[] args)
     {
-        if (sample != "Imdb" && !args.Contains(WinRatePrompts) && args is not ["report" or "--help", ..])
+        if (sample is "HelpfulHarmless" or "TlDr" && !args.Contains(WinRatePrompts) && args is not ["report" or "score" or "--help", ..])
             args = [.. args, WinRatePrompts, "0"];
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, $"{sample}.dll"), .. args])
         {

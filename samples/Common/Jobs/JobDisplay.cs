@@ -41,11 +41,12 @@ internal sealed class JobDisplay(IAnsiConsole? terminal)
     }
 
     /// <summary>Draws the table anew, twice a second at most.</summary>
-    public void Show(IReadOnlyList<JobProcess> running, int done, int total, TimeSpan? remaining)
+    public void Show(IReadOnlyList<JobProcess> running, int done, int total, Func<TimeSpan?> remaining)
     {
         if (context is null || drawn.Elapsed < betweenDrawings)
             return;
-        context.UpdateTarget(Table([.. running.Select(process => (process.Job.Name, process.Progress))], done, total, remaining));
+        context.UpdateTarget(
+            Table([.. running.Select(process => (process.Job.Name, process.Progress))], done, total, remaining()));
         drawn.Restart();
     }
 

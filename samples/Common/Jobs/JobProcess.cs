@@ -69,8 +69,10 @@ internal sealed class JobProcess : IDisposable
         }
     }
 
-    /// <summary>Why it failed, in its own words.</summary>
-    public string Error => errors.ToString().Trim();
+    /// <summary>Why it failed, in its own words; where it had none the system has ended it.</summary>
+    public string Error => errors.ToString().Trim() is { Length: > 0 } words ? words
+        : $"The process ended with {process.ExitCode} and without a word, as one does that the system ends for want of memory; " +
+            "fewer --jobs take less.";
 
     /// <summary>Takes what it has written since the last call.</summary>
     /// <returns>The lines that are meant for people.</returns>

@@ -18,7 +18,16 @@ internal sealed record JobProgress(string Stage, int Step, int TotalSteps, strin
     /// <summary>A line for the process that started this one.</summary>
     public override string ToString() => Mark + JsonSerializer.Serialize(this);
 
-    /// <summary>What such a line says; null for another.</summary>
-    public static JobProgress? Of(string line) =>
-        line is [Mark, .. var json] ? JsonSerializer.Deserialize<JobProgress>(json) : null;
+    /// <summary>What such a line says; null for another, and for one that was cut off.</summary>
+    public static JobProgress? Of(string line)
+    {
+        try
+        {
+            return line is [Mark, .. var json] ? JsonSerializer.Deserialize<JobProgress>(json) : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
 }

@@ -17,38 +17,38 @@ internal sealed class JobRunner(
     private readonly Dictionary<string, JobProcess> failed = [];
     private bool isStopping;
 
-    /// <summary>Whether any of them has ended well.</summary>
-    public bool HasEnded => done.Count > 0;
+    /// <summary>Whether one of them has found its input good, or has ended well.</summary>
+    public bool HasBegun { get; private set; }
 
     /// <summary>Runs them all.</summary>
     /// <param name="begun">Called once, as soon as a job has found its input good and made a step, or has ended well; it is given
-    /// the names of those that run.</param>
+    /// the names of those that run, and of those that have ended well.</param>
     /// <param name="cancellationToken">Has the jobs that run end between two steps, and begins no other.</param>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     /// <exception cref="InvalidInputException">No job could use its input.</exception>
     /// <exception cref="RunFailedException">A job failed; all others that could be done were.</exception>
-    public void Run(Action<IReadOnlyList<string>> begun, CancellationToken cancellationToken)
+    public void Run(Action<IReadOnlyList<string>, IReadOnlyList<string>> begun, CancellationToken cancellationToken)
     {
         var display = JobDisplay.Create();
         display.Start(() =>
         {
-            var isTold = false;
-            while (Begin(cancellationToken) || running.Count > 0)
+            while (Begin(cancellationToken))
             {
                 Thread.Sleep(betweenLooks);
                 foreach (var process in running.ToArray())
                     Look(process, display, cancellationToken);
-                if (!isTold && (done.Count > 0 || running.Any(process => process.Progress is not null)))
+                if (!HasBegun && (done.Count > 0 || running.Any(process => process.Progress is not null)))
                 {
-                    begun([.. running.Select(process => process.Job.Name)]);
-                    isTold = true;
+                    begun([.. running.Select(process => process.Job.Name)], [.. done.Keys]);
+                    HasBegun = true;
                 }
-                display.Show(running, done.Count, jobs.Count, Remaining());
+                display.Show(running, done.Count, jobs.Count, Remaining);
             }
         });
         if (cancellationToken.IsCancellationRequested)
             throw new OperationCanceledException(
-                "Stopped. What has ended is kept; the same command goes on with the rest.", cancellationToken);
+                "Stopped. What has ended is kept; the same command, without --overwrite, goes on with the rest.",
+                cancellationToken);
         if (failed.Count > 0)
             throw Failure();
     }
@@ -109,6 +109,6 @@ internal sealed class JobRunner(
             return new InvalidInputException(first.Error);
         return new RunFailedException(
             $"{failed.Count} of {jobs.Count} failed, the first of them {first.Job.Name}: {first.Error} What ended well is " +
-            "kept; give the same command again to run the rest.", null);
+            "kept; the same command, without --overwrite, runs the rest.", null);
     }
 }

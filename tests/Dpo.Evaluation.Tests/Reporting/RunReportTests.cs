@@ -99,9 +99,9 @@ public sealed class RunReportTests : IDisposable
         // 0.3 and 0.35: a mean of 0.325, a standard error of 0.025, and t of one degree of freedom, 12.706.
         Assert.Contains(
             "<td>PPO</td><td class=\"number\">2.00</td><td class=\"number\">0.325 ± 0.025</td><td class=\"number\">0.007 to 0.643</td>"
-            + "<td class=\"number\">2</td>", page, StringComparison.Ordinal);
+            + "<td class=\"number\">2</td><td class=\"number\">4 and 4</td>", page, StringComparison.Ordinal);
         Assert.DoesNotContain("<td>one seed</td><td class=\"number\">1.00</td>", page, StringComparison.Ordinal);
-        Assert.Contains("over the reward 0.500 of the point of least KL", page, StringComparison.Ordinal);
+        Assert.Contains("over the mean reward 0.500 of the points of least KL", page, StringComparison.Ordinal);
     }
 
     [Fact]
