@@ -80,10 +80,10 @@ internal static class FrontierSection
         page.Heading($"How far {dpo}'s front is above the others'", 3);
         page.Paragraph(
             "The mean height of a front from KL 0 to where both methods have been, under one seed or another, over the mean " +
-            $"reward {Text(least)} of the points of least KL: the difference over pairs of seeds, with a 95 % interval. A front " +
-            "goes on level behind its last point, and has no height before its first, so that a method of more points is at an " +
-            "advantage. The paper says that the difference is above 0 for every other method; an interval that has 0 in it says " +
-            "nothing either way.");
+            $"reward {Text(least)} of the points of least KL: the difference over pairs of seeds, with a 95 % interval. A " +
+            "front goes on level behind its last point, and has no height before its first, so that a method of more points is " +
+            "at an advantage. The paper says that the difference is above 0 for every other method; an interval that has 0 in " +
+            "it says nothing either way.");
         page.Table(["method", "to KL, nats", "above by", "95 %", "seeds", "points"], rows);
 
         IEnumerable<FrontierPoint> Of(string method) => frontier.Points.Where(point => point.Method == method);
