@@ -91,7 +91,7 @@ public sealed class RunReportTests : IDisposable
         FrontierFile.Write(Path.Combine(Output, "frontier.jsonl"),
         [
             At("fine-tuned", 0, 0.5, 0), At("fine-tuned", 1, 0.5, 0),
-            At("DPO", 0, 0.9, 0), At("DPO", 1, 0.9, 0), At("DPO", 0, 0.95, 9), At("DPO", 1, 0.95, 9),
+            At("DPO", 0, 0.9, 1e-9), At("DPO", 1, 0.9, 1e-9), At("DPO", 0, 0.95, 9), At("DPO", 1, 0.95, 9),
             At("PPO", 0, 0.7, 1), At("PPO", 1, 0.6, 1), At("PPO", 0, 0.55, 2), At("PPO", 1, 0.55, 2),
             At("one seed", 0, 0.6, 1),
         ]);
