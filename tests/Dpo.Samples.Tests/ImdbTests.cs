@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
 using Dpo.Evaluation.Measuring;
+using Dpo.Files;
 using Dpo.Tests;
 
 namespace Dpo.Samples.Tests;
@@ -99,7 +100,9 @@ public class ImdbTests
         Assert.Equal(all, Contents(output));
         SampleRun.Succeed("Imdb", Plan("dpo-beta-1", "--overwrite"));
         Assert.Equal(["sft/0", "dpo-beta-1/2", "dpo-beta-1/3"], Points(output).Select(point => $"{point.Run}/{point.Step}"));
-        Assert.DoesNotContain("ppo", File.ReadAllText(Path.Combine(output, "report.html")).Replace("ppo-", "", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.DoesNotContain("seed-0/ppo", File.ReadAllText(Path.Combine(output, "report.html")), StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(output, "report-figures", "kl.csv"))); // PPO's alone
+        Assert.False(File.Exists(Path.Combine(output, "seed-0", "ppo-kl-3", "metrics.jsonl")));
         foreach (var (name, content) in Contents(output).Where(file => file.Key.StartsWith("seed-0", StringComparison.Ordinal)))
             Assert.Equal(before[name], content);
     }
@@ -133,6 +136,38 @@ public class ImdbTests
         SampleRun.Succeed("Imdb", Plan(whole));
         foreach (var name in (string[])["frontier.jsonl", "run.json", "report.html", "seed-1/dpo-beta-0.1/model.safetensors", "seed-1/dpo-beta-0.1/points.jsonl"])
             Assert.Equal(File.ReadAllBytes(Path.Combine(whole, name)), File.ReadAllBytes(Path.Combine(output, name)));
+    }
+
+    /// <summary>A second start that is stopped before anything of it has ended: its parts end too, and the report is of what had.</summary>
+    [Fact]
+    public async Task A_plan_that_is_stopped_reports_what_has_ended()
+    {
+        if (OperatingSystem.IsWindows())
+            return; // has no such signal
+        using var folder = new TemporaryFolder();
+        var output = folder.File("out");
+        string[] Plan(string runs) => Small(folder.File("reviews.jsonl"), output, "--runs", runs, "--ppo-rounds", "60");
+        SampleRun.Succeed("Imdb", Plan("dpo-beta-1"));
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Imdb.dll"), .. Plan("ppo-gt-kl-3")])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        var (text, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        var begun = Path.Combine(output, "seed-0", "ppo-gt-kl-3", "metrics.jsonl");
+        while (!process.HasExited && !File.Exists(begun))
+            await Task.Delay(5);
+        await Task.Delay(500); // until the plan has seen it
+        using (var kill = Process.Start("kill", ["-TERM", $"{process.Id}"]))
+            await kill.WaitForExitAsync();
+        await process.WaitForExitAsync();
+        Assert.Equal(
+            (143, "Stopped. What has ended is kept; the same command, without --overwrite, goes on with the rest.\n"), (process.ExitCode, await error));
+        Assert.EndsWith($"The report is {Path.Combine(output, "report.html")}.\n", await text, StringComparison.Ordinal);
+        Assert.Equal(["sft", "dpo-beta-1"], Points(output).Select(point => point.Run).Distinct());
+        Assert.Contains("<li>Planned, and not done: seed-0/ppo-gt-kl-3.</li>", File.ReadAllText(Path.Combine(output, "report.html")), StringComparison.Ordinal);
+        using var claim = new FolderLock(Path.Combine(output, "seed-0", "ppo-gt-kl-3")); // nobody works there any more
     }
 
     /// <summary>A learning rate that no model bears is DPO's alone.</summary>
@@ -185,7 +220,8 @@ public class ImdbTests
         var text = SampleRun.Succeed("Imdb", Small(
             folder.File("reviews.jsonl"), output, "--model", Fixture.Path("models", "llama"), "--bos", "on", "--runs", "dpo-beta-0.1"));
         Assert.Contains("seed-0/sft: Every prefix begins with <|endoftext|>.", text, StringComparison.Ordinal);
-        Assert.Equal("a folder", Directory.Exists(Path.Combine(output, "seed-0")) ? "a folder" : "none");
+        using (var model = CausalLanguageModel.Load(Path.Combine(output, "seed-0", "dpo-beta-0.1")))
+            Assert.IsType<Llama>(model);
 
         // It is not replaced by what is made of it.
         var (exitCode, _, error) = SampleRun.Run("Imdb", Small(

@@ -32,6 +32,15 @@ public class RemainingTimeTests
         Assert.Equal(20, Seconds(2, State("a", 20, share: 1, elapsed: 40), State("b", 10, after: ["a", "gone"]))!.Value, 1e-9);
     }
 
+    /// <summary>The half that an earlier start had done took no time of this one: 20 s for a cost of 5, and for the other half of b 20 s too.</summary>
+    [Fact]
+    public void What_an_earlier_start_had_done_is_no_pace()
+    {
+        Assert.Equal(20, Seconds(1, State("a", 10, share: 1, elapsed: 20) with { Kept = 0.5 }, State("b", 5))!.Value, 1e-6);
+        Assert.Equal(10, Seconds(1, State("a", 10, share: 0.75, elapsed: 10) with { Kept = 0.5 })!.Value, 1e-6);
+        Assert.Null(Seconds(1, State("a", 10, share: 0.5, elapsed: 10) with { Kept = 0.5 }, State("b", 5)));
+    }
+
     /// <summary>From a fifth on a job's own pace counts, before that all jobs' pace together: 40 s for a cost of 11.</summary>
     [Fact]
     public void A_job_that_is_under_way_goes_on_at_its_own_pace()

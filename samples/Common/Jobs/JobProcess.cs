@@ -54,6 +54,9 @@ internal sealed class JobProcess : IDisposable
     /// <summary>The last that it said of its progress; null before.</summary>
     public JobProgress? Progress { get; private set; }
 
+    /// <summary>The share that was done when it began, by an earlier start.</summary>
+    public double Kept { get; private set; }
+
     /// <summary>How long it has been running.</summary>
     public TimeSpan Elapsed => clock.Elapsed;
 
@@ -81,7 +84,11 @@ internal sealed class JobProcess : IDisposable
         while (lines.TryDequeue(out var line))
         {
             if (JobProgress.Of(line) is { } progress)
+            {
+                if (Progress is null)
+                    Kept = (double)(progress.Step - 1) / progress.TotalSteps;
                 Progress = progress;
+            }
             else
                 yield return line;
         }

@@ -13,7 +13,7 @@ internal sealed class JobRunner(
 
     private readonly List<Job> waiting = [.. jobs];
     private readonly List<JobProcess> running = [];
-    private readonly Dictionary<string, TimeSpan> done = [];
+    private readonly Dictionary<string, (TimeSpan Time, double Kept)> done = [];
     private readonly Dictionary<string, JobProcess> failed = [];
     private bool isStopping;
 
@@ -89,7 +89,7 @@ internal sealed class JobRunner(
                 display.Line($"{process.Job.Name} failed: {process.Error}");
             return;
         }
-        done[process.Job.Name] = process.Elapsed;
+        done[process.Job.Name] = (process.Elapsed, process.Kept);
         var left = done.Count == jobs.Count ? "" : $", {JobDisplay.Standing(done.Count, jobs.Count, Remaining())}";
         display.Line($"{process.Job.Name}: {ended(process.Job)} ({process.Elapsed.TotalSeconds:0} s{left})");
         process.Dispose();
@@ -97,8 +97,9 @@ internal sealed class JobRunner(
 
     private TimeSpan? Remaining() => RemainingTime.Of(
     [
-        .. jobs.Where(job => done.ContainsKey(job.Name)).Select(job => new JobState(job, 1, done[job.Name])),
-        .. running.Select(process => new JobState(process.Job, process.Progress?.Share ?? 0, process.Elapsed)),
+        .. jobs.Where(job => done.ContainsKey(job.Name))
+            .Select(job => new JobState(job, 1, done[job.Name].Time, done[job.Name].Kept)),
+        .. running.Select(process => new JobState(process.Job, process.Progress?.Share ?? 0, process.Elapsed, process.Kept)),
         .. waiting.Select(job => new JobState(job, 0, null)),
     ], sideBySide);
 

@@ -4,7 +4,12 @@ namespace Dpo.Samples;
 /// <param name="Job">The job.</param>
 /// <param name="Share">The share of it that is done, from 0 to 1.</param>
 /// <param name="Elapsed">How long it took so far; null before its beginning.</param>
-internal sealed record JobState(Job Job, double Share, TimeSpan? Elapsed);
+/// <param name="Kept">The share that an earlier start had done, which took no time of this one.</param>
+internal sealed record JobState(Job Job, double Share, TimeSpan? Elapsed, double Kept = 0)
+{
+    /// <summary>The share that took the time.</summary>
+    public double Made => Share - Kept;
+}
 
 /// <summary>How long a plan will take: what is left of it is laid out as <see cref="JobRunner"/> would begin it.</summary>
 internal static class RemainingTime
@@ -18,8 +23,8 @@ internal static class RemainingTime
     public static TimeSpan? Of(IReadOnlyList<JobState> jobs, int sideBySide)
     {
         var (seconds, done) = (0.0, 0.0);
-        foreach (var state in jobs.Where(state => state.Elapsed is not null && state.Share > 0))
-            (seconds, done) = (seconds + state.Elapsed!.Value.TotalSeconds, done + (state.Share * state.Job.Cost));
+        foreach (var state in jobs.Where(state => state.Elapsed is not null && state.Made > 0))
+            (seconds, done) = (seconds + state.Elapsed!.Value.TotalSeconds, done + (state.Made * state.Job.Cost));
         return done > 0 ? TimeSpan.FromSeconds(Layout(jobs, sideBySide, seconds / done)) : null;
     }
 
@@ -48,7 +53,7 @@ internal static class RemainingTime
             : ends.GetValueOrDefault(name);
     }
 
-    private static double Left(JobState state, double pace) => state is { Elapsed: { } elapsed, Share: >= OwnPace }
-        ? elapsed.TotalSeconds * (1 - state.Share) / state.Share
+    private static double Left(JobState state, double pace) => state is { Elapsed: { } elapsed, Made: >= OwnPace }
+        ? elapsed.TotalSeconds * (1 - state.Share) / state.Made
         : state.Job.Cost * (1 - state.Share) * pace;
 }
