@@ -11,7 +11,7 @@ internal static class DisputedLabels
     private const int MostRanked = 2000, MostKept = 20;
 
     /// <summary>Ranks training pairs by the reference and writes the most disputed ones to the output folder. It takes a pass of
-    /// the reference over at most 2,000 pairs, of more every so manyth example, and over no more than a short run trains
+    /// the reference over at most 2,000 pairs, taken evenly from data of more, and over no more than a short run trains
     /// on.</summary>
     /// <param name="record">The run.</param>
     /// <param name="pair">The policy with its reference; null where the loss does without one.</param>

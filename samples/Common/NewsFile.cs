@@ -47,7 +47,7 @@ internal static class NewsFile
         var words = row.Prompt[..^ending.Length].Split(' ');
         var text = row.Prompt;
         var ids = tokenizer.EncodePrompt(text);
-        // A cut of as many words as there are tokens too many, or of one, comes to its end.
+        // Words are cut in the proportion of the tokens that are too many, one at least, until the rest fits.
         while (ids.Count > room && words.Length > 1)
         {
             words = words[..^Math.Clamp((int)((long)words.Length * (ids.Count - room) / ids.Count), 1, words.Length - 1)];

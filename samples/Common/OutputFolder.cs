@@ -25,7 +25,7 @@ internal static class OutputFolder
     private static readonly string[] runFiles =
     [
         "metrics.jsonl", "timing.jsonl", "metrics.csv", "samples.jsonl", "events.out.tfevents.*", "preferences.tokens",
-        "points.jsonl", "finished.json", "plan.json", RunReport.WinRatesName, WinRates.VerdictsName, .. reportFiles,
+        "points.jsonl", "finished.json", "plan.json", RunReport.WinRatesName, .. reportFiles,
     ];
 
     private static readonly string[] modelFiles =
@@ -100,8 +100,8 @@ internal static class OutputFolder
         Path.GetRelativePath(folder, path) is var from && !from.StartsWith("..", StringComparison.Ordinal)
             && !Path.IsPathRooted(from);
 
-    /// <summary>Deletes what an earlier run left in a folder, and in those of the stages that follow from it, and nothing
-    /// else.</summary>
+    /// <summary>Deletes what an earlier run left in a folder, and in those of the stages that follow from it, and nothing else.
+    /// Verdicts stay: they may have been paid for, and each is known by all that was asked.</summary>
     public static void Clear(string folder)
     {
         foreach (var stage in laterStages.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))

@@ -25,6 +25,8 @@ internal sealed record PromptSet(string Name, IReadOnlyList<HeldOutPrompt> Promp
         }
     }
 
+    private bool HasOpponent => Opponents.Any(opponent => Prompts.Any(prompt => opponent.Text(prompt) is not null));
+
     /// <summary>The sets that models are to complete, and what is not measured and why.</summary>
     /// <param name="settings">What was asked for.</param>
     /// <param name="sets">The sets that there are; null for one that is held out of nothing.</param>
@@ -35,13 +37,17 @@ internal sealed record PromptSet(string Name, IReadOnlyList<HeldOutPrompt> Promp
             return ([], ["Win rates: none were asked for (--win-rate-prompts 0)."]);
         if (sets.All(set => set is null))
             return ([], ["Win rates: they are of held-out prompts, and --train was given without --eval."]);
+        PromptSet[] some = [.. sets.OfType<PromptSet>().Where(set => set.Prompts.Count > 0)];
         return (
-            [.. sets.OfType<PromptSet>().Where(set => set.Prompts.Count > 0)],
+            [.. some.Where(set => set.HasOpponent)],
             [
-                .. sets.OfType<PromptSet>().Where(set => set.Prompts.Count == 0).Select(set =>
+                .. sets.OfType<PromptSet>().Except(some).Select(set =>
                     $"Win rates of {set.Name}: none leaves room for {settings.NewTokens} tokens more; give a larger " +
                     "--max-length or a smaller --max-new-tokens."),
-                .. settings.WinRates.NotCompared.Select(name => $"Win rates of {name}: left out by --compare."),
+                .. some.Where(set => !set.HasOpponent).Select(set =>
+                    $"Win rates of {set.Name}: the judge compares with rejected completions, and there are none; name another " +
+                    "judge."),
+                .. settings.WinRates.NotCompared,
             ]);
     }
 

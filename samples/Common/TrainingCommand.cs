@@ -15,6 +15,7 @@ internal sealed record TrainingSettings(
     TrainingOptions Training,
     Interruption Interruption,
     IPreferenceLoss Loss,
+    string Method,
     bool UsesMismatches,
     Truncation Truncation,
     int MaxLength,
@@ -231,7 +232,7 @@ internal sealed class TrainingCommand : RootCommand
             parsed.GetValue(model), CliOption.ToBos(parsed.GetValue(bos), parsed.GetValue(model)),
             parsed.GetValue(train), parsed.GetValue(eval), CliOption.Columns(columns.Name, parsed.GetValue(columns)),
             parsed.GetValue(output) ?? defaultOutput, fineTuning, training, interruption.Parse(parsed),
-            loss, lossNames.Contains("kto"),
+            loss, lossNames is ["sigmoid"] ? "DPO" : string.Join(" + ", lossNames), lossNames.Contains("kto"),
             parsed.GetValue(truncation) switch
             {
                 "keep-start" => Truncation.KeepStart,

@@ -6,7 +6,7 @@ namespace Dpo.Samples;
 /// <param name="Prompts">How many held-out prompts are completed; 0 measures nothing.</param>
 /// <param name="MaxNewTokens">The most tokens of a completion.</param>
 /// <param name="Compare">Which other methods are measured too.</param>
-/// <param name="NotCompared">Which others could have been.</param>
+/// <param name="NotCompared">Which others are not, and why, a sentence each.</param>
 /// <param name="News">News articles for a model of posts; null for generated ones or none.</param>
 /// <param name="Endpoint">The service of the judge; null for another judge.</param>
 /// <param name="Model">The model that it is to ask.</param>
@@ -75,7 +75,8 @@ internal sealed class WinRateOptions
         var compared = Names(parsed.GetValue(compare), fromScratch);
         return new WinRateSettings(
             parsed.GetValue(prompts) ?? 200, parsed.GetValue(maxNewTokens) ?? (fromScratch ? 48 : 128), compared,
-            [.. comparisons.Except(compared)], parsed.GetValue(news), service, name, folder);
+            [.. comparisons.Except(compared).Select(other => $"Win rates of {other}: left out by --compare.")],
+            parsed.GetValue(news), service, name, folder);
     }
 
     private IReadOnlyList<string> Names(string? text, bool fromScratch)

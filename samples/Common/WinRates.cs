@@ -20,8 +20,6 @@ internal sealed class WinRates
     /// <summary>The name of the verdicts' file in an output folder.</summary>
     public const string VerdictsName = "verdicts.jsonl";
 
-    private const string CourseMethod = "DPO";
-
     private readonly TrainingSettings settings;
     private readonly TextTokenizer tokenizer;
     private readonly CancellationToken cancellationToken;
@@ -37,6 +35,18 @@ internal sealed class WinRates
     }
 
     private string FilePath => Path.Combine(settings.Output, RunReport.WinRatesName);
+
+    /// <summary>Has each service judge one comparison, of completions of the data: what it refuses is known before training, and
+    /// not after.</summary>
+    /// <exception cref="IOException">It gives no verdicts.</exception>
+    public void Ask(IReadOnlyList<PromptSet> sets)
+    {
+        foreach (var set in sets.Where(set => set.Judge.Judge is ChatJudge))
+        {
+            var prompt = set.Prompts[0];
+            Judge(set, [new Comparison(prompt.Prompt, prompt.Chosen, prompt.Rejected ?? set.Prompts[^1].Chosen)]);
+        }
+    }
 
     /// <summary>Measures a model's completions, one of each prompt, at some temperatures.</summary>
     public void Measure(string method, int step, TransformerModel model, PromptSet set, IEnumerable<double> temperatures)
@@ -73,14 +83,14 @@ internal sealed class WinRates
             firstStep = Math.Min(firstStep, metrics.Step);
             var eighth = (long)metrics.Step * 8 / metrics.TotalSteps;
             if (eighth > (long)(metrics.Step - 1) * 8 / metrics.TotalSteps && metrics.Step < metrics.TotalSteps)
-                Measure(CourseMethod, metrics.Step, policy, set, temperatures);
+                Measure(settings.Method, metrics.Step, policy, set, temperatures);
         });
 
     /// <summary>Leaves in the file what belongs to this run: the course up to where it went on, and what was measured.</summary>
     public void Finish()
     {
-        var last = points.Where(point => point.Method == CourseMethod).Select(point => point.Step).DefaultIfEmpty().Max();
-        var kept = earlier.Where(point => point.Method == CourseMethod && point.Step < Math.Min(firstStep, last)).ToArray();
+        var last = points.Where(point => point.Method == settings.Method).Select(point => point.Step).DefaultIfEmpty().Max();
+        var kept = earlier.Where(point => point.Method == settings.Method && point.Step < Math.Min(firstStep, last)).ToArray();
         points.InsertRange(0, kept);
         WinRateFile.Write(FilePath, points);
     }
@@ -112,10 +122,7 @@ internal sealed class WinRates
                         .. set.Prompts.Zip(texts).Where(of => textOf(of.First) is not null).Select(of =>
                             new Comparison(of.First.Prompt, of.Second, textOf(of.First)!) { Reference = of.First.Chosen }),
                     ];
-                    var judged = JudgingRun.RunAsync(
-                        set.Judge.Judge, comparisons, Path.Combine(settings.Output, VerdictsName),
-                        set.Judge.Options with { Seed = settings.Seed }, logger: new TerminalLog(),
-                        cancellationToken: cancellationToken).GetAwaiter().GetResult();
+                    var judged = Judge(set, comparisons);
                     var counts = WinRate.Of(judged.Verdicts);
                     point = new WinRatePoint
                     {
@@ -147,6 +154,11 @@ internal sealed class WinRates
             }
         }
     }
+
+    private JudgingResult Judge(PromptSet set, IEnumerable<Comparison> comparisons) => JudgingRun.RunAsync(
+        set.Judge.Judge, comparisons, Path.Combine(settings.Output, VerdictsName),
+        set.Judge.Options with { Seed = settings.Seed }, logger: new TerminalLog(),
+        cancellationToken: cancellationToken).GetAwaiter().GetResult();
 
     /// <summary>The rate at equal lengths, where the verdicts are enough for the fit.</summary>
     private static Estimate? LengthControlled(Comparison[] comparisons, JudgingResult judged)

@@ -29,6 +29,7 @@ return command.Run(args, (settings, cancellationToken) =>
     if (settings.Lora is { } adapter)
         policy.AddLora(adapter);
     var data = Preferences.Tokenize(examples, tokenizer, settings, "training");
+    settings = Rivals.Possible(settings, data);
     var heldOut = heldOutExamples is null ? null : Preferences.Tokenize(heldOutExamples, tokenizer, settings, "held-out");
 
     // What is to be answered, and who judges that.
@@ -40,6 +41,7 @@ return command.Run(args, (settings, cancellationToken) =>
     var record = Reports.RecordOf(
         "HelpfulHarmless", settings, start, (data, examples), (heldOut, heldOutExamples), sets, leftOut);
     var winRates = new WinRates(settings, tokenizer, cancellationToken);
+    winRates.Ask(sets);
 
     // The reference: the model fine-tuned on the chosen answers (the paper's Preferred-FT).
     if (!settings.SkipSft)
@@ -66,7 +68,7 @@ return command.Run(args, (settings, cancellationToken) =>
         // How often answers win: of what the policy began as, of the policy, and the best of N.
         using var reference = StartingPoint.Reference(settings, examples);
         winRates.Measure("Preferred-FT", 0, reference, sets[0], temperatures);
-        winRates.Measure("DPO", steps, policy, sets[0], temperatures);
+        winRates.Measure(settings.Method, steps, policy, sets[0], temperatures);
         if (settings.WinRates.Compare.Contains("best-of-n"))
         {
             using var reward = Stages.LearnReward(

@@ -30,6 +30,7 @@ return command.Run(args, (settings, cancellationToken) =>
     if (settings.Lora is { } adapter)
         policy.AddLora(adapter);
     var data = Preferences.Tokenize(examples, tokenizer, settings, "training");
+    settings = Rivals.Possible(settings, data);
     var heldOut = heldOutExamples is null ? null : Preferences.Tokenize(heldOutExamples, tokenizer, settings, "held-out");
 
     // What is to be summarized, and who judges that.
@@ -44,6 +45,7 @@ return command.Run(args, (settings, cancellationToken) =>
     var (sets, leftOut) = PromptSet.Measured(settings, posts, news);
     var record = Reports.RecordOf("TlDr", settings, start, (data, examples), (heldOut, heldOutExamples), sets, leftOut);
     var winRates = new WinRates(settings, tokenizer, cancellationToken);
+    winRates.Ask(sets);
 
     // The reference: the model fine-tuned on the chosen summaries (the paper's Preferred-FT).
     if (!settings.SkipSft)
@@ -67,7 +69,7 @@ return command.Run(args, (settings, cancellationToken) =>
         // How often summaries win: of the policy, of what it began as, and of the paper's other methods.
         using var reference = StartingPoint.Reference(settings, examples);
         Measure("SFT", 0, reference);
-        Measure("DPO", steps, policy);
+        Measure(settings.Method, steps, policy);
         if (settings.WinRates.Compare.Count > 0)
         {
             using var reward = Stages.LearnReward(
