@@ -26,10 +26,11 @@ internal sealed partial class Figure : IDisposable
         new(0xE6, 0x9F, 0x00), new(0x56, 0xB4, 0xE9), new(0x00, 0x00, 0x00), new(0x8C, 0x7A, 0x00),
     ];
 
+    // One fewer than colours, so that series beyond those have a shape of their own with their colour.
     private static readonly MarkerShape[] shapes =
     [
         MarkerShape.FilledCircle, MarkerShape.FilledSquare, MarkerShape.FilledTriangleUp, MarkerShape.FilledDiamond,
-        MarkerShape.OpenCircle, MarkerShape.OpenSquare, MarkerShape.OpenTriangleUp, MarkerShape.OpenDiamond,
+        MarkerShape.OpenCircle, MarkerShape.OpenSquare, MarkerShape.OpenTriangleUp,
     ];
 
     // Of lines beyond the colours.

@@ -66,8 +66,8 @@ internal sealed class ReportedRun
     /// <summary>The pairs that were scored, none where it has no file of them.</summary>
     public IReadOnlyList<ScoredPair> Scored { get; }
 
-    /// <summary>Whether it trained nothing: it scored pairs only.</summary>
-    public bool IsScoring => Scored.Count > 0 && Stages.Count == 0;
+    /// <summary>Whether pairs were scored, and nothing else was done.</summary>
+    public bool IsScoring => Scored.Count > 0 && Stages.Count == 0 && Points.Count == 0 && WinRates.Count == 0;
 
     /// <summary>The folder itself where it has metrics, and the folders below that have some, by their paths.</summary>
     public IReadOnlyList<Stage> Stages { get; }
