@@ -30,6 +30,9 @@ internal sealed class SampleJudge : IDisposable
     /// <summary>Whether completions are compared with the rejected one.</summary>
     public bool AgainstRejected { get; }
 
+    /// <summary>Whether a person named it, rather than took what there is.</summary>
+    public bool IsNamed => Judge is ChatJudge || model is not null;
+
     /// <summary>How many questions are asked at once: a model on this machine takes one.</summary>
     public JudgingOptions Options => new() { Concurrency = Judge is ChatJudge ? 8 : 1 };
 

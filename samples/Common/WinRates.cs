@@ -36,14 +36,15 @@ internal sealed class WinRates
 
     private string FilePath => Path.Combine(settings.Output, RunReport.WinRatesName);
 
-    /// <summary>Has each service judge one comparison, of completions of the data: what it refuses is known before training, and
-    /// not after.</summary>
+    /// <summary>Has each judge that was named judge completions of the data, of the longest prompt: what it refuses is known
+    /// before training, and not after.</summary>
     /// <exception cref="IOException">It gives no verdicts.</exception>
+    /// <exception cref="InvalidInputException">It does not take texts of such a length.</exception>
     public void Ask(IReadOnlyList<PromptSet> sets)
     {
-        foreach (var set in sets.Where(set => set.Judge.Judge is ChatJudge))
+        foreach (var set in sets.Where(set => set.Judge.IsNamed))
         {
-            var prompt = set.Prompts[0];
+            var prompt = set.Prompts.MaxBy(prompt => prompt.Prompt.Length)!;
             Judge(set, [new Comparison(prompt.Prompt, prompt.Chosen, prompt.Rejected ?? set.Prompts[^1].Chosen)]);
         }
     }

@@ -1,3 +1,5 @@
+using Dpo.Baselines;
+using Dpo.Evaluation;
 using Dpo.Evaluation.Judging;
 using Dpo.Tests;
 
@@ -71,6 +73,25 @@ public sealed class PromptSetTests : IDisposable
     [InlineData("DPO")]
     [InlineData("simpo + sft", "--loss", "simpo,sft")]
     public void A_policy_goes_by_the_name_of_its_loss(string method, params string[] loss) => Assert.Equal(method, Settings(loss).Method);
+
+    [Fact]
+    public async Task A_folder_judges_by_its_rewards()
+    {
+        var (judge, gpt2) = (folder.File("judge"), Fixture.Path("models", "gpt2"));
+        using (var made = new RewardModel(CausalLanguageModel.Load(gpt2).WithScalarHead(seed: 3)))
+            made.Save(judge);
+        TextTokenizer.Load(gpt2).Save(judge);
+        using var named = SampleJudge.Of(Settings("--judge-reward", judge), JudgePrompt.Helpfulness, facts: null);
+        Assert.True(named is { IsNamed: true, AgainstChosen: true, AgainstRejected: true });
+
+        using var reward = RewardModel.Load(judge, tokenizer: TextTokenizer.Load(judge));
+        string[] texts = [" a", " b", " the", " of", " no"];
+        Comparison[] comparisons = [.. texts.Zip(texts.Skip(1), (first, second) => new Comparison("It was", first, second))];
+        var scores = reward.Score([.. texts.Select(text => new Answer { PromptIds = [], Ids = [], Prompt = "It was", Text = text })]);
+        var judged = await named.Judge.CompareAsync(comparisons);
+        Assert.Equal(scores.Zip(scores.Skip(1), (first, second) => first > second ? Verdict.Win : Verdict.Loss), judged.Select(one => one.Verdict!.Value));
+        Assert.Equal(2, judged.DistinctBy(one => one.Verdict).Count());
+    }
 
     [Fact]
     public void A_judge_within_the_output_is_refused()

@@ -120,6 +120,36 @@ public sealed class WinRateTests : IDisposable
             "Win rates: they are of held-out prompts, and --train was given without --eval.", File.ReadAllText(folder.File("none/report.html")), StringComparison.Ordinal);
     }
 
+    /// <summary>Hours of training are not to end at a wrong key.</summary>
+    [Fact]
+    public void A_service_that_refuses_is_known_before_training()
+    {
+        using var server = new ChatServer(_ => ChatReply.Failure(401));
+        var (exitCode, _, error) = SampleRun.Run(
+            "HelpfulHarmless", [.. Short, "--judge-endpoint", server.Endpoint.ToString(), "--judge-model", "m", "--output", folder.File("o")]);
+        Assert.Equal(2, exitCode);
+        Assert.Matches("was not judged, since 1 calls failed, the last with: .*401", error);
+        Assert.False(Directory.Exists(folder.File("o/sft")));
+    }
+
+    /// <summary>The reward model that another run has learned; verdicts are kept where the run is replaced.</summary>
+    [Fact]
+    public void A_reward_model_judges()
+    {
+        string[] args = [.. Short, "--skip-sft", "--output"];
+        SampleRun.Succeed("HelpfulHarmless", [.. args, folder.File("first"), "--compare", "best-of-n"]);
+        args = [.. args, folder.File("o"), "--compare", "none", "--judge-reward", folder.File("first/reward")];
+        SampleRun.Succeed("HelpfulHarmless", args);
+        var points = Points(folder.File("o"));
+        Assert.Equal(20, points.Count); // two methods at five temperatures, against either completion
+        Assert.All(points, point => Assert.Equal((10, 0), (point.Counts.Count, point.Unparsed)));
+        var verdicts = File.ReadAllLines(folder.File("o/verdicts.jsonl"));
+
+        SampleRun.Succeed("HelpfulHarmless", [.. args, "--overwrite"]);
+        Assert.Equal(verdicts, File.ReadAllLines(folder.File("o/verdicts.jsonl"))); // nobody was asked again
+        Assert.Equal(points, Points(folder.File("o")));
+    }
+
     [Theory]
     [InlineData("--judge-endpoint and --judge-model go together: give both.", "--judge-model", "m")]
     [InlineData("--judge-endpoint nowhere: the value must be an address, such as https://api.openai.com/v1.", "--judge-endpoint", "nowhere", "--judge-model", "m")]
